@@ -1,0 +1,92 @@
+"""Every error a user can meet, built in one place: what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in a user's file; line and column count from 1."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        parts = [self.file] + [str(n) for n in (self.line, self.column) if n is not None]
+        return ":".join(parts)
+
+
+class ForebayError(Exception):
+    """A mistake that a user can mend. Printed as one line; the command then exits with code 2.
+
+    Attributes:
+        what: the fault, in a clause.
+        where: the file, model, table or argument at fault.
+        mend: what to write or run instead.
+    """
+
+    def __init__(self, what: str, *, where: Location | str, mend: str) -> None:
+        self.what = _one_line(what)
+        self.where = where
+        self.mend = _one_line(mend)
+        super().__init__(f"{self.where}: {self.what}. Hint: {self.mend}")
+
+
+class SpecError(ForebayError):
+    """A YAML field, role or declaration that cannot be understood."""
+
+
+class CompileError(ForebayError):
+    """A query that cannot be compiled to variants that agree. Carries the place in the SQL."""
+
+    @property
+    def file(self) -> str:
+        return self.where.file if isinstance(self.where, Location) else self.where
+
+    @property
+    def line(self) -> int | None:
+        return self.where.line if isinstance(self.where, Location) else None
+
+    @property
+    def column(self) -> int | None:
+        return self.where.column if isinstance(self.where, Location) else None
+
+    @property
+    def reason(self) -> str:
+        return self.what
+
+
+class UnsafeQueryError(CompileError):
+    """A construct whose value at a past instant is not determined by the data visible then."""
+
+
+class TimeRoleError(CompileError):
+    """A leaf whose rows have no declared time of becoming visible."""
+
+
+class UnknownNameError(ForebayError):
+    """A view, feature, service, column or table that does not exist."""
+
+
+class DataError(ForebayError):
+    """Data that breaks what was declared of it: a wrong type, two rows for one entity."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint that names the closest known names, or lists some of them when none is close."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    if not names:
+        return "none is defined yet"
+    shown = ", ".join(repr(n) for n in names[:8])
+    return f"known: {shown}" + (", ..." if len(names) > 8 else "")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")

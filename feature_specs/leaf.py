@@ -1,0 +1,104 @@
+"""A leaf: a table that a feature view reads, and the role that time plays in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from feature_specs.errors import SpecError
+
+Visibility = Literal["arrival", "event", "history"]
+Written = Literal["append", "changelog", "mutable"]
+Role = Literal["event", "arrival", "history", "changelog", "static"]
+
+
+@dataclass(frozen=True)
+class Changelog:
+    """How a change-data-capture table says what changed: its key columns and its delete flag."""
+
+    key: tuple[str, ...]
+    deleted: str
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A source, seed, snapshot or time-safe model, with the columns that say when a row counts.
+
+    Args:
+        name: how the author's SQL names it; may be dotted.
+        columns: column name to SQL type, in the dialect of the author.
+        event_time: when the row's fact happened.
+        loaded_at: when the row could first have been read, if later than event_time.
+        valid_from, valid_to: the bounds of a slowly changing version.
+        changelog: key and delete flag of a change-data-capture table (needs event_time).
+        static: the author's word that the rows never change.
+        visibility: ``event`` ignores loaded_at; ``history`` keeps closed versions.
+        known_later: column to the column that says when its value became known.
+        written: ``append``, ``changelog`` or ``mutable``.
+        timezone: the zone of naive timestamps among the time columns.
+        date_visible: whether a date counts from the day's start or its end.
+        valid_to_open: a far-future value of valid_to that means "still open".
+        time_safe: the author's word that a model's rows depend on nothing later than themselves.
+
+    Raises:
+        SpecError: the roles contradict each other or name a column that is not there.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    event_time: str | None = field(default=None, kw_only=True)
+    loaded_at: str | None = field(default=None, kw_only=True)
+    valid_from: str | None = field(default=None, kw_only=True)
+    valid_to: str | None = field(default=None, kw_only=True)
+    changelog: Changelog | None = field(default=None, kw_only=True)
+    static: bool = field(default=False, kw_only=True)
+    visibility: Visibility = field(default="arrival", kw_only=True)
+    known_later: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    written: Written = field(default="append", kw_only=True)
+    timezone: str | None = field(default=None, kw_only=True)
+    date_visible: Literal["start", "end"] = field(default="end", kw_only=True)
+    valid_to_open: str | None = field(default=None, kw_only=True)
+    time_safe: bool = field(default=False, kw_only=True)
+    where: str | None = field(default=None, kw_only=True, compare=False)
+
+    def __post_init__(self) -> None:
+        roles = [self.static, self.valid_from is not None, self.event_time is not None]
+        if sum(roles) > 1:
+            self._refuse(
+                "more than one time role is declared",
+                "declare one of event_time, valid_from or static",
+            )
+        if self.valid_to is not None and self.valid_from is None:
+            self._refuse("valid_to stands without valid_from", "declare valid_from too")
+        if self.loaded_at is not None and self.event_time is None:
+            self._refuse("loaded_at stands without event_time", "declare event_time too")
+        if self.changelog is not None and self.event_time is None:
+            self._refuse("a changelog needs event_time", "declare when each change happened")
+        named = [self.event_time, self.loaded_at, self.valid_from, self.valid_to]
+        named += [*self.known_later, *self.known_later.values()]
+        if self.changelog is not None:
+            named += [*self.changelog.key, self.changelog.deleted]
+        for column in named:
+            if column is not None and column not in self.columns:
+                self._refuse(
+                    f"time role names column {column!r}, which the table does not have",
+                    "known columns: " + ", ".join(self.columns),
+                )
+
+    @property
+    def role(self) -> Role | None:
+        """The role of time in this leaf, or None where nothing was declared."""
+        if self.static:
+            return "static"
+        if self.changelog is not None:
+            return "changelog"
+        if self.valid_from is not None:
+            return "history"
+        if self.event_time is None:
+            return None
+        late = self.loaded_at is not None and self.visibility != "event"
+        return "arrival" if late else "event"
+
+    def _refuse(self, what: str, mend: str) -> None:
+        raise SpecError(what, where=self.where or f"leaf {self.name}", mend=mend)

@@ -1,0 +1,69 @@
+"""A feature view and a feature service, as their authors declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from feature_specs.errors import SpecError
+
+Boundary = Literal["inclusive", "exclusive"]
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """One query that says what the features of an entity are now.
+
+    Args:
+        name: the view's name; features of several views are named ``view__feature``.
+        sql: the author's query, over the names of its leaves or inlined models.
+        entities: the key columns, in the order in which keys are written.
+        event_time: the output column that makes this a history view; None for an as-of view.
+        ttl: how long a history view's row counts, inclusive, at the instant asked.
+        boundary: whether a row counts at its own event_time (inclusive) or just after.
+        tie_break: columns whose greatest value wins among rows of one event_time.
+        file: where the SQL stands, for error messages.
+        models: SQL of the models that the query reads, by the name it uses for them.
+    """
+
+    name: str
+    sql: str
+    entities: Sequence[str]
+    event_time: str | None = field(default=None, kw_only=True)
+    ttl: timedelta | None = field(default=None, kw_only=True)
+    boundary: Boundary = field(default="inclusive", kw_only=True)
+    tie_break: Sequence[str] = field(default=(), kw_only=True)
+    file: str | None = field(default=None, kw_only=True)
+    models: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        where = self.file or f"view {self.name}"
+        if not self.entities:
+            raise SpecError(
+                "no entity is declared", where=where, mend="name the key columns under entities"
+            )
+        if self.ttl is not None and self.event_time is None:
+            raise SpecError(
+                "ttl stands on a view without event_time",
+                where=where,
+                mend="an as-of view has no ttl: bound its windows in SQL, or declare event_time",
+            )
+        if self.boundary not in ("inclusive", "exclusive"):
+            raise SpecError(
+                f"boundary is {self.boundary!r}", where=where, mend="write inclusive or exclusive"
+            )
+
+
+@dataclass(frozen=True)
+class FeatureReference:
+    """One feature of one view."""
+
+    view: str
+    feature: str
+
+    @property
+    def column(self) -> str:
+        """The feature's name wherever several views meet."""
+        return f"{self.view}__{self.feature}"

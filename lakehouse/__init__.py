@@ -1,0 +1,1 @@
+"""Iceberg tables: catalog, scans, commits, ingest and the engines that compute over them."""

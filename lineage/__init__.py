@@ -1,0 +1,1 @@
+"""Lineage: what a feature is made from, and what a change to it touches."""

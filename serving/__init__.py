@@ -1,0 +1,1 @@
+"""Online stores, the sync into them, the lookup API and its monitoring."""
