@@ -1,0 +1,108 @@
+"""Writing a whole Arrow table to Iceberg in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.table import Table
+from sqlalchemy.exc import IntegrityError
+
+from feature_specs.errors import DataError
+from lakehouse.lake import find_table
+
+Mode = Literal["append", "replace"]
+
+#: Called with (label, done, total) as work goes on.
+Progress = Callable[[str, int, int], None]
+
+#: Properties of a table that we create. DuckDB reads one row group a thread, so pyiceberg's
+#: default of a million rows a group would leave all but one thread idle.
+TABLE_PROPERTIES = {
+    "write.parquet.row-group-limit": "65536",
+    "commit.manifest-merge.enabled": "true",
+}
+
+_TRIES = 5
+
+
+def commit_rows(
+    catalog: Catalog,
+    identifier: str,
+    rows: pa.Table,
+    *,
+    mode: Mode,
+    properties: Mapping[str, str] | None = None,
+) -> Table:
+    """Append rows to a table, or make them its whole content, in one commit.
+
+    The table and its namespace are created when missing. A reader, or a process killed half way,
+    sees the table as it was before or as it is after: data files are written first and only the
+    catalog's last update names them. Table properties go into the same commit.
+
+    Args:
+        catalog: where the table is.
+        identifier: dotted name of the table.
+        rows: what to write; fields that are not nullable become required columns.
+        mode: ``append`` or ``replace``.
+        properties: table properties to set.
+
+    Raises:
+        DataError: other writers won every one of the tries.
+    """
+    for _ in range(_TRIES):
+        try:
+            table = find_table(catalog, identifier)
+            if table is None:
+                return _create(catalog, identifier, rows, properties or {})
+            return _write(table, rows, mode, properties or {})
+        except (CommitFailedException, TableAlreadyExistsError):
+            continue
+    raise DataError(
+        f"other writers committed first, {_TRIES} times in a row",
+        where=f"table {identifier}",
+        mend="run it again once they are done",
+    )
+
+
+def ensure_namespace(catalog: Catalog, identifier: str) -> None:
+    """Create the namespace of a table; another thread or process may do so at the same time."""
+    namespace = identifier.rpartition(".")[0]
+    try:
+        catalog.create_namespace(namespace)
+    except NamespaceAlreadyExistsError:
+        return
+    except IntegrityError:
+        # pyiceberg looks first and inserts after, so of two that create it one fails to insert.
+        if not catalog.namespace_exists(namespace):
+            raise
+
+
+def _create(
+    catalog: Catalog, identifier: str, rows: pa.Table, properties: Mapping[str, str]
+) -> Table:
+    ensure_namespace(catalog, identifier)
+    creation = catalog.create_table_transaction(
+        identifier, schema=rows.schema, properties={**TABLE_PROPERTIES, **properties}
+    )
+    with creation as transaction:
+        transaction.append(rows)
+    return catalog.load_table(identifier)
+
+
+def _write(table: Table, rows: pa.Table, mode: Mode, properties: Mapping[str, str]) -> Table:
+    with table.transaction() as transaction:
+        if properties:
+            transaction.set_properties(dict(properties))
+        if mode == "append" or table.current_snapshot() is None:
+            transaction.append(rows)
+        else:
+            transaction.overwrite(rows)
+    return table
