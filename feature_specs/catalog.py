@@ -9,11 +9,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
 
 FORMAT = 1
+
+_Entry = TypeVar("_Entry")
 
 #: A read-time expression as a JSON tree: ``["column", name]``, ``["clock"]``, ``["request", name]``,
 #: ``["literal", value, type]`` or ``[operator, argument, ...]``.
@@ -188,7 +190,7 @@ def _service(raw: dict[str, Any]) -> ServiceEntry:
     return ServiceEntry(**raw)
 
 
-def _find(known: Mapping[str, Any], name: str, kind: str) -> Any:
+def _find(known: Mapping[str, _Entry], name: str, kind: str) -> _Entry:
     if name not in known:
         raise UnknownNameError(
             f"no {kind} is named {name!r}", where="catalog.json", mend=did_you_mean(name, known)

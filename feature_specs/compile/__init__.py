@@ -1,0 +1,10 @@
+"""From one query to its variants: one pass a file, named for what it does."""
+
+from feature_specs.compile.compiler import (
+    CompiledView,
+    Incremental,
+    compile_service,
+    compile_view,
+)
+
+__all__ = ["CompiledView", "Incremental", "compile_service", "compile_view"]

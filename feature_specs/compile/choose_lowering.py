@@ -1,0 +1,99 @@
+"""Choose, for every aggregate or for the whole view, the cheapest lowering that is valid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from feature_specs.compile.draft import Contribution, Draft
+from feature_specs.compile.interval_rows import members
+from feature_specs.compile.lower_cumulative import lowers_cumulatively
+from feature_specs.compile.lower_frames import lowers_by_frames
+from feature_specs.compile.lower_latest import lowers_to_latest
+from feature_specs.errors import CompileError, did_you_mean
+
+LOWERINGS = ("latest", "cumulative", "frames", "stab", "decorrelated")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen and why.
+
+    Attributes:
+        lowering: one of LOWERINGS, or two or more joined by " + ".
+        reasons: a sentence for each thing ruled out or chosen.
+        parts: for a grouped form, which aggregates take which lowering.
+    """
+
+    lowering: str
+    reasons: tuple[str, ...]
+    parts: dict[str, list[Contribution]] = field(default_factory=dict)
+
+
+def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
+    """Choose by algebra, or check a forced choice.
+
+    Raises:
+        CompileError: ``forced`` is unknown, or not valid for this view.
+    """
+    if forced is not None and forced not in LOWERINGS:
+        raise CompileError(
+            f"there is no lowering {forced!r}",
+            where=draft.file,
+            mend=did_you_mean(forced, LOWERINGS),
+        )
+    if forced == "decorrelated" or draft.form is None:
+        why = "it was asked for" if forced == "decorrelated" else draft.why_no_form
+        choice = Choice("decorrelated", (f"decorrelated, because {why}",))
+    elif draft.form.grouped:
+        choice = _choose_for_aggregates(draft, forced)
+    else:
+        choice = _choose_for_rows(draft, forced)
+    if forced is not None and choice.lowering != forced:
+        raise CompileError(
+            f"lowering {forced!r} is not valid here: {'; '.join(choice.reasons)}",
+            where=draft.file,
+            mend=f"leave the choice to the compiler, which takes {choice.lowering}",
+        )
+    return choice
+
+
+def _choose_for_rows(draft: Draft, forced: str | None) -> Choice:
+    assert draft.form is not None
+    if draft.form.event_time is None:
+        return Choice("stab", ("stab, because each entity has one row alive at an instant",))
+    why_not = lowers_to_latest(draft.form)
+    if why_not is None:
+        return Choice("latest", ("latest, because every row lasts and the newest one answers",))
+    return Choice("decorrelated", (f"decorrelated, because {why_not}",))
+
+
+def _choose_for_aggregates(draft: Draft, forced: str | None) -> Choice:
+    assert draft.form is not None
+    order = [forced] if forced else ["cumulative", "frames", "stab"]
+    parts: dict[str, list[Contribution]] = {}
+    reasons: list[str] = []
+    for part in (members(draft.form), *draft.form.contributions):
+        refusals: list[str] = []
+        for name in order:
+            why_not = _why_not(name, part)
+            if why_not is None:
+                parts.setdefault(name, []).append(part)
+                reasons.append(_reason(part, name, refusals))
+                break
+            refusals.append(f"not {name}, because {why_not}")
+        else:
+            reasons.append(f"{part.function.sql('duckdb')}: {'; '.join(refusals)}")
+            return Choice("cumulative + frames + stab", tuple(reasons))
+    return Choice(" + ".join(n for n in LOWERINGS if n in parts), tuple(reasons), parts)
+
+
+def _why_not(name: str, part: Contribution) -> str | None:
+    if name == "cumulative":
+        return lowers_cumulatively(part)
+    if name == "frames":
+        return lowers_by_frames(part)
+    return None if name == "stab" else "the view aggregates"
+
+
+def _reason(part: Contribution, name: str, refusals: list[str]) -> str:
+    return f"{part.function.sql('duckdb')}: {'; '.join([name, *refusals])}"

@@ -1,0 +1,76 @@
+"""Turn a comparison with the clock into the interval of t in which it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Term, Window
+from feature_specs.compile.resolve_clock import has_clock, is_clock
+from feature_specs.compile.time_axis import interval_us
+
+_MIRROR: dict[type[exp.Expr], type[exp.Expr]] = {
+    exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE,
+}  # fmt: skip
+
+_TIMES = {"TIMESTAMPTZ", "TIMESTAMPLTZ", "TIMESTAMP", "TIMESTAMPNTZ"}
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """An instant plus a fixed offset; ``instant`` None stands for the clock."""
+
+    instant: exp.Expr | None
+    offset: int
+
+
+def clip_clock(test: exp.Expr) -> Window | None:
+    """The lifetimes that ``test`` leaves, or None where it is no plain bound on the clock.
+
+    ``ts > now - w`` ends a row at ts + w, ``ts >= now - w`` one microsecond later;
+    ``ts <= now - w`` starts it at ts + w, ``ts < now - w`` one microsecond later.
+    """
+    if type(test) not in _MIRROR:
+        return None
+    left, right = _linear(test.this), _linear(test.expression)
+    if left is None or right is None or (left.instant is None) == (right.instant is None):
+        return None
+    kind = type(test)
+    if left.instant is None:
+        left, right, kind = right, left, _MIRROR[kind]
+    assert left.instant is not None
+    reach = left.offset - right.offset
+    if kind is exp.GT:
+        return Window(ends=(Term(left.instant, reach),))
+    if kind is exp.GTE:
+        return Window(ends=(Term(left.instant, reach + 1),))
+    if kind is exp.LTE:
+        return Window(starts=(Term(left.instant, reach),))
+    return Window(starts=(Term(left.instant, reach + 1),))
+
+
+def _linear(node: exp.Expr) -> _Linear | None:
+    if isinstance(node, exp.Paren):
+        return _linear(node.this)
+    if is_clock(node):
+        return _Linear(None, 0)
+    if isinstance(node, (exp.Add, exp.Sub)):
+        width = interval_us(node.expression)
+        if width is not None:
+            inner = _linear(node.this)
+            sign = 1 if isinstance(node, exp.Add) else -1
+            return None if inner is None else _Linear(inner.instant, inner.offset + sign * width)
+        width = interval_us(node.this)
+        if width is not None and isinstance(node, exp.Add):
+            inner = _linear(node.expression)
+            return None if inner is None else _Linear(inner.instant, inner.offset + width)
+        return None
+    if has_clock(node) or not _is_time(node):
+        return None
+    return _Linear(node, 0)
+
+
+def _is_time(node: exp.Expr) -> bool:
+    """Only a timestamp's place on the axis is sure: a date beside the clock is the engine's call."""
+    return isinstance(node, exp.Column) and node.type is not None and node.type.this.name in _TIMES

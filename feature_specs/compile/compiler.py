@@ -1,0 +1,265 @@
+"""The compiler: an ordered tuple of passes, and the variants read from what they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from sqlglot import exp
+
+from feature_specs.catalog import Column
+from feature_specs.compile.certify_bounds import Certificate, certify_bounds
+from feature_specs.compile.choose_lowering import Choice, choose_lowering
+from feature_specs.compile.draft import Draft, OutputFeature
+from feature_specs.compile.form_intervals import form_intervals
+from feature_specs.compile.hash_meaning import hash_meaning
+from feature_specs.compile.inline_models import inline_models
+from feature_specs.compile.join_spine import Joined, join_spine, pretty
+from feature_specs.compile.parse_query import parse_query
+from feature_specs.compile.qualify_columns import qualify_columns
+from feature_specs.compile.read_as_of import read_as_of, touched_keys
+from feature_specs.compile.read_features import feature_columns
+from feature_specs.compile.refuse_unsafe import refuse_unsafe
+from feature_specs.compile.resolve_clock import resolve_clock
+from feature_specs.compile.split_read_time import split_read_time
+from feature_specs.errors import CompileError, SpecError, UnknownNameError, did_you_mean
+from feature_specs.leaf import Changelog, Leaf
+from feature_specs.view import FeatureReference, FeatureView
+
+#: From the author's text to the form that all variants are read from.
+PASSES: tuple[Callable[[Draft], Draft], ...] = (
+    parse_query,
+    inline_models,
+    refuse_unsafe,
+    qualify_columns,
+    resolve_clock,
+    split_read_time,
+    form_intervals,
+)
+
+ENGINES = ("duckdb",)
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """Statements that bring a feature table from (D0, T0) to (D1, T1).
+
+    Attributes:
+        create: the rows of F(D1, T1) in full; parameter ``$as_of``.
+        touched: keys that may have changed; parameters ``$before`` and ``$as_of``; None where
+            every key may have.
+        step: F(D1, T1) of the keys in ``forebay_touched``; parameter ``$as_of``.
+        added: leaf name to the relation that ``touched`` reads for the rows added since D0.
+    """
+
+    create: str
+    touched: str | None
+    step: str
+    added: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CompiledView:
+    """One view, compiled: SQL of every variant, and the proof that it cannot see the future."""
+
+    draft: Draft
+    choice: Choice
+
+    @property
+    def name(self) -> str:
+        return self.draft.view.name
+
+    @property
+    def features(self) -> tuple[OutputFeature, ...]:
+        """What can be asked for, in the author's order."""
+        return self.draft.features
+
+    @property
+    def requests(self) -> tuple[Column, ...]:
+        """Values that the caller sends."""
+        return self.draft.requests
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        return tuple(self.draft.leaves.values())
+
+    def point_in_time(
+        self,
+        spine: str = "spine",
+        timestamp: str = "ts",
+        engine: str = "duckdb",
+        lowering: str | None = None,
+        lag: timedelta | None = None,
+    ) -> str:
+        """SQL with every row and column of the spine, then the features, F(D, t - lag).
+
+        Raises:
+            CompileError: the engine is unknown, or ``lowering`` is not valid for this view.
+        """
+        _check_engine(engine)
+        choice = choose_lowering(self.draft, lowering) if lowering else self.choice
+        columns = [(f.name, f.name) for f in self.features]
+        return join_spine(spine, timestamp, [Joined(self.draft, choice, columns)], lag=lag)
+
+    def as_of(self, at: datetime | None = None, engine: str = "duckdb") -> str:
+        """SQL of the author's columns at one instant, a row per entity; ``$as_of`` if at is None.
+
+        ttl is applied at reading: an entity whose row is older keeps its keys, with null features.
+        """
+        _check_engine(engine)
+        instant = _parameter("as_of") if at is None else _literal(at)
+        columns = feature_columns(self.draft, instant)
+        return pretty(f"select {columns} from ({self.stored_as_of(instant)}) as stored")
+
+    def stored_as_of(self, instant: exp.Expr | None = None, only: str | None = None) -> str:
+        """SQL of the stored columns at one instant (``$as_of`` by default): what tables hold."""
+        return read_as_of(self.draft, instant or _parameter("as_of"), only=only)
+
+    def incremental(self, engine: str = "duckdb") -> Incremental:
+        """Statements that maintain the stored columns."""
+        _check_engine(engine)
+        added = {
+            leaf.name: f"forebay_added_{key}"
+            for key, leaf in self.draft.leaves.items()
+            if leaf.role != "static"
+        }
+        touched = touched_keys(self.draft, _parameter("before"), _parameter("as_of"), added)
+        return Incremental(
+            create=self.stored_as_of(),
+            touched=touched,
+            step=self.stored_as_of(only="forebay_touched"),
+            added=added if touched is not None else {},
+        )
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The bound of every leaf scan in the point-in-time variant."""
+        return certify_bounds(self.point_in_time(), self.leaves, self.draft.file)
+
+    @cached_property
+    def semantic_hash(self) -> str:
+        return hash_meaning(self.draft)
+
+    def explain(self) -> str:
+        """Leaf roles, the shape found, the lowering and why, and the certificate, as text."""
+        lines = [f"view {self.name} ({'history' if self.draft.view.event_time else 'as-of'} view)"]
+        lines += [f"  leaf {leaf.name}: {leaf.role}" for leaf in self.leaves]
+        lines += [f"  entities: {', '.join(self.draft.view.entities)}"]
+        lines += [f"  lowering: {self.choice.lowering}"]
+        lines += [f"    {reason}" for reason in self.choice.reasons]
+        lines += ["  certificate:"] + [f"    {line}" for line in self.certificate.lines()]
+        return "\n".join(lines)
+
+
+def compile_view(
+    view: FeatureView, leaves: Sequence[Leaf], dialect: str = "duckdb"
+) -> CompiledView:
+    """Compile one view, with its leak proof.
+
+    Args:
+        leaves: the tables that its SQL, or the SQL of the models it reads, names.
+        dialect: what the author wrote in.
+
+    Raises:
+        ForebayError: a subclass that says what is wrong, where, and how to mend it.
+    """
+    draft = Draft(_lower_names(view), dialect, {leaf.name: _lower_leaf(leaf) for leaf in leaves})
+    for step in PASSES:
+        draft = step(draft)
+    compiled = CompiledView(draft, choose_lowering(draft))
+    assert compiled.certificate is not None
+    return compiled
+
+
+def compile_service(
+    views: Sequence[CompiledView],
+    features: Sequence[FeatureReference] | None = None,
+    *,
+    spine: str = "spine",
+    timestamp: str = "ts",
+    lag: timedelta | None = None,
+    engine: str = "duckdb",
+) -> str:
+    """SQL of several views on one spine in one statement; columns are named ``view__feature``.
+
+    Raises:
+        UnknownNameError: a reference names no view or feature.
+    """
+    _check_engine(engine)
+    known = {v.name: v for v in views}
+    if features is None:
+        features = [FeatureReference(v.name, f.name) for v in views for f in v.features]
+    chosen: dict[str, list[tuple[str, str]]] = {}
+    for reference in features:
+        if reference.view not in known:
+            raise UnknownNameError(
+                f"no feature view is named {reference.view!r}",
+                where="service",
+                mend=did_you_mean(reference.view, known),
+            )
+        names = [f.name for f in known[reference.view].features]
+        if reference.feature not in names:
+            raise UnknownNameError(
+                f"feature view {reference.view!r} has no feature {reference.feature!r}",
+                where="service",
+                mend=did_you_mean(reference.feature, names),
+            )
+        chosen.setdefault(reference.view, []).append((reference.feature, reference.column))
+    joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
+    sql = join_spine(spine, timestamp, joined, lag=lag)
+    leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)
+    certify_bounds(sql, leaves, "service")
+    return sql
+
+
+def _check_engine(engine: str) -> None:
+    if engine not in ENGINES:
+        raise CompileError(
+            f"engine {engine!r} is not supported",
+            where="engine",
+            mend=did_you_mean(engine, ENGINES),
+        )
+
+
+def _parameter(name: str) -> exp.Expr:
+    return exp.cast(exp.Parameter(this=exp.var(name)), "timestamptz")
+
+
+def _literal(moment: datetime) -> exp.Expr:
+    if moment.tzinfo is None:
+        raise SpecError(
+            "the instant has no time zone", where=str(moment), mend="give an aware datetime in UTC"
+        )
+    return exp.cast(exp.Literal.string(moment.isoformat()), "timestamptz")
+
+
+def _lower_names(view: FeatureView) -> FeatureView:
+    return replace(
+        view,
+        entities=tuple(e.lower() for e in view.entities),
+        event_time=view.event_time.lower() if view.event_time else None,
+        tie_break=tuple(t.lower() for t in view.tie_break),
+    )
+
+
+def _lower_leaf(leaf: Leaf) -> Leaf:
+    """DuckDB's names know no case, so the passes compare them in lower case."""
+
+    def low(name: str | None) -> str | None:
+        return name.lower() if name else None
+
+    log = leaf.changelog
+    return replace(
+        leaf,
+        columns={c.lower(): t for c, t in leaf.columns.items()},
+        event_time=low(leaf.event_time),
+        loaded_at=low(leaf.loaded_at),
+        valid_from=low(leaf.valid_from),
+        valid_to=low(leaf.valid_to),
+        known_later={c.lower(): k.lower() for c, k in leaf.known_later.items()},
+        changelog=Changelog(tuple(k.lower() for k in log.key), log.deleted.lower())
+        if log
+        else None,
+    )

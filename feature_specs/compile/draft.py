@@ -1,0 +1,147 @@
+"""What the passes hand on: a query on its way from the author's text to its interval form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from feature_specs.catalog import Column
+from feature_specs.catalog import Expression as ReadTimeTree
+from feature_specs.errors import Location
+from feature_specs.leaf import Leaf
+from feature_specs.view import FeatureView
+
+
+@dataclass(frozen=True)
+class Term:
+    """An instant, in microseconds: a time-valued expression over leaf columns plus an offset."""
+
+    instant: exp.Expr
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a row counts: from the greatest of ``starts`` up to, not including, the least of ``ends``.
+
+    No start is minus infinity, no end is plus infinity.
+    """
+
+    starts: tuple[Term, ...] = ()
+    ends: tuple[Term, ...] = ()
+
+    def clip(self, other: Window) -> Window:
+        """The intersection of both windows."""
+        return Window(_union(self.starts, other.starts), _union(self.ends, other.ends))
+
+    @property
+    def width(self) -> int | None:
+        """Microseconds that every row counts for, or None where rows differ.
+
+        Where it is known, rows leave in the order in which they came.
+        """
+        if len(self.starts) == 1 and len(self.ends) == 1:
+            start, end = self.starts[0], self.ends[0]
+            if start.instant == end.instant:
+                return end.offset - start.offset
+        return None
+
+    @property
+    def lasting(self) -> bool:
+        """A row that has come never leaves."""
+        return not self.ends
+
+
+def _union(mine: tuple[Term, ...], theirs: tuple[Term, ...]) -> tuple[Term, ...]:
+    return mine + tuple(t for t in theirs if t not in mine)
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One aggregate of the query, and when each source row counts in it."""
+
+    name: str
+    function: exp.Expr
+    condition: exp.Expr | None
+    window: Window
+
+
+@dataclass(frozen=True)
+class IntervalForm:
+    """The query as rows with lifetimes: a select-project-join over leaves, perhaps aggregated.
+
+    Attributes:
+        source: FROM, joins and the clock-free WHERE, without projections.
+        keys: the entity's key expressions over the source.
+        columns: stored column to its expression: over the source, or, in an aggregate form, over
+            keys and columns named like the contributions.
+        window: when a source row counts at all.
+        contributions: the aggregates; empty for a form of plain rows.
+        having: over keys and contributions, like columns.
+        event_time: of a history view, over the source.
+        tie_break: expressions by which the greatest row of one event_time wins.
+        grouped: whether the query aggregates.
+    """
+
+    source: exp.Select
+    keys: tuple[exp.Expr, ...]
+    columns: Mapping[str, exp.Expr]
+    window: Window
+    contributions: tuple[Contribution, ...] = ()
+    having: exp.Expr | None = None
+    event_time: exp.Expr | None = None
+    tie_break: tuple[exp.Expr, ...] = ()
+    grouped: bool = False
+
+
+@dataclass(frozen=True)
+class OutputFeature:
+    """A feature: a stored column, or a read-time expression over stored columns."""
+
+    name: str
+    expression: exp.Expr | None = None
+    tree: ReadTimeTree | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A view under compilation. Each pass returns a further filled copy.
+
+    Attributes:
+        tree: the query; leaves appear under the keys of ``leaves``.
+        stored: the query without its read-time parts: keys, event_time, stored columns.
+        form: its interval form; None where it has none, and ``why_no_form`` says why.
+    """
+
+    view: FeatureView
+    dialect: str
+    known: Mapping[str, Leaf]
+    tree: exp.Expr = field(default_factory=exp.Select)
+    leaves: Mapping[str, Leaf] = field(default_factory=dict)
+    stored: exp.Query = field(default_factory=exp.Select)
+    stored_names: tuple[str, ...] = ()
+    features: tuple[OutputFeature, ...] = ()
+    requests: tuple[Column, ...] = ()
+    form: IntervalForm | None = None
+    why_no_form: str = ""
+    taken_on_word: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        return self.view.file or f"view {self.view.name}"
+
+    def locate(self, node: exp.Expr | None) -> Location:
+        """Where in the author's files a node stands, as closely as SQLGlot remembers."""
+        for part in node.walk() if node is not None else ():
+            if "line" in part.meta:
+                return Location(
+                    part.meta.get("file", self.file), part.meta["line"], part.meta.get("col")
+                )
+        return Location(self.file)
+
+
+def key_name(draft: Draft, position: int) -> str:
+    """The output name of a key column."""
+    return draft.view.entities[position]

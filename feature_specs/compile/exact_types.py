@@ -1,0 +1,92 @@
+"""Which expressions are exact: integers and decimals, whose sums can be subtracted again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+_NARROW = {"TINYINT", "SMALLINT", "INT", "UTINYINT", "USMALLINT"}
+_WIDE = {"BIGINT", "UINT"}
+
+
+@dataclass(frozen=True)
+class ExactType:
+    """An exact numeric type.
+
+    Attributes:
+        bits: 32 or 64 for integers, 128 for decimals.
+        scale: digits behind the point; 0 for integers.
+    """
+
+    bits: int
+    scale: int = 0
+
+    @property
+    def decimal(self) -> bool:
+        return self.bits == 128
+
+    @property
+    def running(self) -> str:
+        """The type in which a running total of at most 2^31 rows cannot overflow silently."""
+        if self.decimal:
+            return f"decimal(38, {self.scale})"
+        return "bigint" if self.bits == 32 else "hugeint"
+
+    @property
+    def total(self) -> str:
+        """The type that sum() has."""
+        return f"decimal(38, {self.scale})" if self.decimal else "hugeint"
+
+
+def exact_type(node: exp.Expr) -> ExactType | None:
+    """The exact type of an annotated expression; None where it is a float or not surely exact."""
+    match node:
+        case exp.Paren() | exp.Neg() | exp.Abs():
+            return exact_type(node.this)
+        case exp.Column():
+            return _declared(node.type)
+        case exp.Cast() if type(node) is exp.Cast:
+            return _declared(node.to)
+        case exp.Literal():
+            return ExactType(32) if node.is_int and abs(int(node.this)) < 2**31 else None
+        case exp.Add() | exp.Sub() | exp.Mul():
+            return _both(exact_type(node.this), exact_type(node.expression))
+        case exp.Case() if node.this is None and node.args.get("default") is None:
+            kinds = [exact_type(branch.args["true"]) for branch in node.args["ifs"]]
+            return _all(kinds)
+        case exp.Case() if node.this is None:
+            kinds = [exact_type(branch.args["true"]) for branch in node.args["ifs"]]
+            return _all([*kinds, exact_type(node.args["default"])])
+        case exp.Coalesce():
+            return _all([exact_type(node.this), *map(exact_type, node.expressions)])
+    return None
+
+
+def _declared(kind: exp.DataType | None) -> ExactType | None:
+    if kind is None:
+        return None
+    name = kind.this.name if isinstance(kind.this, exp.DType) else str(kind.this)
+    if name in _NARROW:
+        return ExactType(32)
+    if name in _WIDE:
+        return ExactType(64)
+    if name == "DECIMAL" and len(kind.expressions) == 2:
+        return ExactType(128, int(kind.expressions[1].name))
+    return None
+
+
+def _both(left: ExactType | None, right: ExactType | None) -> ExactType | None:
+    # The scale of a decimal product or sum is the engine's own rule: left to other lowerings.
+    if left is None or right is None or left.decimal or right.decimal:
+        return None
+    return ExactType(max(left.bits, right.bits))
+
+
+def _all(kinds: list[ExactType | None]) -> ExactType | None:
+    known = [k for k in kinds if k is not None]
+    if len(known) != len(kinds) or not known:
+        return None
+    if any(k.decimal for k in known):
+        return known[0] if len(set(known)) == 1 else None
+    return max(known, key=lambda k: k.bits)

@@ -1,0 +1,35 @@
+"""A hash of what a view means: it changes when values may change, not when text does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields
+
+from feature_specs.compile.draft import Draft
+from feature_specs.leaf import Leaf
+
+#: Raised when the compiler itself comes to give other values for the same query.
+COMPILER_VERSION = 1
+
+
+def hash_meaning(draft: Draft) -> str:
+    """32 hex digits over the canonical query, its leaves' roles and what else decides values."""
+    view = draft.view
+    meaning = {
+        "compiler": COMPILER_VERSION,
+        "query": draft.tree.sql("duckdb", comments=False),
+        "entities": list(view.entities),
+        "event_time": view.event_time,
+        "ttl": view.ttl.total_seconds() if view.ttl else None,
+        "boundary": view.boundary,
+        "tie_break": list(view.tie_break),
+        "leaves": {leaf.name: _roles(leaf) for leaf in draft.leaves.values()},
+    }
+    text = json.dumps(meaning, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _roles(leaf: Leaf) -> dict[str, object]:
+    kept = (f.name for f in fields(leaf) if f.name not in ("name", "columns", "where"))
+    return {name: getattr(leaf, name) for name in kept}

@@ -1,0 +1,88 @@
+"""Replace every model that a query reads by that model's own query, down to the leaves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Draft
+from feature_specs.compile.parse_query import name_key, parse_text, relation_key
+from feature_specs.errors import CompileError, UnknownNameError, did_you_mean
+from feature_specs.leaf import Leaf
+
+
+def inline_models(draft: Draft) -> Draft:
+    """Inline models and give every leaf a one-part name, under which later passes know it.
+
+    Raises:
+        UnknownNameError: a table is neither a leaf nor a model.
+        CompileError: models read each other in a circle.
+    """
+    models = {name_key(n): sql for n, sql in draft.view.models.items()}
+    leaves: dict[str, Leaf] = {}
+    tree = _inline(draft, draft.tree.copy(), models, leaves, ())
+    return replace(draft, tree=tree, leaves=leaves)
+
+
+def _inline(
+    draft: Draft,
+    tree: exp.Expr,
+    models: dict[str, str],
+    leaves: dict[str, Leaf],
+    path: tuple[str, ...],
+) -> exp.Expr:
+    known = {name_key(n): leaf for n, leaf in draft.known.items()}
+    local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    for table in list(tree.find_all(exp.Table)):
+        if not isinstance(table.this, exp.Identifier):
+            raise CompileError(
+                f"a table function stands in FROM: {table.this.sql(draft.dialect)}",
+                where=draft.locate(table),
+                mend="read a source, seed, snapshot or model instead",
+            )
+        key = relation_key(table)
+        if not table.db and key in local:
+            continue
+        alias = table.alias or table.name
+        if key in known:
+            name = leaf_name(known[key])
+            leaves[name] = known[key]
+            leaf_table = exp.Table(
+                this=exp.to_identifier(name),
+                alias=exp.TableAlias(this=exp.to_identifier(alias)),
+                joins=table.args.get("joins"),
+                sample=table.args.get("sample"),
+            )
+            leaf_table.meta.update(table.meta)
+            table.replace(leaf_table)
+        elif key in models:
+            if key in path:
+                raise CompileError(
+                    "models read each other in a circle: " + " -> ".join([*path, key]),
+                    where=draft.locate(table),
+                    mend="break the circle",
+                )
+            body = parse_text(models[key], draft.dialect, draft.file)
+            inner = _inline(draft, body, models, leaves, (*path, key))
+            table.replace(
+                exp.Subquery(
+                    this=inner,
+                    alias=exp.TableAlias(this=exp.to_identifier(alias)),
+                    joins=table.args.get("joins"),
+                )
+            )
+        else:
+            raise UnknownNameError(
+                f"table {table.sql(draft.dialect)} is neither a leaf nor a model",
+                where=str(draft.locate(table)),
+                mend="declare it as a source with a time role; "
+                + did_you_mean(key, [*known, *models]),
+            )
+    return tree
+
+
+def leaf_name(leaf: Leaf) -> str:
+    """A leaf's name as one identifier."""
+    return re.sub(r"\W+", "_", name_key(leaf.name)).strip("_")

@@ -1,0 +1,140 @@
+"""The interval form as SQL: each source row with its key, its columns and its lifetimes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from feature_specs.compile.bound_leaves import relation
+from feature_specs.compile.draft import Contribution, Draft, IntervalForm, Window
+from feature_specs.compile.time_axis import earliest_sql, latest_sql
+
+#: Stands for minus infinity on the microsecond axis; far enough from the edge to add to.
+ALWAYS = -(2**62)
+
+#: Counts the rows of a group: it exists while that is not 0.
+MEMBERS = "fb_members"
+
+
+@dataclass(frozen=True)
+class IntervalRows:
+    """SQL of the rows, and the names under which the lowerings find what they need.
+
+    Attributes:
+        sql: a SELECT of the key columns, ``fb_start<i>``, ``fb_end<i>`` and the source's columns.
+        starts, ends: for each window its column names; an end of None never comes.
+    """
+
+    sql: str
+    windows: tuple[Window, ...]
+    starts: tuple[str, ...]
+    ends: tuple[str | None, ...]
+
+    def place(self, window: Window) -> int:
+        return self.windows.index(window)
+
+
+def interval_rows(
+    draft: Draft, form: IntervalForm, relations: Mapping[str, str] | None = None
+) -> IntervalRows:
+    """Write the form's rows.
+
+    Args:
+        relations: leaf name to another relation to read in its place (rows just added, say).
+    """
+    windows = tuple(dict.fromkeys([form.window, *(c.window for c in form.contributions)]))
+    select: list[str] = [
+        f'{k.sql("duckdb")} as "{name}"'
+        for k, name in zip(form.keys, draft.view.entities, strict=True)
+    ]
+    starts: list[str] = []
+    ends: list[str | None] = []
+    known: dict[str, str] = {}
+    for i, window in enumerate(windows):
+        start = latest_sql(window.starts) or str(ALWAYS)
+        end = earliest_sql(window.ends)
+        for kind, text in (("start", start), ("end", end)):
+            if text is not None and text not in known:
+                known[text] = f"fb_{kind}{i}"
+                select.append(f"{text} as {known[text]}")
+        starts.append(known[start])
+        ends.append(known[end] if end is not None else None)
+    select += [f'{c.sql("duckdb")} as "{passed_name(c)}"' for c in _columns_used(form)]
+    query = form.source.copy()
+    tests = [f"not {k.sql('duckdb')} is null" for k in form.keys]
+    tests += [f"not {t.sql('duckdb')} is null" for t in _instants(form.window)]
+    if form.event_time is not None:
+        tests.append(f"not {form.event_time.sql('duckdb')} is null")
+    for text in select:
+        query = query.select(text, dialect="duckdb", copy=False)
+    for test in dict.fromkeys(tests):
+        query = query.where(test, dialect="duckdb", copy=False)
+    if form.window.ends and form.window.width is None:
+        query = query.where(
+            f"{latest_sql(form.window.starts) or ALWAYS} < {earliest_sql(form.window.ends)}",
+            dialect="duckdb",
+            copy=False,
+        )
+    read_leaves(draft, query, relations)
+    return IntervalRows(query.sql("duckdb"), windows, tuple(starts), tuple(ends))
+
+
+def passed_name(column: exp.Column) -> str:
+    """The name under which a source column is handed on."""
+    return f"{column.table}__{column.name}"
+
+
+def over_rows(node: exp.Expr) -> exp.Expr:
+    """An expression over the source, rewritten over the rows' columns."""
+    return node.transform(
+        lambda n: (
+            exp.column(passed_name(n), quoted=True) if isinstance(n, exp.Column) and n.table else n
+        )
+    )
+
+
+def condition_of(form: IntervalForm, part: Contribution) -> exp.Expr | None:
+    """When a row counts in an aggregate, its own lifetime aside: FILTER, and no unknown bound."""
+    beyond = [t for t in _instants(part.window) if t not in _instants(form.window)]
+    tests: list[exp.Expr] = [
+        exp.Not(this=exp.Is(this=t.copy(), expression=exp.Null())) for t in beyond
+    ]
+    if part.condition is not None:
+        tests.insert(0, part.condition)
+    return over_rows(exp.and_(*tests)) if tests else None
+
+
+def members(form: IntervalForm) -> Contribution:
+    """count(*) of the group, by which it is known to exist."""
+    return Contribution(MEMBERS, exp.Count(this=exp.Star()), None, form.window)
+
+
+def read_leaves(draft: Draft, query: exp.Expr, relations: Mapping[str, str] | None = None) -> None:
+    """Point every leaf scan at its relation, in place."""
+    for table in list(query.find_all(exp.Table)):
+        leaf = draft.leaves.get(table.name) if not table.db else None
+        if leaf is None:
+            continue
+        other = (relations or {}).get(leaf.name)
+        target = exp.to_table(other, dialect="duckdb") if other else relation(leaf)
+        target.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name, True)))
+        target.set("joins", table.args.get("joins"))
+        table.replace(target)
+
+
+def _instants(window: Window) -> list[exp.Expr]:
+    return list(dict.fromkeys(t.instant for t in (*window.starts, *window.ends)))
+
+
+def _columns_used(form: IntervalForm) -> list[exp.Column]:
+    nodes: list[exp.Expr] = []
+    for part in form.contributions:
+        nodes += [part.function, *([part.condition] if part.condition is not None else [])]
+        nodes += [t.instant for t in (*part.window.starts, *part.window.ends)]
+    if not form.grouped:
+        nodes += [*form.columns.values(), *form.tie_break]
+        nodes += [form.event_time] if form.event_time is not None else []
+    found = {passed_name(c): c for n in nodes for c in n.find_all(exp.Column) if c.table}
+    return list(found.values())

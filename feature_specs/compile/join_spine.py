@@ -1,0 +1,127 @@
+"""Point-in-time: join the features of one or more views to a spine, row for row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlglot
+from sqlglot import exp
+
+from feature_specs.compile.choose_lowering import Choice
+from feature_specs.compile.draft import Draft, OutputFeature
+from feature_specs.compile.interval_rows import MEMBERS, interval_rows
+from feature_specs.compile.lower_cumulative import lower_cumulative
+from feature_specs.compile.lower_decorrelated import lower_decorrelated
+from feature_specs.compile.lower_frames import lower_frames
+from feature_specs.compile.lower_latest import lower_latest
+from feature_specs.compile.lower_stab import lower_stab, stab_rows
+from feature_specs.compile.lowered import ASKED, AXIS, ROW, Piece, Scope, Subquery, quoted
+from feature_specs.compile.read_features import feature_sql, fresh_enough
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A view that takes part, how it is lowered, and which features under which column names."""
+
+    draft: Draft
+    choice: Choice
+    columns: Sequence[tuple[str, str]]
+
+
+def join_spine(
+    spine: str, timestamp: str, views: Sequence[Joined], *, lag: timedelta | None = None
+) -> str:
+    """SQL that keeps every spine row and column and adds the features, F(D, t - lag) each.
+
+    Args:
+        spine: a relation or a parenthesised query.
+        timestamp: the spine's column of instants.
+        lag: how far behind the instant the stored features stand; read-time parts do not lag.
+    """
+    behind = (lag or timedelta()) // timedelta(microseconds=1)
+    parts = [
+        Subquery(
+            "fb_spine",
+            f"select row_number() over () as {ROW}, "
+            f"cast(source.{quoted(timestamp)} as timestamptz) as {ASKED}, "
+            f"epoch_us(cast(source.{quoted(timestamp)} as timestamptz)) - {behind} as {AXIS}, "
+            f"source.* from {spine} as source",
+        )
+    ]
+    outputs, joins = [], []
+    for joined in views:
+        parts += _view_queries(joined)
+        view = joined.draft.view.name
+        features = quoted(f"{view}__features")
+        joins.append(f"left join {features} on {features}.{ROW} = fb_spine.{ROW}")
+        known = {f.name: f for f in joined.draft.features}
+        outputs += [
+            f"{_output(joined.draft, known[feature])} as {quoted(column)}"
+            for feature, column in joined.columns
+        ]
+    ctes = ", ".join(f"{p.name} as {'materialized ' if p.shared else ''}({p.sql})" for p in parts)
+    kept = f"fb_spine.* exclude ({ROW}, {ASKED}, {AXIS})"
+    return pretty(
+        f"with {ctes} select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
+    )
+
+
+def pretty(sql: str) -> str:
+    """The same SQL, laid out for reading."""
+    return sqlglot.parse_one(sql, dialect="duckdb").sql("duckdb", pretty=True)
+
+
+def _view_queries(joined: Joined) -> list[Subquery]:
+    draft = joined.draft
+    keys = ", ".join(quoted(e) for e in draft.view.entities)
+    no_null = " and ".join(f"not {quoted(e)} is null" for e in (*draft.view.entities, AXIS))
+    spine = Subquery(
+        quoted(f"{draft.view.name}__spine"),
+        f"select {ROW}, {AXIS}, {keys} from fb_spine where {no_null}",
+    )
+    if joined.choice.lowering == "decorrelated" or draft.form is None:
+        return [spine, *lower_decorrelated(draft)]
+    rows = interval_rows(draft, draft.form)
+    scope = Scope(draft, draft.form, rows)
+    first = [spine, Subquery(scope.name("rows"), rows.sql)]
+    if joined.choice.lowering == "latest":
+        return [*first, *lower_latest(scope)]
+    if not draft.form.grouped:
+        return [*first, stab_rows(scope)]
+    return [*first, *_aggregate_queries(scope, joined.choice)]
+
+
+def _aggregate_queries(scope: Scope, choice: Choice) -> list[Subquery]:
+    pieces: list[Piece] = []
+    for name, parts in choice.parts.items():
+        if name == "cumulative":
+            pieces.append(lower_cumulative(scope, parts))
+        elif name == "frames":
+            pieces += lower_frames(scope, parts)
+        else:
+            pieces.append(lower_stab(scope, parts))
+    tests = [f"coalesce({MEMBERS}, 0) > 0"]
+    if scope.form.having is not None:
+        tests.append(f"({scope.form.having.sql('duckdb')})")
+    values = ", ".join(
+        f"{node.sql('duckdb')} as {quoted(name)}" for name, node in scope.form.columns.items()
+    )
+    joins = " ".join(f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in pieces)
+    sql = (
+        f"select s.{ROW}, {values} from {scope.name('spine')} as s {joins} "
+        f"where {' and '.join(tests)}"
+    )
+    made = [q for p in pieces for q in p.subqueries]
+    return [*made, Subquery(scope.name("features"), sql)]
+
+
+def _output(draft: Draft, feature: OutputFeature) -> str:
+    view = quoted(f"{draft.view.name}__features")
+    asked = exp.column(ASKED, table="fb_spine")
+    value = feature_sql(draft, feature, view, asked, "fb_spine")
+    tests = [] if feature.expression is None else [f"not {view}.{ROW} is null"]
+    fresh = fresh_enough(draft, view, asked)
+    tests += [fresh] if fresh else []
+    return f"case when {' and '.join(tests)} then {value} end" if tests else value

@@ -1,0 +1,52 @@
+"""Evaluate the cut query once for every spine row: right for all that compiles.
+
+The engine unnests the correlated join itself (Neumann and Kemper, "Unnesting Arbitrary Queries").
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from feature_specs.compile.bound_leaves import bound_leaves
+from feature_specs.compile.draft import Draft
+from feature_specs.compile.lower_stab import one_row_guard
+from feature_specs.compile.lowered import AXIS, ROW, Subquery, quoted
+
+
+def lower_decorrelated(draft: Draft) -> list[Subquery]:
+    """Subqueries ``instants`` and ``features`` of any view."""
+    view = draft.view
+    instants, features = f'"{view.name}__instants"', f'"{view.name}__features"'
+    cut = bound_leaves(draft, draft.stored, exp.column("fb_instant", table="s", quoted=False))
+    keys = " and ".join(f"s.{quoted(k)} = q.{quoted(k)}" for k in view.entities)
+    spine = f'"{view.name}__spine"'
+    names = [*([view.event_time] if view.event_time else []), *draft.stored_names]
+    if view.event_time is None:
+        values = ", ".join(f"first(q.{quoted(n)}) as {quoted(n)}" for n in names)
+        tail = f"group by s.{ROW} having {one_row_guard(view.name)}"
+    else:
+        values = ", ".join(f"q.{quoted(n)}" for n in names)
+        tail = (
+            f"where not q.{quoted(view.event_time)} is null "
+            f"qualify row_number() over (partition by s.{ROW} order by {row_order(draft)}) = 1"
+        )
+    sql = (
+        f"select s.{ROW}, {values} from {instants} as s "
+        f"join lateral ({cut.sql('duckdb')}) as q on {keys} {tail}"
+    )
+    listed = ", ".join(quoted(k) for k in view.entities)
+    return [
+        Subquery(
+            instants, f"select {ROW}, {listed}, make_timestamptz({AXIS}) as fb_instant from {spine}"
+        ),
+        Subquery(features, sql),
+    ]
+
+
+def row_order(draft: Draft) -> str:
+    """SQL for ORDER BY over the query's own output: a history view's answer comes first."""
+    view = draft.view
+    assert view.event_time is not None
+    first = [view.event_time, *view.tie_break]
+    rest = [n for n in draft.stored_names if n not in first]
+    return ", ".join(f"q.{quoted(n)} desc nulls last" for n in [*first, *rest])

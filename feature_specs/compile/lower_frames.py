@@ -1,0 +1,79 @@
+"""Window frames over events and spine rows together: any aggregate of a plain trailing window.
+
+Right for floats, min and max, since each frame is aggregated by itself; needs rows that leave in
+the order in which they came (DESIGN 3, lowering 3).
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Contribution
+from feature_specs.compile.interval_rows import IntervalRows, condition_of, over_rows
+from feature_specs.compile.lowered import AXIS, ROW, Piece, Scope, Subquery, filtered, names_of
+
+#: Aggregates that DuckDB evaluates over a frame.
+_FRAMED = (
+    exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Count, exp.CountIf, exp.Variance, exp.VariancePop,
+    exp.Stddev, exp.StddevSamp, exp.StddevPop, exp.LogicalOr, exp.LogicalAnd, exp.Median,
+    exp.PercentileCont, exp.PercentileDisc,
+)  # fmt: skip
+
+
+def lowers_by_frames(part: Contribution) -> str | None:
+    """None where a frame holds exactly the rows that count, else the reason why not."""
+    if not isinstance(part.function, _FRAMED):
+        return f"{part.function.key} is not evaluated over frames"
+    if len(part.window.starts) != 1:
+        return "rows become visible on another axis than the one on which they leave"
+    if not part.window.lasting and (part.window.width or 0) <= 0:
+        return "rows do not all live equally long"
+    return None
+
+
+def lower_frames(scope: Scope, parts: list[Contribution]) -> list[Piece]:
+    """Lower aggregates for which ``lowers_by_frames`` holds; one pass a time axis."""
+    axes: dict[str, list[Contribution]] = {}
+    for part in parts:
+        axes.setdefault(scope.rows.starts[scope.rows.place(part.window)], []).append(part)
+    return [_one_axis(scope, axis, chosen) for axis, chosen in axes.items()]
+
+
+def _one_axis(scope: Scope, axis: str, parts: list[Contribution]) -> Piece:
+    keys = ", ".join(scope.keys)
+    frames: dict[str, str] = {}
+    values = []
+    for part in parts:
+        width = part.window.width
+        # RANGE includes its edge and a row has left at start + width, hence the microsecond.
+        reach = "unbounded" if part.window.lasting or width is None else str(width - 1)
+        frame = frames.setdefault(reach, f"frame{len(frames) + 1}")
+        test = condition_of(scope.form, part)
+        where = f"{ROW} is null" + (f" and ({test.sql('duckdb')})" if test is not None else "")
+        value = filtered(over_rows(part.function), where)
+        values.append(f"{value} over {frame} as {part.name}")
+    columns = _columns(scope.rows, parts)
+    listed = "".join(f", {c}" for c in columns)
+    nulls = ", null" * len(columns)
+    windows = ", ".join(
+        f"{frame} as (partition by {keys} order by fb_at "
+        f"range between {reach} preceding and current row)"
+        for reach, frame in frames.items()
+    )
+    sql = (
+        f"select * from (select {ROW}, {', '.join(values)} from ("
+        f"select {keys}, {axis} as fb_at, cast(null as bigint) as {ROW}{listed} "
+        f"from {scope.name('rows')} "
+        f"union all select {keys}, {AXIS}, {ROW}{nulls} from {scope.name('spine')}"
+        f") as together window {windows}) as framed where not {ROW} is null"
+    )
+    name = scope.name(f"frames_{axis}")
+    return Piece(name, (Subquery(name, sql),), names_of(parts))
+
+
+def _columns(rows: IntervalRows, parts: list[Contribution]) -> list[str]:
+    nodes: list[exp.Expr] = []
+    for part in parts:
+        nodes += [part.function, *([part.condition] if part.condition is not None else [])]
+    found = [c.sql("duckdb") for n in nodes for c in over_rows(n).find_all(exp.Column)]
+    return list(dict.fromkeys(found))

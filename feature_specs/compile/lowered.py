@@ -1,0 +1,69 @@
+"""What a lowering makes: named subqueries, the last of which holds a row per matched spine row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Contribution, Draft, IntervalForm
+from feature_specs.compile.interval_rows import IntervalRows
+
+#: Columns of the spine as lowerings see it.
+ROW, AXIS, ASKED = "fb_row", "fb_t", "fb_ts"
+
+
+@dataclass(frozen=True)
+class Subquery:
+    """A CTE: its name and its SELECT; several readers want it computed once."""
+
+    name: str
+    sql: str
+    shared: bool = True
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a lowering of one view works with."""
+
+    draft: Draft
+    form: IntervalForm
+    rows: IntervalRows
+
+    @property
+    def view(self) -> str:
+        return self.draft.view.name
+
+    def name(self, part: str) -> str:
+        """A quoted CTE name of this view's own."""
+        return f'"{self.view}__{part}"'
+
+    @property
+    def keys(self) -> list[str]:
+        return [f'"{e}"' for e in self.draft.view.entities]
+
+    def same_key(self, left: str, right: str) -> str:
+        return " and ".join(f"{left}.{k} = {right}.{k}" for k in self.keys)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some aggregates of a view, one row per spine row: ``fb_row`` and a column per aggregate."""
+
+    name: str
+    subqueries: tuple[Subquery, ...]
+    provides: tuple[str, ...] = field(default=())
+
+
+def quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def filtered(function: exp.Expr, condition: str | None) -> str:
+    """SQL of an aggregate with a FILTER."""
+    text = function.sql("duckdb")
+    return f"{text} filter (where {condition})" if condition else text
+
+
+def names_of(parts: list[Contribution]) -> tuple[str, ...]:
+    return tuple(p.name for p in parts)

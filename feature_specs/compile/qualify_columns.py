@@ -1,0 +1,61 @@
+"""Give every column its table, expand stars, and refuse names that are not there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from sqlglot import exp
+from sqlglot.errors import OptimizeError, SchemaError
+from sqlglot.optimizer.qualify import qualify
+
+from feature_specs.compile.draft import Draft
+from feature_specs.errors import CompileError, Location, did_you_mean
+
+
+def qualify_columns(draft: Draft) -> Draft:
+    """Qualify with the leaves' own columns as the schema.
+
+    Raises:
+        CompileError: a column does not exist or is ambiguous; two output columns share a name.
+    """
+    schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
+    try:
+        tree = qualify(draft.tree.copy(), schema=schema, dialect=draft.dialect)
+    except (OptimizeError, SchemaError) as error:
+        raise _explain(draft, error) from None
+    for select in tree.find_all(exp.Select):
+        _expand_group_by_all(select)
+    assert isinstance(tree, exp.Query)
+    names = tree.named_selects
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise CompileError(
+            f"two columns are named {twice[0]!r}", where=draft.file, mend="give each its own alias"
+        )
+    return replace(draft, tree=tree)
+
+
+def _expand_group_by_all(select: exp.Select) -> None:
+    group = select.args.get("group")
+    if group is not None and group.args.get("all"):
+        keys = [s.unalias().copy() for s in select.selects if not s.find(exp.AggFunc)]
+        group.set("all", None)
+        group.set("expressions", keys)
+
+
+def _explain(draft: Draft, error: Exception) -> CompileError:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n")[0]
+    place = re.search(r"Line: (\d+), Col: (\d+)", text)
+    name = re.search(r"[Cc]olumn '?\"?([\w.\"]+?)\"?'? could not be resolved", text)
+    line, column = (int(place[1]), int(place[2])) if place else (None, None)
+    where = Location(draft.file, line, column)
+    if name:
+        bare = name[1].replace('"', "").split(".")[-1]
+        known = {c for leaf in draft.leaves.values() for c in leaf.columns}
+        return CompileError(
+            f"there is no column {bare!r}", where=where, mend=did_you_mean(bare, known)
+        )
+    return CompileError(
+        text.split(". Line:")[0], where=where, mend="write each column as table.column"
+    )

@@ -1,0 +1,107 @@
+"""As-of: the stored columns of every entity at one instant, F(D, T)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+
+from feature_specs.compile.bound_leaves import bound_leaves
+from feature_specs.compile.draft import Draft
+from feature_specs.compile.interval_rows import interval_rows, over_rows
+from feature_specs.compile.join_spine import pretty
+from feature_specs.compile.lower_decorrelated import row_order
+from feature_specs.compile.lower_latest import answers, lowers_to_latest, ranking
+from feature_specs.compile.lowered import Scope, quoted
+
+
+def read_as_of(draft: Draft, instant: exp.Expr, *, only: str | None = None) -> str:
+    """SQL of the keys, event_time and stored columns of F(D, T), a row per entity.
+
+    Args:
+        instant: T, a timestamp with time zone.
+        only: a relation of keys; other entities are left out, before they are computed.
+    """
+    form = draft.form
+    if form is not None and not form.grouped and lowers_to_latest(form) is None:
+        return _latest(draft, instant, only)
+    cut = bound_leaves(draft, draft.stored, instant)
+    if only is not None and form is not None and isinstance(cut, exp.Select):
+        return _guarded(draft, _restricted(draft, cut, only), None)
+    return _guarded(draft, cut, only)
+
+
+def _restricted(draft: Draft, cut: exp.Select, only: str) -> exp.Select:
+    """Push the wanted keys below the aggregation, where the key is an expression of the rows."""
+    items = {s.alias: s.unalias() for s in cut.selects}
+    keys = [items[k].sql("duckdb") for k in draft.view.entities]
+    listed = ", ".join(quoted(k) for k in draft.view.entities)
+    return cut.where(f"({', '.join(keys)}) in (select ({listed}) from {only})", dialect="duckdb")
+
+
+def _guarded(draft: Draft, cut: exp.Query, only: str | None) -> str:
+    view = draft.view
+    keys = ", ".join(f"q.{quoted(k)}" for k in view.entities)
+    names = [*view.entities, *([view.event_time] if view.event_time else []), *draft.stored_names]
+    tests = [f"not q.{quoted(k)} is null" for k in view.entities]
+    if only is not None:
+        listed = ", ".join(quoted(k) for k in view.entities)
+        tests.append(f"({keys}) in (select ({listed}) from {only})")
+    if view.event_time is not None:
+        tests.append(f"not q.{quoted(view.event_time)} is null")
+        keep = f"row_number() over (partition by {keys} order by {row_order(draft)}) = 1"
+    elif draft.form is not None and draft.form.grouped:
+        keep = ""
+    else:
+        keep = (
+            f"case when count(*) over (partition by {keys}) > 1 then cast(error("
+            f"'{view.name}: two rows for one entity at one instant; "
+            "group by the entities, or declare event_time') as boolean) else true end"
+        )
+    columns = ", ".join(f"q.{quoted(n)}" for n in names)
+    return pretty(
+        f"select {columns} from ({cut.sql('duckdb')}) as q where {' and '.join(tests)} "
+        + (f"qualify {keep}" if keep else "")
+    )
+
+
+def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
+    assert draft.form is not None
+    rows = interval_rows(draft, draft.form)
+    scope = Scope(draft, draft.form, rows)
+    keys = ", ".join(scope.keys)
+    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
+    tests = [f"{rows.starts[0]} <= epoch_us({instant.sql('duckdb')})"]
+    if only is not None:
+        tests.append(f"({keys}) in (select ({keys}) from {only})")
+    return pretty(
+        f"select {keys}, {values} from ({rows.sql}) as alive where {' and '.join(tests)} "
+        f"qualify row_number() over (partition by {keys} order by {ranking(scope)}) = 1"
+    )
+
+
+def touched_keys(
+    draft: Draft, before: exp.Expr, after: exp.Expr, added: Mapping[str, str]
+) -> str | None:
+    """SQL of the keys whose features may differ between (D0, T0) and (D1, T1); None for all.
+
+    A key is touched when a row of it starts or ends in (T0, T1], or was added and has started.
+
+    Args:
+        added: leaf name to a relation of the rows that D1 has and D0 has not.
+    """
+    form = draft.form
+    if form is None:
+        return None
+    keys = ", ".join(quoted(k) for k in draft.view.entities)
+    low, high = (f"epoch_us({t.sql('duckdb')})" for t in (before, after))
+    rows = interval_rows(draft, form)
+    edges = {c for c in (*rows.starts, *rows.ends) if c is not None}
+    crossed = " or ".join(f"({c} > {low} and {c} <= {high})" for c in sorted(edges))
+    queries = [f"select {keys} from ({rows.sql}) as moved where {crossed}"]
+    for leaf in added:
+        fresh = interval_rows(draft, form, {leaf: added[leaf]})
+        queries.append(
+            f"select {keys} from ({fresh.sql}) as come where {fresh.starts[0]} <= {high}"
+        )
+    return pretty(" union ".join(queries))

@@ -1,0 +1,64 @@
+"""From stored columns to features: read-time expressions, and ttl, at the instant asked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Draft, OutputFeature
+from feature_specs.compile.lowered import quoted
+from feature_specs.compile.read_time_tree import request_of
+from feature_specs.compile.resolve_clock import is_clock
+
+
+def feature_sql(
+    draft: Draft, feature: OutputFeature, relation: str, asked: exp.Expr, spine: str | None
+) -> str:
+    """SQL of a feature's value without its ttl.
+
+    Args:
+        relation: what holds the stored columns.
+        asked: the instant asked, a timestamp with time zone.
+        spine: what holds the request values; None where nobody sends any, so that they are null.
+    """
+    if feature.expression is None:
+        return f"{relation}.{quoted(feature.name)}"
+
+    def at_reading(node: exp.Expr) -> exp.Expr:
+        request = request_of(node)
+        if request is not None:
+            value: exp.Expr = exp.Null()
+            if spine is not None:
+                value = exp.column(request.name, table=spine, quoted=True)
+            return exp.cast(value, request.type, dialect="duckdb")
+        if is_clock(node):
+            return asked.copy()
+        if isinstance(node, exp.Column):
+            return exp.column(node.name, table=relation.strip('"'), quoted=True)
+        return node
+
+    return feature.expression.transform(at_reading).sql("duckdb")
+
+
+def fresh_enough(draft: Draft, relation: str, asked: exp.Expr) -> str | None:
+    """SQL that holds while a history view's row counts; None where it counts for ever."""
+    view = draft.view
+    if view.ttl is None or view.event_time is None:
+        return None
+    ttl = view.ttl // timedelta(microseconds=1)
+    since = f"epoch_us({relation}.{quoted(view.event_time)})"
+    return f"epoch_us({asked.sql('duckdb')}) - {since} <= {ttl}"
+
+
+def feature_columns(draft: Draft, asked: exp.Expr) -> str:
+    """A select list of the author's columns over a relation ``stored``."""
+    view = draft.view
+    names = [*view.entities, *([view.event_time] if view.event_time else [])]
+    columns = [f"stored.{quoted(n)}" for n in names]
+    fresh = fresh_enough(draft, "stored", asked)
+    for feature in draft.features:
+        value = feature_sql(draft, feature, "stored", asked, None)
+        value = f"case when {fresh} then {value} end" if fresh else value
+        columns.append(f"{value} as {quoted(feature.name)}")
+    return ", ".join(columns)

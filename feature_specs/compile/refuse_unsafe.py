@@ -1,0 +1,152 @@
+"""Refuse what has no determined value at a past instant."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Draft
+from feature_specs.errors import TimeRoleError, UnsafeQueryError
+
+#: Functions whose value is not a function of the data and the clock.
+RANDOM = {
+    "rand", "random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "setseed", "nextval",
+    "currval", "txid_current", "current_user", "session_user", "current_setting", "version",
+    "pg_backend_pid", "current_query", "getenv", "current_database", "current_schema",
+}  # fmt: skip
+
+#: Aggregates that depend on the order of rows, which nothing here makes total.
+ORDER_DEPENDENT = {
+    "first", "last", "any_value", "arbitrary", "list", "array_agg", "string_agg", "group_concat",
+    "listagg", "arg_max", "arg_min", "argmax", "argmin", "max_by", "min_by", "mode", "histogram",
+    "arg_max_null", "arg_min_null", "first_value", "last_value", "nth_value", "row_number",
+    "ntile", "lag", "lead", "approx_quantile", "approx_count_distinct", "reservoir_quantile",
+    "approx_top_k",
+}  # fmt: skip
+
+#: DuckDB functions that SQLGlot does not know and that depend on nothing but their arguments.
+KNOWN_PURE = {
+    "epoch", "epoch_us", "epoch_ms", "epoch_ns", "getvariable", "now", "get_current_timestamp",
+    "transaction_timestamp", "today", "make_timestamp", "make_timestamptz", "make_date",
+    "to_microseconds", "to_milliseconds", "to_seconds", "to_minutes", "to_hours", "to_days",
+    "to_weeks", "even", "gamma", "lgamma", "isfinite", "isinf", "isnan", "bit_count", "damerau_levenshtein",
+    "hamming", "jaccard", "jaro_similarity", "jaro_winkler_similarity", "levenshtein", "nfc_normalize",
+    "kurtosis", "kurtosis_pop", "skewness", "entropy", "product", "fsum", "kahan_sum", "sumkahan", "sum_no_overflow",
+    "favg", "mad", "geomean", "geometric_mean", "monthname", "dayname", "yearweek", "isodow",
+    "isoyear", "millennium", "decade", "century", "era", "prefix", "suffix", "strip_accents",
+    "sem", "age", "hash", "to_months", "to_years",
+}  # fmt: skip
+
+
+def refuse_unsafe(draft: Draft) -> Draft:
+    """Check every node of the inlined query, and that every leaf has a time role.
+
+    Raises:
+        TimeRoleError: a leaf has no role, or is rewritten in place.
+        UnsafeQueryError: a construct is random, hidden in time, or depends on row order.
+    """
+    for leaf in draft.leaves.values():
+        _check_leaf(draft, leaf.name)
+    for node in draft.tree.walk():
+        _check_node(draft, node)
+    return draft
+
+
+def _check_leaf(draft: Draft, name: str) -> None:
+    leaf = next(x for x in draft.leaves.values() if x.name == name)
+    where = leaf.where or draft.file
+    if leaf.role is None:
+        raise TimeRoleError(
+            f"{leaf.name} has no declared time role, so nothing says when its rows could be seen",
+            where=where,
+            mend="add `config: {event_time: <column>}` to it, or `meta: {valid_from: <column>}`, "
+            "or `meta: {time: static}` if it never changes",
+        )
+    if leaf.written == "mutable":
+        raise TimeRoleError(
+            f"{leaf.name} is rewritten in place (written: mutable), so its past is lost",
+            where=where,
+            mend="read a dbt snapshot of it, or a changelog",
+        )
+    for column in (leaf.event_time, leaf.loaded_at, leaf.valid_from, leaf.valid_to):
+        if column is None:
+            continue
+        kind = leaf.columns[column].upper()
+        if kind.startswith("TIMESTAMP") and "TZ" not in kind and "ZONE" not in kind:
+            if leaf.timezone is None:
+                raise TimeRoleError(
+                    f"{leaf.name}.{column} is a timestamp without a time zone",
+                    where=where,
+                    mend="add `meta: {timezone: UTC}` (or its real zone) to it",
+                )
+        elif not kind.startswith(("TIMESTAMP", "DATE")):
+            raise TimeRoleError(
+                f"{leaf.name}.{column} is of type {kind}, which is no point in time",
+                where=where,
+                mend="name a TIMESTAMP WITH TIME ZONE or DATE column",
+            )
+
+
+def _check_node(draft: Draft, node: exp.Expr) -> None:
+    if isinstance(node, exp.Func):
+        name = node.name.lower() if isinstance(node, exp.Anonymous) else node.sql_name().lower()
+        _check_function(draft, node, name)
+    if isinstance(node, exp.TableSample):
+        _refuse(draft, node, "USING SAMPLE draws rows at random", "remove it")
+    if isinstance(node, (exp.Limit, exp.Fetch, exp.Offset)):
+        _refuse(
+            draft,
+            node,
+            "LIMIT keeps rows by an order that nothing proves total",
+            "aggregate, or make it a history view, whose latest row per entity is taken",
+        )
+    if isinstance(node, exp.With) and node.recursive:
+        _refuse(draft, node, "a recursive CTE", "write the query without recursion")
+    if isinstance(node, exp.Join) and (node.args.get("method") or "").upper() in (
+        "ASOF",
+        "NATURAL",
+    ):
+        _refuse(
+            draft,
+            node,
+            f"a {node.args['method'].upper()} join",
+            "join by explicit columns; forebay makes the as-of join itself",
+        )
+
+
+def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
+    if name in RANDOM or isinstance(node, (exp.Rand, exp.Randn, exp.Uuid)):
+        _refuse(
+            draft,
+            node,
+            f"{name}() gives another value at every call, so no variant can agree with another",
+            "remove it, or derive the value from a column, for example hash(key)",
+        )
+    if name == "age" and len(list(node.args.get("expressions") or [])) == 1:
+        _refuse(
+            draft,
+            node,
+            "age() with one argument hides the clock",
+            "write date_diff('day', column, current_timestamp)",
+        )
+    if name in ORDER_DEPENDENT or isinstance(
+        node, (exp.ArrayAgg, exp.GroupConcat, exp.AnyValue, exp.ArgMax, exp.ArgMin, exp.First,
+               exp.Last, exp.RowNumber, exp.FirstValue, exp.LastValue, exp.NthValue, exp.Lag,
+               exp.Lead, exp.Mode, exp.ApproxQuantile, exp.ApproxDistinct)
+    ):  # fmt: skip
+        _refuse(
+            draft,
+            node,
+            f"{name}() depends on the order of rows, and no total order is proved",
+            "use min, max, sum or count; for the latest row of an entity write a history view",
+        )
+    if isinstance(node, exp.Anonymous) and name not in KNOWN_PURE:
+        _refuse(
+            draft,
+            node,
+            f"{name}() is not known to depend on its arguments alone",
+            "use a standard function, or compute the value in the table's own pipeline",
+        )
+
+
+def _refuse(draft: Draft, node: exp.Expr, what: str, mend: str) -> None:
+    raise UnsafeQueryError(what, where=draft.locate(node), mend=mend)

@@ -1,0 +1,112 @@
+"""The microsecond axis: instants and fixed intervals as integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import sqlglot
+from sqlglot import exp
+
+from feature_specs.compile.draft import Draft, Term
+from feature_specs.leaf import Leaf
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_UNITS = {
+    "MICROSECOND": 1, "MILLISECOND": 1_000, "SECOND": 1_000_000, "MINUTE": 60_000_000,
+    "HOUR": 3_600_000_000, "DAY": 86_400_000_000, "WEEK": 604_800_000_000,
+}  # fmt: skip
+_CONSTRUCTORS = {
+    "to_microseconds": 1, "to_milliseconds": 1_000, "to_seconds": 1_000_000,
+    "to_minutes": 60_000_000, "to_hours": 3_600_000_000, "to_weeks": 604_800_000_000,
+}  # fmt: skip
+
+
+def interval_us(node: exp.Expr) -> int | None:
+    """Microseconds of an interval of fixed length; None for months, years and what is not constant.
+
+    A day is 24 hours: every session runs at UTC.
+    """
+    if isinstance(node, exp.Paren):
+        return interval_us(node.this)
+    if isinstance(node, exp.Neg):
+        inner = interval_us(node.this)
+        return None if inner is None else -inner
+    if isinstance(node, exp.Interval) and node.this is not None:
+        unit = node.text("unit").upper().removesuffix("S")
+        return _scaled(node.this, _UNITS.get(unit))
+    if isinstance(node, exp.ToDays):
+        return _scaled(node.this, _UNITS["DAY"])
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _CONSTRUCTORS:
+        return _scaled(node.expressions[0], _CONSTRUCTORS[node.name.lower()])
+    return None
+
+
+def _scaled(count: exp.Expr, unit: int | None) -> int | None:
+    sign = 1
+    while isinstance(count, (exp.Neg, exp.Paren)):
+        sign = -sign if isinstance(count, exp.Neg) else sign
+        count = count.this
+    if unit is None or not isinstance(count, exp.Literal):
+        return None
+    try:
+        return sign * int(count.this) * unit
+    except ValueError:
+        return None  # fractions of a unit: the engine's rounding decides, so no fixed length
+
+
+def us_of(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware datetime."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
+    """When a time column of a leaf says, as a timestamp with time zone.
+
+    A date counts from its day's end unless the leaf says otherwise; nanoseconds round up, so that
+    nothing is seen early.
+    """
+    node = exp.column(column, table=table, quoted=True)
+    kind = leaf.columns[column].upper()
+    if kind.startswith("DATE"):
+        days = 0 if leaf.date_visible == "start" else 1
+        return _parse(f"cast({node.sql('duckdb')} + {days} as timestamptz)")
+    if kind in ("TIMESTAMP_NS", "TIMESTAMP_NANOS"):
+        ceiling = f"make_timestamp((epoch_ns({node.sql('duckdb')}) + 999) // 1000)"
+        return _parse(f"{ceiling} at time zone '{leaf.timezone}'")
+    if "TZ" in kind or "ZONE" in kind:
+        return node
+    return _parse(f"{node.sql('duckdb')} at time zone '{leaf.timezone}'")
+
+
+def us_sql(instant: exp.Expr, offset: int = 0) -> str:
+    """SQL of an instant on the microsecond axis."""
+    text = f"epoch_us({instant.sql('duckdb')})"
+    return f"{text} + {offset}" if offset > 0 else f"{text} - {-offset}" if offset else text
+
+
+def latest_sql(terms: Sequence[Term]) -> str | None:
+    """SQL of the greatest of some instants, which must all be non-null; None for none."""
+    return _of(terms, "greatest")
+
+
+def earliest_sql(terms: Sequence[Term]) -> str | None:
+    """SQL of the least of some instants, which must all be non-null; None for none."""
+    return _of(terms, "least")
+
+
+def _of(terms: Sequence[Term], function: str) -> str | None:
+    texts = [us_sql(t.instant, t.offset) for t in terms]
+    if len(texts) < 2:
+        return texts[0] if texts else None
+    return f"{function}({', '.join(texts)})"
+
+
+def event_offset(draft: Draft) -> int:
+    """How long after its event_time a row first counts, in microseconds."""
+    return 1 if draft.view.boundary == "exclusive" else 0
+
+
+def _parse(sql: str) -> exp.Expr:
+    return sqlglot.parse_one(sql, dialect="duckdb")
