@@ -19,7 +19,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from feature_specs.errors import ForebayError
-from lakehouse.ingest.commit import Progress, commit_rows
+from lakehouse.commit import Progress, commit_rows
 from lakehouse.ingest.flights_tables import TABLES, FlightsTable
 from lakehouse.lake import find_table
 
