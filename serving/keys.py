@@ -1,0 +1,241 @@
+"""Keys of the online store: (view, key tuple) as bytes, one to one.
+
+A key is the view's name and the text of each key value, joined by a NUL. A NUL inside a part is
+escaped, so no two keys share an encoding, and all keys of a view share a prefix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from feature_specs.catalog import Column
+from feature_specs.errors import DataError, ForebayError
+from serving.sql_types import INTEGER_RANGE, SqlType, parse_type
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DIGEST_SIZE = 32
+
+Coercer = Callable[[Any], Any]
+
+
+def encode_key(view: str, parts: Iterable[str]) -> bytes:
+    """The key of a row, from the view's name and `key_text` of each key value."""
+    return b"\0".join([_escape(view), *map(_escape, parts)])
+
+
+def decode_key(key: bytes) -> tuple[str, tuple[str, ...]]:
+    """The view's name and the texts of the key values that `encode_key` was given."""
+    view, *parts = (_unescape(part) for part in key.split(b"\0"))
+    return view, tuple(parts)
+
+
+def shorten(key: bytes, limit: int) -> bytes | None:
+    """A digest of ``key`` where it is longer than ``limit`` bytes, else None.
+
+    Two keys may share a digest, so whoever stores under one stores the full key with the row.
+    """
+    if len(key) <= limit:
+        return None
+    return hashlib.blake2b(key, digest_size=_DIGEST_SIZE).digest()
+
+
+def key_texts(columns: Sequence[Column]) -> list[Callable[[Any], str]]:
+    """For each key column, the function from a value of its type to the text in the key."""
+    return [_TEXTS.get(parse_type(c.type).name, str) for c in columns]
+
+
+def coercer(column: Column) -> Coercer:
+    """The function from a JSON value to a key value of the column's declared type.
+
+    The function gives None for null, and raises DataError, naming the entity, for a value of
+    another JSON type or outside the type's range.
+
+    Raises:
+        ForebayError: values of that type cannot be keys.
+    """
+    declared = parse_type(column.type)
+    convert = _COERCERS.get("INTEGER" if declared.is_integer else declared.name)
+    if convert is None:
+        raise ForebayError(
+            f"entity {column.name!r} has type {column.type}, which cannot be a key",
+            where="catalog.json",
+            mend="cast the key to VARCHAR, BIGINT, DATE or another exact type",
+        )
+
+    def coerce(value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return convert(declared, value)
+        except _RefusedError as refused:
+            shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+            raise DataError(
+                f"entity {column.name!r} is {column.type}, not {shown}",
+                where=f"entities.{column.name}",
+                mend=str(refused),
+            ) from None
+
+    return coerce
+
+
+def coerce_key(column: Column, value: Any) -> Any:
+    """A JSON value as a key value of the column's declared type; None for null.
+
+    Raises:
+        DataError: the JSON value is of another type; names the entity.
+    """
+    return coercer(column)(value)
+
+
+def epoch_us(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware datetime, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class _RefusedError(Exception):
+    """Says what to send instead."""
+
+
+def _integer(declared: SqlType, value: Any) -> int:
+    low, high = INTEGER_RANGE[declared.name]
+    if isinstance(value, str) and high > 2**64 and re.fullmatch(r"-?\d{1,39}", value):
+        # Few JSON writers can write such an integer as a number.
+        return _integer(declared, int(value))
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _RefusedError("send a whole JSON number, without quotes or a decimal point")
+    if not low <= value <= high:
+        raise _RefusedError(f"send a number from {low} to {high}")
+    return int(value)
+
+
+def _boolean(_: SqlType, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _RefusedError("send true or false")
+    return value
+
+
+def _varchar(_: SqlType, value: Any) -> str:
+    if not isinstance(value, str):
+        raise _RefusedError("send a JSON string")
+    return value
+
+
+def _date(_: SqlType, value: Any) -> date:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        raise _RefusedError('send a JSON string such as "2013-07-01"')
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise _RefusedError("send a day that exists") from None
+
+
+def _timestamptz(_: SqlType, value: Any) -> datetime:
+    moment = _moment(value)
+    if moment.tzinfo is None:
+        raise _RefusedError('say the zone: "2013-07-01T12:00:00Z"')
+    return moment.astimezone(UTC)
+
+
+def _timestamp(_: SqlType, value: Any) -> datetime:
+    moment = _moment(value)
+    if moment.tzinfo is not None:
+        raise _RefusedError('send it without a zone: "2013-07-01T12:00:00"')
+    return moment
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise _RefusedError('send a JSON string such as "2013-07-01T12:00:00Z"')
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise _RefusedError('send a JSON string such as "2013-07-01T12:00:00Z"') from None
+
+
+def _decimal(declared: SqlType, value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _RefusedError("send a JSON number or a string of digits")
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        raise _RefusedError("send a JSON number or a string of digits") from None
+    if not number.is_finite():
+        raise _RefusedError("send a finite number")
+    # Scaled by hand: a quantize would round in the context's 28 digits.
+    sign, digits, exponent = number.as_tuple()
+    if len(digits) > 100:
+        raise _RefusedError(f"send a number that fits {declared}")
+    shift = int(exponent) + declared.scale
+    unscaled = int("".join(map(str, digits)))
+    if unscaled and shift > declared.width:
+        raise _RefusedError(f"send a number that fits {declared}")
+    if shift < 0 and unscaled % 10 ** min(-shift, 101):
+        raise _RefusedError(f"send at most {declared.scale} digits after the point")
+    unscaled = unscaled * 10**shift if shift >= 0 else unscaled // 10 ** min(-shift, 101)
+    if unscaled >= 10**declared.width:
+        raise _RefusedError(f"send a number that fits {declared}")
+    return Decimal((sign, tuple(map(int, str(unscaled))), -declared.scale))
+
+
+def _uuid(_: SqlType, value: Any) -> uuid.UUID:
+    if not isinstance(value, str):
+        raise _RefusedError("send a JSON string")
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise _RefusedError("send the 32 hexadecimal digits of a UUID") from None
+
+
+_COERCERS: dict[str, Callable[[SqlType, Any], Any]] = {
+    "INTEGER": _integer,
+    "BOOLEAN": _boolean,
+    "VARCHAR": _varchar,
+    "DATE": _date,
+    "TIMESTAMP": _timestamp,
+    "TIMESTAMP WITH TIME ZONE": _timestamptz,
+    "DECIMAL": _decimal,
+    "UUID": _uuid,
+}
+
+
+def _decimal_text(value: Decimal) -> str:
+    text = format(value, "f")
+    # -0.00 and 0.00 are one key.
+    return text.lstrip("-") if not value else text
+
+
+def _naive_text(value: datetime) -> str:
+    return str(epoch_us(value.replace(tzinfo=UTC)))
+
+
+def _uuid_text(value: Any) -> str:
+    return str(value if isinstance(value, uuid.UUID) else uuid.UUID(bytes=value))
+
+
+_TEXTS: dict[str, Callable[[Any], str]] = {
+    "BOOLEAN": lambda value: "true" if value else "false",
+    "DATE": date.isoformat,
+    "TIMESTAMP": _naive_text,
+    "TIMESTAMP WITH TIME ZONE": lambda value: str(epoch_us(value)),
+    "DECIMAL": _decimal_text,
+    "UUID": _uuid_text,
+    **dict.fromkeys(INTEGER_RANGE, lambda value: str(int(value))),
+}
+
+
+def _escape(part: str) -> bytes:
+    raw = part.encode()
+    if b"\0" in raw or b"\1" in raw:
+        return raw.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+    return raw
+
+
+def _unescape(part: bytes) -> str:
+    return part.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1").decode()

@@ -1,0 +1,196 @@
+"""From an expression tree to a closure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from feature_specs.catalog import Expression, Feature, ViewEntry
+from feature_specs.errors import did_you_mean
+from serving.read_time import logic, numbers, rounding, text, times
+from serving.read_time.casts import convert, fit
+from serving.read_time.typed import INTERVAL, NULL, TIMESTAMPTZ, Closure, Typed, Values, refuse
+from serving.sql_types import SqlType, parse_type
+
+
+@dataclass(frozen=True)
+class ReadTime:
+    """A compiled read-time expression.
+
+    Attributes:
+        type: the DuckDB type of its values.
+        evaluate: ``(row values, clock, request values) -> value``, None for null; values are as
+            `serving.rows.decode_value` gives them, the clock an aware datetime in UTC. Raises
+            DataError where DuckDB fails on the values (overflow, integer division by zero, a cast).
+        columns, requests: the names it reads of the row and of the request.
+    """
+
+    type: SqlType
+    evaluate: Closure
+    columns: frozenset[str]
+    requests: frozenset[str]
+
+
+_OPERATORS: dict[str, tuple[Callable[[Sequence[Typed]], Typed], int, int]] = {
+    # name: builder, least and greatest number of arguments
+    "add": (numbers.add, 2, 2),
+    "sub": (numbers.subtract, 2, 2),
+    "mul": (numbers.multiply, 2, 2),
+    "div": (numbers.divide, 2, 2),
+    "intdiv": (numbers.integer_divide, 2, 2),
+    "mod": (numbers.modulo, 2, 2),
+    "neg": (numbers.negate, 1, 1),
+    "abs": (numbers.absolute, 1, 1),
+    "round": (rounding.rounded, 1, 2),
+    "floor": (rounding.floor, 1, 1),
+    "ceil": (rounding.ceil, 1, 1),
+    "sqrt": (numbers.of_double(numbers.sqrt), 1, 1),
+    "ln": (numbers.of_double(numbers.ln), 1, 1),
+    "exp": (numbers.of_double(numbers.exp), 1, 1),
+    "pow": (numbers.of_double(numbers.power), 2, 2),
+    "eq": (logic.comparison(operator.eq), 2, 2),
+    "ne": (logic.comparison(operator.ne), 2, 2),
+    "lt": (logic.comparison(operator.lt), 2, 2),
+    "le": (logic.comparison(operator.le), 2, 2),
+    "gt": (logic.comparison(operator.gt), 2, 2),
+    "ge": (logic.comparison(operator.ge), 2, 2),
+    "and": (logic.conjunction, 1, 999),
+    "or": (logic.disjunction, 1, 999),
+    "not": (logic.negation, 1, 1),
+    "is_null": (logic.is_null, 1, 1),
+    "case": (logic.case, 2, 999),
+    "coalesce": (logic.coalesce, 1, 999),
+    "nullif": (logic.nullif, 2, 2),
+    "least": (logic.extreme(operator.lt), 1, 999),
+    "greatest": (logic.extreme(operator.gt), 1, 999),
+    "epoch": (lambda args: times.epoch(*args), 1, 1),
+    "epoch_us": (lambda args: times.epoch_micros(*args), 1, 1),
+    "epoch_ms": (lambda args: times.epoch_millis(*args), 1, 1),
+    "concat": (text.concat, 1, 999),
+    "lower": (text.lower, 1, 1),
+    "upper": (text.upper, 1, 1),
+}
+
+#: Operators whose first argument names a part of a date.
+_PART_OPERATORS: dict[str, tuple[Callable[..., Typed], int]] = {
+    "extract": (times.extract, 1),
+    "date_trunc": (times.date_trunc, 1),
+    "date_diff": (times.date_diff, 2),
+}
+
+#: Every node name that `compile_expression` knows, leaves apart.
+OPERATORS: frozenset[str] = frozenset([*_OPERATORS, *_PART_OPERATORS, "cast"])
+
+_LEAVES = ("column", "clock", "request", "literal", "interval")
+
+
+def compile_expression(
+    tree: Expression, columns: Mapping[str, str], requests: Mapping[str, str]
+) -> ReadTime:
+    """Compile an expression tree.
+
+    Args:
+        columns, requests: DuckDB type by name.
+
+    Raises:
+        CompileError: the tree names an unknown operator, column or request value, or combines
+            types in a way that only DuckDB can evaluate.
+    """
+    scope = _Scope(columns, requests)
+    typed = scope.compile(tree)
+    return ReadTime(typed.type, typed.run, frozenset(scope.columns_read), frozenset(scope.asked))
+
+
+def compile_feature(view: ViewEntry, feature: Feature) -> ReadTime:
+    """A read-time feature's expression, its values cast to the feature's declared type."""
+    if feature.expression is None:
+        raise refuse(f"feature {feature.name!r} is stored, not computed", "read its column")
+    columns = {c.name: c.type for c in (*view.entities, *view.stored)}
+    if view.event_time is not None:
+        columns.setdefault(view.event_time, "TIMESTAMP WITH TIME ZONE")
+    requests = {r.name: r.type for r in view.requests}
+    made = compile_expression(feature.expression, columns, requests)
+    cast = convert(Typed(made.type, made.evaluate), parse_type(feature.type))
+    return ReadTime(cast.type, cast.run, made.columns, made.requests)
+
+
+class _Scope:
+    """The names that an expression may use, and those that it does."""
+
+    def __init__(self, columns: Mapping[str, str], requests: Mapping[str, str]) -> None:
+        self._columns = columns
+        self._requests = requests
+        self.columns_read: set[str] = set()
+        self.asked: set[str] = set()
+
+    def compile(self, tree: Any) -> Typed:
+        if not isinstance(tree, list) or not tree or not isinstance(tree[0], str):
+            raise refuse(f"{str(tree)[:60]} is no expression", "run `forebay compile`")
+        name, *args = tree
+        if name in _LEAVES:
+            return self._leaf(name, args)
+        if name == "cast":
+            self._count(name, args, 2, 2)
+            return convert(self.compile(args[0]), parse_type(args[1]))
+        if name in _PART_OPERATORS:
+            part_builder, count = _PART_OPERATORS[name]
+            self._count(name, args, count + 1, count + 1)
+            return part_builder(str(args[0]).lower(), *map(self.compile, args[1:]))
+        if name not in _OPERATORS:
+            raise refuse(f"unknown operator {name!r}", did_you_mean(name, OPERATORS))
+        builder, least, most = _OPERATORS[name]
+        self._count(name, args, least, most)
+        return builder([self.compile(arg) for arg in args])
+
+    def _leaf(self, name: str, args: list[Any]) -> Typed:
+        if name == "clock":
+            return Typed(TIMESTAMPTZ, lambda row, clock, request: clock)
+        if name == "interval":
+            return _constant(INTERVAL, timedelta(microseconds=int(args[0])))
+        if name == "literal":
+            self._count(name, args, 2, 2)
+            return _literal(*args)
+        known = self._columns if name == "column" else self._requests
+        wanted: str = args[0]
+        if wanted not in known:
+            raise refuse(f"there is no {name} {wanted!r}", did_you_mean(wanted, known))
+        (self.columns_read if name == "column" else self.asked).add(wanted)
+        of = parse_type(known[wanted])
+        if name == "column":
+            return Typed(of, lambda row, clock, request: row[wanted])
+        return Typed(of, lambda row, clock, request: request[wanted])
+
+    def _count(self, name: str, args: list[Any], least: int, most: int) -> None:
+        if not least <= len(args) <= most:
+            raise refuse(f"{name} with {len(args)} arguments", "run `forebay compile`")
+
+
+def _literal(value: Any, type_name: str) -> Typed:
+    if value is None:
+        plain = type_name.strip('"').upper()
+        return _constant(NULL if plain == "NULL" else parse_type(type_name), None)
+    of = parse_type(type_name)
+    if of == INTERVAL:
+        return _constant(of, timedelta(microseconds=int(value)))
+    if of.is_integer:
+        return _constant(of, int(value))
+    if of.is_float:
+        return convert(_constant(SqlType("DOUBLE"), float(value)), of)
+    if of.name == "DECIMAL":
+        return _constant(of, fit(Decimal(str(value)), of))
+    if of.is_temporal:
+        text_value = _constant(SqlType("VARCHAR"), str(value))
+        made = convert(text_value, of).run({}, datetime.now(UTC), {})
+        return _constant(of, made)
+    return _constant(of, value)
+
+
+def _constant(of: SqlType, value: Any) -> Typed:
+    def call(row: Values, clock: datetime, request: Values) -> Any:
+        return value
+
+    return Typed(of, call)

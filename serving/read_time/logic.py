@@ -1,0 +1,143 @@
+"""Comparisons, three-valued logic and choices between values."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from serving.read_time.casts import convert
+from serving.read_time.typed import BOOLEAN, Typed, Values, binary, refuse, unary, unify
+from serving.sql_types import SqlType
+
+Builder = Callable[[Sequence[Typed]], Typed]
+
+
+def comparison(step: Callable[[Any, Any], bool]) -> Builder:
+    """A comparison operator. NaN equals itself and is greater than every other number."""
+
+    def build(args: Sequence[Typed]) -> Typed:
+        common, (a, b) = _unified(args)
+        if common.is_float:
+            return binary(BOOLEAN, lambda x, y: step(_rank(x), _rank(y)), a, b)
+        return binary(BOOLEAN, step, a, b)
+
+    return build
+
+
+def conjunction(args: Sequence[Typed]) -> Typed:
+    return _junction(args, False)
+
+
+def disjunction(args: Sequence[Typed]) -> Typed:
+    return _junction(args, True)
+
+
+def negation(args: Sequence[Typed]) -> Typed:
+    (a,) = args
+    return unary(BOOLEAN, operator.not_, _condition(a))
+
+
+def is_null(args: Sequence[Typed]) -> Typed:
+    (a,) = args
+    run = a.run
+    return Typed(BOOLEAN, lambda row, clock, request: run(row, clock, request) is None)
+
+
+def case(args: Sequence[Typed]) -> Typed:
+    """Pairs of condition and value, then the value of ELSE, which may be left out."""
+    pairs = [(_condition(args[i]), args[i + 1]) for i in range(0, len(args) - 1, 2)]
+    otherwise = args[-1:] if len(args) % 2 else []
+    of, values = _unified([*(value for _, value in pairs), *otherwise])
+    branches = [(c.run, v.run) for (c, _), v in zip(pairs, values, strict=False)]
+    last = values[-1].run if otherwise else None
+
+    def call(row: Values, clock: datetime, request: Values) -> Any:
+        for holds, value in branches:
+            if holds(row, clock, request):
+                return value(row, clock, request)
+        return None if last is None else last(row, clock, request)
+
+    return Typed(of, call)
+
+
+def coalesce(args: Sequence[Typed]) -> Typed:
+    of, values = _unified(args)
+    runs = [v.run for v in values]
+
+    def call(row: Values, clock: datetime, request: Values) -> Any:
+        for run in runs:
+            value = run(row, clock, request)
+            if value is not None:
+                return value
+        return None
+
+    return Typed(of, call)
+
+
+def nullif(args: Sequence[Typed]) -> Typed:
+    """The first value, in its own type, unless the second equals it."""
+    first = args[0].run
+    same = comparison(operator.eq)(args).run
+
+    def call(row: Values, clock: datetime, request: Values) -> Any:
+        return None if same(row, clock, request) else first(row, clock, request)
+
+    return Typed(args[0].type, call)
+
+
+def extreme(better: Callable[[Any, Any], bool]) -> Builder:
+    """LEAST or GREATEST: nulls are skipped."""
+
+    def build(args: Sequence[Typed]) -> Typed:
+        of, values = _unified(args)
+        runs = [v.run for v in values]
+        rank: Callable[[Any], Any] = _rank if of.is_float else _itself
+
+        def call(row: Values, clock: datetime, request: Values) -> Any:
+            best = None
+            for run in runs:
+                value = run(row, clock, request)
+                if value is not None and (best is None or better(rank(value), rank(best))):
+                    best = value
+            return best
+
+        return Typed(of, call)
+
+    return build
+
+
+def _junction(args: Sequence[Typed], decisive: bool) -> Typed:
+    runs = [_condition(a).run for a in args]
+
+    def call(row: Values, clock: datetime, request: Values) -> Any:
+        unknown = False
+        for run in runs:
+            value = run(row, clock, request)
+            if value is None:
+                unknown = True
+            elif value is decisive:
+                return decisive
+        return None if unknown else not decisive
+
+    return Typed(BOOLEAN, call)
+
+
+def _condition(arg: Typed) -> Typed:
+    if arg.type.is_numeric or arg.type.name in ("BOOLEAN", "NULL"):
+        return convert(arg, BOOLEAN)
+    raise refuse(f"a condition of type {arg.type}", "compare it with something")
+
+
+def _unified(args: Sequence[Typed]) -> tuple[SqlType, list[Typed]]:
+    common = unify([a.type for a in args])
+    return common, [convert(a, common) for a in args]
+
+
+def _rank(value: float) -> tuple[bool, float]:
+    return (True, 0.0) if value != value else (False, value)
+
+
+def _itself(value: Any) -> Any:
+    return value

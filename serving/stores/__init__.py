@@ -1,0 +1,31 @@
+"""Online stores by the scheme of their URI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from feature_specs.errors import ForebayError, did_you_mean
+from serving.stores.lmdb import open_lmdb
+from serving.stores.protocol import OnlineStore, Slice
+
+__all__ = ["SCHEMES", "OnlineStore", "Slice", "open_store"]
+
+#: Opens a store from its URI and whether it is only read.
+SCHEMES: dict[str, Callable[[str, bool], OnlineStore]] = {"lmdb": open_lmdb}
+
+
+def open_store(uri: str, *, readonly: bool = False) -> OnlineStore:
+    """The online store at ``uri``, for example ``lmdb:///var/lib/forebay/online.lmdb``.
+
+    Raises:
+        ForebayError: no store has that scheme, or the store cannot be opened.
+    """
+    scheme = urlsplit(uri).scheme
+    if scheme not in SCHEMES:
+        raise ForebayError(
+            f"no online store has the scheme {scheme!r}",
+            where=uri,
+            mend=did_you_mean(scheme, SCHEMES),
+        )
+    return SCHEMES[scheme](uri, readonly)
