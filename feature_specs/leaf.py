@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,6 +12,11 @@ from feature_specs.errors import SpecError
 Visibility = Literal["arrival", "event", "history"]
 Written = Literal["append", "changelog", "mutable"]
 Role = Literal["event", "arrival", "history", "changelog", "static"]
+
+
+def leaf_key(name: str) -> str:
+    """A leaf's name as one identifier, under which compiled SQL speaks of it."""
+    return re.sub(r"\W+", "_", re.sub(r'["`]', "", name).lower()).strip("_")
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,9 @@ class CompiledView:
         _check_engine(engine)
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
         columns = [(f.name, f.name) for f in self.features]
-        return join_spine(spine, timestamp, [Joined(self.draft, choice, columns)], lag=lag)
+        return join_spine(
+            spine, timestamp, [Joined(self.draft, choice, columns)], behind=lag_us(lag)
+        )
 
     def as_of(self, at: datetime | None = None, engine: str = "duckdb") -> str:
         """SQL of the author's columns at one instant, a row per entity; ``$as_of`` if at is None.
@@ -112,6 +114,11 @@ class CompiledView:
         instant = _parameter("as_of") if at is None else _literal(at)
         columns = feature_columns(self.draft, instant)
         return pretty(f"select {columns} from ({self.stored_as_of(instant)}) as stored")
+
+    def features_over(self, relation: str) -> str:
+        """SQL of the author's columns over a relation of stored ones; parameter ``$as_of``."""
+        columns = feature_columns(self.draft, _parameter("as_of"))
+        return pretty(f"select {columns} from {relation} as stored")
 
     def stored_as_of(self, instant: exp.Expr | None = None, only: str | None = None) -> str:
         """SQL of the stored columns at one instant (``$as_of`` by default): what tables hold."""
@@ -180,9 +187,14 @@ def compile_service(
     spine: str = "spine",
     timestamp: str = "ts",
     lag: timedelta | None = None,
+    behind: str | None = None,
     engine: str = "duckdb",
 ) -> str:
     """SQL of several views on one spine in one statement; columns are named ``view__feature``.
+
+    Args:
+        lag: how far behind the instants the stored features stand.
+        behind: the same as SQL of microseconds, where it is not known yet.
 
     Raises:
         UnknownNameError: a reference names no view or feature.
@@ -208,10 +220,15 @@ def compile_service(
             )
         chosen.setdefault(reference.view, []).append((reference.feature, reference.column))
     joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
-    sql = join_spine(spine, timestamp, joined, lag=lag)
+    sql = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
     leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)
     certify_bounds(sql, leaves, "service")
     return sql
+
+
+def lag_us(lag: timedelta | None) -> str:
+    """SQL of a lag in microseconds."""
+    return str((lag or timedelta()) // timedelta(microseconds=1))
 
 
 def _check_engine(engine: str) -> None:

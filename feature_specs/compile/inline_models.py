@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from sqlglot import exp
@@ -10,7 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.parse_query import name_key, parse_text, relation_key
 from feature_specs.errors import CompileError, UnknownNameError, did_you_mean
-from feature_specs.leaf import Leaf
+from feature_specs.leaf import Leaf, leaf_key
 
 
 def inline_models(draft: Draft) -> Draft:
@@ -47,7 +46,7 @@ def _inline(
             continue
         alias = table.alias or table.name
         if key in known:
-            name = leaf_name(known[key])
+            name = leaf_key(known[key].name)
             leaves[name] = known[key]
             leaf_table = exp.Table(
                 this=exp.to_identifier(name),
@@ -81,8 +80,3 @@ def _inline(
                 + did_you_mean(key, [*known, *models]),
             )
     return tree
-
-
-def leaf_name(leaf: Leaf) -> str:
-    """A leaf's name as one identifier."""
-    return re.sub(r"\W+", "_", name_key(leaf.name)).strip("_")

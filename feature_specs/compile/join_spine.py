@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import sqlglot
 from sqlglot import exp
@@ -30,17 +29,14 @@ class Joined:
     columns: Sequence[tuple[str, str]]
 
 
-def join_spine(
-    spine: str, timestamp: str, views: Sequence[Joined], *, lag: timedelta | None = None
-) -> str:
+def join_spine(spine: str, timestamp: str, views: Sequence[Joined], *, behind: str = "0") -> str:
     """SQL that keeps every spine row and column and adds the features, F(D, t - lag) each.
 
     Args:
         spine: a relation or a parenthesised query.
         timestamp: the spine's column of instants.
-        lag: how far behind the instant the stored features stand; read-time parts do not lag.
+        behind: SQL of how many microseconds the stored features lag; read-time parts do not.
     """
-    behind = (lag or timedelta()) // timedelta(microseconds=1)
     parts = [
         Subquery(
             "fb_spine",

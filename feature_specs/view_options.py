@@ -1,0 +1,95 @@
+"""``config.meta.feature_view``: what an author says of a view beyond its SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, get_args
+
+from feature_specs.durations import parse_duration
+from feature_specs.errors import Location, SpecError, did_you_mean
+from feature_specs.view import Boundary
+
+_ON_STALE = ("serve", "null")
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """The validated options of one view."""
+
+    entities: tuple[str, ...]
+    owner: str = ""
+    ttl: timedelta | None = None
+    freshness: timedelta | None = None
+    on_stale: str = "serve"
+    boundary: Boundary = "inclusive"
+    tie_break: tuple[str, ...] = ()
+
+
+_FIELDS = ("entities", "owner", "ttl", "freshness", "on_stale", "boundary", "tie_break")
+
+
+def read_options(
+    raw: object, where: Location | str, *, boundary: str | None = None, field: str = "feature_view"
+) -> ViewOptions:
+    """Validate the options.
+
+    Args:
+        raw: the YAML value of ``config.meta.feature_view``.
+        boundary: the project's own default.
+
+    Raises:
+        SpecError: names the field that is missing, unknown or of a wrong kind.
+    """
+    path = f"config.meta.{field}"
+    if not isinstance(raw, Mapping):
+        raise SpecError(
+            f"{path} is missing or not a mapping",
+            where=where,
+            mend=f"add `config: {{meta: {{{field}: {{entities: [<key column>]}}}}}}`",
+        )
+    for name in raw:
+        if name not in _FIELDS:
+            raise SpecError(
+                f"{path} has no field {name!r}", where=where, mend=did_you_mean(str(name), _FIELDS)
+            )
+    values: dict[str, Any] = {"entities": _names(raw, "entities", path, where)}
+    if not values["entities"]:
+        raise SpecError(
+            f"{path}.entities is missing", where=where, mend="add `entities: [<key column>]`"
+        )
+    values["tie_break"] = _names(raw, "tie_break", path, where)
+    for name in ("ttl", "freshness"):
+        if raw.get(name) is not None:
+            values[name] = parse_duration(raw[name], field=f"{path}.{name}", where=where)
+    owner = raw.get("owner", "")
+    if not isinstance(owner, str):
+        raise SpecError(f"{path}.owner is no text", where=where, mend="write a name or address")
+    values["owner"] = owner
+    values["on_stale"] = _one_of(raw.get("on_stale", "serve"), _ON_STALE, f"{path}.on_stale", where)
+    values["boundary"] = _one_of(
+        raw.get("boundary", boundary or "inclusive"), get_args(Boundary), f"{path}.boundary", where
+    )
+    return ViewOptions(**values)
+
+
+def _names(raw: Mapping[str, Any], name: str, path: str, where: Location | str) -> tuple[str, ...]:
+    value = raw.get(name, [])
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise SpecError(
+            f"{path}.{name} is {value!r}, which is no list of column names",
+            where=where,
+            mend=f"write `{name}: [<column>]`",
+        )
+    return tuple(value)
+
+
+def _one_of(value: object, known: tuple[str, ...], path: str, where: Location | str) -> str:
+    if value not in known:
+        raise SpecError(
+            f"{path} is {value!r}", where=where, mend="write " + " or ".join(map(str, known))
+        )
+    return str(value)

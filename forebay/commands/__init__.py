@@ -1,0 +1,1 @@
+"""One command a module, imported only when it is run."""

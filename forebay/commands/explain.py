@@ -1,0 +1,45 @@
+"""forebay explain."""
+
+from __future__ import annotations
+
+import click
+
+from forebay.options import json_option, target_option
+from forebay.project import find_project
+from forebay.terminal import emit_json, progress, say
+
+
+@click.command()
+@click.argument("view")
+@click.option("--lowering", help="Show the SQL of another lowering, where it is valid.")
+@target_option
+@json_option
+def explain_command(view: str, lowering: str | None, target: str | None, as_json: bool) -> None:
+    """Show a view's leaf roles, shape, lowering and why, certificate and SQL."""
+    from feature_specs.errors import UnknownNameError, did_you_mean
+    from forebay.compile_project import compile_project
+
+    project = find_project(target=target)
+    with progress(True) as report:
+        views = compile_project(project, progress=report, write=False).views
+    if view not in views:
+        raise UnknownNameError(
+            f"no feature view is named {view!r}", where="VIEW", mend=did_you_mean(view, views)
+        )
+    chosen = views[view]
+    sql = chosen.point_in_time(lowering=lowering)
+    if as_json:
+        emit_json(
+            {
+                "view": view,
+                "leaves": {leaf.name: leaf.role for leaf in chosen.leaves},
+                "lowering": lowering or chosen.choice.lowering,
+                "reasons": list(chosen.choice.reasons),
+                "certificate": chosen.certificate.lines(),
+                "semantic_hash": chosen.semantic_hash,
+                "point_in_time": sql,
+            }
+        )
+        return
+    say(chosen.explain())
+    say(f"\n-- point in time, {lowering or chosen.choice.lowering}\n{sql}")

@@ -1,0 +1,235 @@
+"""A dbt project on disk: its root, its profile, its lake, and dbt itself run in this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from feature_specs.catalog import Catalog, load_catalog
+from feature_specs.errors import ForebayError
+
+PLUGIN = "lakehouse.dbt_plugin"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project by its root. Paths in its profile are relative to the root."""
+
+    root: Path
+    target: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where compile writes: target/forebay."""
+        return self.root / "target" / "forebay"
+
+    @property
+    def profiles(self) -> Path:
+        """The folder of profiles.yml: DBT_PROFILES_DIR, else profiles/ in the project."""
+        named = os.environ.get("DBT_PROFILES_DIR")
+        if named:
+            return Path(named)
+        own = self.root / "profiles"
+        return own if (own / "profiles.yml").exists() else self.root
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """dbt_project.yml."""
+        import yaml
+
+        path = self.root / "dbt_project.yml"
+        try:
+            raw = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise _yaml_error(path, error) from None
+        return raw if isinstance(raw, dict) else {}
+
+    @property
+    def now(self) -> str | None:
+        """The project's own clock, dbt var ``forebay_now``."""
+        value = (self.settings.get("vars") or {}).get("forebay_now")
+        return None if value is None else str(value)
+
+    @property
+    def boundary(self) -> str | None:
+        """The project's default boundary, dbt var ``forebay_boundary``."""
+        value = (self.settings.get("vars") or {}).get("forebay_boundary")
+        return None if value is None else str(value)
+
+    @cached_property
+    def plugin(self) -> Mapping[str, str]:
+        """The forebay plugin's config in profiles.yml, paths made absolute."""
+        from dbt.config.profile import read_profile
+        from dbt.config.renderer import ProfileRenderer
+        from dbt_common.context import set_invocation_context
+
+        set_invocation_context(dict(os.environ))
+        where = str(self.profiles / "profiles.yml")
+        raw = read_profile(str(self.profiles)) or {}
+        name = self.settings.get("profile")
+        profile = ProfileRenderer({}).render_data(raw.get(str(name)) or {})
+        target = self.target or profile.get("target", "default")
+        output = (profile.get("outputs") or {}).get(target)
+        if output is None:
+            raise ForebayError(
+                f"profile {name!r} has no target {target!r}",
+                where=where,
+                mend="add it, or name another with --target",
+            )
+        for plugin in output.get("plugins") or []:
+            if plugin.get("module") == PLUGIN:
+                return self._absolute(dict(plugin.get("config") or {}), where)
+        raise ForebayError(
+            "the target has no forebay plugin",
+            where=where,
+            mend=f"add `plugins: [{{module: {PLUGIN}, alias: forebay, config: {{...}}}}]`",
+        )
+
+    def _absolute(self, config: dict[str, str], where: str) -> dict[str, str]:
+        for name in ("name", "uri", "warehouse", "online"):
+            if name not in config:
+                raise ForebayError(
+                    f"the forebay plugin's config has no {name!r}", where=where, mend="add it"
+                )
+        for name, scheme in (("uri", "sqlite:///"), ("online", "lmdb://")):
+            path = config[name].removeprefix(scheme)
+            if config[name].startswith(scheme) and not path.startswith("/"):
+                config[name] = f"{scheme}{self.root / path}"
+        if "://" not in config["warehouse"]:
+            config["warehouse"] = (self.root / config["warehouse"]).absolute().as_uri()
+        return config
+
+    @property
+    def lake(self) -> dict[str, str]:
+        """What opens the Iceberg catalog."""
+        return {k: v for k, v in self.plugin.items() if k != "online"}
+
+    @property
+    def online(self) -> str:
+        """The online store's URI."""
+        return self.plugin["online"]
+
+    def catalog(self) -> Catalog:
+        """What was compiled last."""
+        return load_catalog(self.folder / "catalog.json")
+
+    def dbt(self, arguments: Sequence[str], *, quiet: bool = False, manifest: Any = None) -> Any:
+        """Run a dbt command in this process and give back its result.
+
+        Raises:
+            ForebayError: dbt failed; its first message, or where to find it.
+        """
+        from dbt.cli.main import dbtRunner
+
+        messages: list[str] = []
+
+        def listen(event: Any) -> None:
+            if event.info.level == "error":
+                messages.append(event.info.msg)
+
+        words = [*arguments, "--project-dir", str(self.root), "--profiles-dir", str(self.profiles)]
+        if self.target:
+            words += ["--target", self.target]
+        if quiet:
+            words = ["--quiet", *words]
+        with _inside(self.root), _silenced(quiet):
+            result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(words)
+        if not result.success:
+            raise _dbt_error(arguments[0], result, messages)
+        return result
+
+
+def find_project(start: Path | None = None, target: str | None = None) -> Project:
+    """The project that holds a folder: the nearest one upwards with a dbt_project.yml.
+
+    Raises:
+        ForebayError: there is none.
+    """
+    folder = (start or Path.cwd()).absolute()
+    for candidate in (folder, *folder.parents):
+        if (candidate / "dbt_project.yml").exists():
+            return Project(candidate, target)
+    raise ForebayError(
+        "no dbt_project.yml here or above",
+        where=str(folder),
+        mend="change into a project, or make one with `forebay init my_features`",
+    )
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Write a file only when its text differs, so that dbt does not parse it again."""
+    if path.exists() and path.read_text() == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".new")
+    temporary.write_text(text)
+    temporary.replace(path)
+    return True
+
+
+def manifest_of(result: Any) -> dict[str, Any]:
+    """The manifest of a dbt parse, as plain data."""
+    plain = result.to_dict(omit_none=False) if hasattr(result, "to_dict") else result
+    return dict(json.loads(json.dumps(plain, default=str)))
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def _silenced(quiet: bool) -> Iterator[None]:
+    if not quiet:
+        yield
+        return
+    logging.getLogger("pyiceberg").setLevel(logging.ERROR)
+    with redirect_stdout(StringIO()):
+        yield
+
+
+def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
+    problem = result.exception
+    if isinstance(problem, ForebayError):
+        return problem
+    text = str(problem) if problem is not None else " | ".join(messages[:3])
+    failed = [r for r in getattr(result.result, "results", None) or [] if _has_failed(r)]
+    where = f"dbt {command}"
+    if failed:
+        where = ", ".join(r.node.unique_id for r in failed[:3])
+        text = str(failed[0].message or text)
+    return ForebayError(
+        _plain(text) or "dbt failed",
+        where=where,
+        mend="mend the file that it names; logs/dbt.log has the whole story",
+    )
+
+
+def _has_failed(result: Any) -> bool:
+    return str(result.status) in ("error", "fail", "runtime error")
+
+
+def _plain(text: str) -> str:
+    import re
+
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())[:600]
+
+
+def _yaml_error(path: Path, error: Exception) -> ForebayError:
+    return ForebayError(
+        f"not YAML: {' '.join(str(error).split())}", where=str(path), mend="mend the indentation"
+    )

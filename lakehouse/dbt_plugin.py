@@ -1,0 +1,115 @@
+"""dbt-duckdb's door to the lake: leaves appear as views, feature tables are committed to Iceberg.
+
+Named in profiles.yml as the module of a plugin with alias ``forebay``.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.duckdb.utils import TargetConfig
+
+from feature_specs.catalog import Catalog, load_catalog
+from feature_specs.errors import ForebayError
+from lakehouse.commit import commit_rows
+from lakehouse.instants import parse_instant
+from lakehouse.lake import load_table, open_lake
+from lakehouse.materialize import advance_view
+from lakehouse.plans import read_plan
+from lakehouse.relations import define_leaves, feature_relation_sql, pin_leaves
+from lakehouse.scan import Pinned, files_sql, pin
+
+#: Beats the dbt var, and unlike a var does not make dbt parse the whole project again.
+NOW_VARIABLE = "FOREBAY_NOW"
+
+
+class Plugin(BasePlugin):
+    """Leaves in, feature tables and training sets out.
+
+    The leaves are pinned to one snapshot each when dbt connects, so every view of a run sees the
+    same data.
+    """
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        self.folder = Path(os.environ.get("DBT_TARGET_PATH", "target")).absolute() / "forebay"
+        self.pinned: dict[str, Pinned] = {}
+        self.connection: duckdb.DuckDBPyConnection | None = None
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        self.connection = conn
+        if not (self.folder / "catalog.json").exists():
+            return  # nothing compiled yet; forebay_ready() stops a build with the reason
+        catalog = self._catalog()
+        lake = open_lake(catalog.lake)
+        self.pinned = pin_leaves(lake, catalog.leaves.values())
+        define_leaves(conn, catalog, self.pinned)
+
+    def store(self, target_config: TargetConfig) -> None:
+        """Materialize what a macro asks for in ``config``, and answer in ``config['select']``.
+
+        Raises:
+            ForebayError: as the materialization does; dbt reports its one line.
+        """
+        request: dict[str, Any] = target_config.config
+        assert self.connection is not None
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute("set timezone = 'UTC'")
+            if request["kind"] == "feature_view":
+                self._store_view(cursor, request)
+            else:
+                self._store_rows(cursor, request)
+        finally:
+            cursor.close()
+
+    def _store_view(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
+        catalog = self._catalog()
+        view = next(
+            (v for v in catalog.views.values() if v.unique_id == request["unique_id"]), None
+        )
+        if view is None:
+            raise ForebayError(
+                "this feature view was not compiled",
+                where=str(request["unique_id"]),
+                mend="run `forebay compile`",
+            )
+        lake = open_lake(catalog.lake)
+        advance = advance_view(
+            cursor,
+            lake,
+            view,
+            read_plan(self.folder, view.name),
+            self.pinned,
+            _now(request),
+            full_refresh=bool(request.get("full_refresh")),
+        )
+        request["select"] = feature_relation_sql(lake, self.folder, view)
+        request["message"] = (
+            f"{advance.how} {advance.upserts} upserts, {advance.deletes} deletes, "
+            f"{advance.rows} rows"
+        )
+
+    def _store_rows(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
+        catalog = self._catalog()
+        lake = open_lake(catalog.lake)
+        rows: pa.Table = cursor.execute(request["sql"]).to_arrow_table()
+        commit_rows(lake, request["table"], rows, mode="replace")
+        table = load_table(lake, request["table"])
+        request["select"] = files_sql(table.schema(), pin(table).files)
+        request["message"] = f"{rows.num_rows} rows"
+
+    def _catalog(self) -> Catalog:
+        return load_catalog(self.folder / "catalog.json")
+
+
+def _now(request: dict[str, Any]) -> datetime:
+    text = os.environ.get(NOW_VARIABLE) or request["now"]
+    if isinstance(text, datetime):
+        return text.astimezone(UTC)
+    return parse_instant(str(text), where="var forebay_now")

@@ -1,0 +1,68 @@
+"""The compiled SQL of a project on disk: one readable file a view, engine and variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_specs.errors import ForebayError
+
+_MEND = "run `forebay compile`"
+
+
+@dataclass(frozen=True)
+class ViewPlan:
+    """The statements that maintain one feature table.
+
+    Attributes:
+        create: all rows of F(D, T); parameter ``$as_of``.
+        touched: keys that may have changed since T0; ``$before`` and ``$as_of``; None for all.
+        step: the rows of the keys in ``forebay_touched``; ``$as_of``.
+        features: the author's columns over the stored ones; ``$as_of``.
+    """
+
+    create: str
+    touched: str | None
+    step: str
+    features: str
+
+
+def plan_folder(folder: Path, view: str, engine: str = "duckdb") -> Path:
+    return folder / "sql" / engine / view
+
+
+def write_plan(folder: Path, view: str, statements: dict[str, str]) -> None:
+    """Write a view's statements, each to its own file; files of other names go."""
+    home = plan_folder(folder, view)
+    home.mkdir(parents=True, exist_ok=True)
+    for old in home.glob("*.sql"):
+        if old.stem not in statements:
+            old.unlink()
+    for name, sql in statements.items():
+        path = home / f"{name}.sql"
+        if not path.exists() or path.read_text() != sql + "\n":
+            path.write_text(sql + "\n")
+
+
+def read_statement(folder: Path, view: str, name: str) -> str:
+    """One statement of a view, or of a service, by file name.
+
+    Raises:
+        ForebayError: it is not there.
+    """
+    path = plan_folder(folder, view) / f"{name}.sql"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        raise ForebayError("compiled SQL is missing", where=str(path), mend=_MEND) from None
+
+
+def read_plan(folder: Path, view: str) -> ViewPlan:
+    """The statements that maintain a view's table."""
+    touched = plan_folder(folder, view) / "touched.sql"
+    return ViewPlan(
+        create=read_statement(folder, view, "create"),
+        touched=touched.read_text() if touched.exists() else None,
+        step=read_statement(folder, view, "step"),
+        features=read_statement(folder, view, "features"),
+    )

@@ -1,0 +1,75 @@
+"""Making a project's tables readable by name in a DuckDB connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+from pyiceberg.catalog import Catalog as Lake
+
+from feature_specs.catalog import Catalog, LeafEntry, ViewEntry
+from lakehouse.lake import find_table, load_table, read_state
+from lakehouse.plans import read_statement
+from lakehouse.scan import Pinned, column_types, define_view, pin
+
+
+def pin_leaves(lake: Lake, leaves: Iterable[LeafEntry]) -> dict[str, Pinned]:
+    """Leaf name to its table as it stands now; tables read by several leaves are planned once.
+
+    Raises:
+        UnknownNameError: a table is missing.
+    """
+    tables: dict[str, Pinned] = {}
+    out = {}
+    for leaf in leaves:
+        if leaf.table not in tables:
+            tables[leaf.table] = pin(load_table(lake, leaf.table))
+        out[leaf.name] = tables[leaf.table]
+    return out
+
+
+def define_leaves(
+    connection: duckdb.DuckDBPyConnection, catalog: Catalog, pinned: dict[str, Pinned]
+) -> None:
+    """Create a view for each leaf under the relation name that its SQL uses."""
+    for name, table in pinned.items():
+        relation = catalog.leaves[name].relation
+        _ensure_schema(connection, relation)
+        define_view(connection, relation, table)
+
+
+def connect(catalog: Catalog, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB at UTC in which the project's database name exists."""
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("set preserve_insertion_order = false")
+    if threads is not None:
+        connection.execute(f"set threads = {threads}")
+    databases = {leaf.relation.split(".")[0] for leaf in catalog.leaves.values()}
+    for database in sorted(databases):
+        connection.execute(f"attach ':memory:' as {database}")
+    return connection
+
+
+def feature_relation_sql(lake: Lake, folder: Path, view: ViewEntry) -> str | None:
+    """A SELECT of a view's features as last built, read-time parts at that build's instant.
+
+    None where it was never built.
+    """
+    table = find_table(lake, view.table)
+    state = read_state(table)
+    if table is None or state is None:
+        return None
+    from lakehouse.scan import files_sql
+
+    pinned = pin(table)
+    if any(c.name not in column_types(table.schema()) for c in view.stored):
+        return None
+    instant = f"make_timestamptz({state.at})"
+    features = read_statement(folder, view.name, "features").replace("$as_of", instant)
+    return features.replace("forebay_stored", f"({files_sql(table.schema(), pinned.files)})")
+
+
+def _ensure_schema(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    connection.execute(f"create schema if not exists {relation.rpartition('.')[0]}")

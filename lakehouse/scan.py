@@ -1,0 +1,180 @@
+"""Reading Iceberg tables in DuckDB: a SELECT over their files, column by field id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import duckdb
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation, Snapshot
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FixedType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    ListType,
+    LongType,
+    MapType,
+    StringType,
+    StructType,
+    TimestampType,
+    TimestamptzType,
+    TimeType,
+    UUIDType,
+)
+
+from feature_specs.errors import DataError
+from lakehouse.lake import local_path
+
+_PRIMITIVES: Mapping[type[IcebergType], str] = {
+    BooleanType: "BOOLEAN",
+    IntegerType: "INTEGER",
+    LongType: "BIGINT",
+    FloatType: "FLOAT",
+    DoubleType: "DOUBLE",
+    DateType: "DATE",
+    TimeType: "TIME",
+    TimestampType: "TIMESTAMP",
+    TimestamptzType: "TIMESTAMP WITH TIME ZONE",
+    StringType: "VARCHAR",
+    UUIDType: "UUID",
+    BinaryType: "BLOB",
+    FixedType: "BLOB",
+}
+
+
+def duckdb_type(kind: IcebergType) -> str:
+    """The DuckDB type of an Iceberg type.
+
+    Raises:
+        DataError: DuckDB has none.
+    """
+    if type(kind) in _PRIMITIVES:
+        return _PRIMITIVES[type(kind)]
+    match kind:
+        case DecimalType():
+            return f"DECIMAL({kind.precision},{kind.scale})"
+        case ListType():
+            return f"{duckdb_type(kind.element_type)}[]"
+        case MapType():
+            return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.value_type)})"
+        case StructType():
+            fields = ", ".join(
+                f"{_quoted(f.name)} {duckdb_type(f.field_type)}" for f in kind.fields
+            )
+            return f"STRUCT({fields})"
+    raise DataError(
+        f"Iceberg type {kind} has no DuckDB type", where="schema", mend="cast it before loading"
+    )
+
+
+def column_types(schema: Schema) -> dict[str, str]:
+    """Column name to DuckDB type."""
+    return {f.name: duckdb_type(f.field_type) for f in schema.fields}
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """An Iceberg table as it stood when it was looked at.
+
+    Attributes:
+        files: paths of its data files.
+        delete_files: whether rows must be taken out of those files on reading.
+    """
+
+    table: Table
+    snapshot: int | None
+    files: tuple[str, ...]
+    delete_files: bool
+
+
+def pin(table: Table) -> Pinned:
+    """Plan a scan of the current snapshot."""
+    current = table.current_snapshot()
+    if current is None:
+        return Pinned(table, None, (), False)
+    tasks = list(table.scan(snapshot_id=current.snapshot_id).plan_files())
+    files = tuple(local_path(task.file.file_path) for task in tasks)
+    return Pinned(table, current.snapshot_id, files, any(task.delete_files for task in tasks))
+
+
+def files_sql(schema: Schema, files: Iterable[str]) -> str:
+    """A SELECT of a schema's columns from Parquet files, mapped by field id.
+
+    Files written before a column was added or renamed read as the schema now says.
+    """
+    listed = ", ".join(_literal(f) for f in files)
+    if not listed:
+        columns = (
+            f"cast(null as {kind}) as {_quoted(name)}"
+            for name, kind in column_types(schema).items()
+        )
+        return f"select {', '.join(columns)} where false"
+    fields = ", ".join(
+        f"{f.field_id}: {{name: {_literal(f.name)}, type: {_literal(duckdb_type(f.field_type))}, "
+        "default_value: NULL}"
+        for f in schema.fields
+    )
+    return f"select * from read_parquet([{listed}], schema = MAP {{{fields}}})"
+
+
+def define_view(connection: duckdb.DuckDBPyConnection, relation: str, pinned: Pinned) -> None:
+    """Create or replace ``relation`` over a table. Rows under delete files go through Arrow."""
+    if pinned.delete_files:
+        name = "forebay_rows_" + "_".join(pinned.table.name())
+        connection.register(name, pinned.table.scan(snapshot_id=pinned.snapshot).to_arrow())
+        connection.execute(f"create or replace temp table {name}_t as select * from {name}")
+        connection.unregister(name)
+        connection.execute(f"create or replace temp view {relation} as select * from {name}_t")
+        return
+    select = files_sql(pinned.table.schema(), pinned.files)
+    connection.execute(f"create or replace view {relation} as {select}")
+
+
+def added_files(table: Table, since: int | None, until: int | None) -> tuple[str, ...] | None:
+    """Paths of the data files appended after one snapshot, up to another.
+
+    None where that is not the whole difference: rows were removed or rewritten, or the older
+    snapshot has expired.
+    """
+    if since == until:
+        return ()
+    by_id = {s.snapshot_id: s for s in table.snapshots()}
+    walked: list[Snapshot] = []
+    cursor = until
+    while cursor is not None and cursor != since:
+        snapshot = by_id.get(cursor)
+        if snapshot is None or snapshot.summary is None:
+            return None
+        if snapshot.summary.operation is not Operation.APPEND:
+            return None
+        walked.append(snapshot)
+        cursor = snapshot.parent_snapshot_id
+    if cursor != since:
+        return None
+    if not walked:
+        return None
+    wanted = {s.snapshot_id for s in walked}
+    files = [
+        local_path(entry.data_file.file_path)
+        for manifest in walked[0].manifests(table.io)
+        if manifest.added_snapshot_id in wanted
+        for entry in manifest.fetch_manifest_entry(table.io)
+        if entry.snapshot_id in wanted
+    ]
+    return tuple(files)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
