@@ -94,9 +94,9 @@ def in_range(value: int, of: SqlType) -> int:
 def fit(value: Decimal, to: SqlType) -> Decimal:
     """The decimal at a type's scale, rounded half away from zero. Raises DataError if too wide."""
     scaled = value.quantize(Decimal((0, (1,), -to.scale)), context=EXACT)
-    if abs(scaled) >= Decimal(10) ** (to.width - to.scale):
+    if scaled.copy_abs() >= Decimal(10) ** (to.width - to.scale):
         raise fault(f"{value} does not fit {to}")
-    return scaled if scaled else abs(scaled)
+    return scaled if scaled else scaled.copy_abs()
 
 
 def round_half_away(value: float) -> float:

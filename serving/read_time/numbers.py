@@ -108,7 +108,8 @@ def absolute(args: Sequence[Typed]) -> Typed:
     need_numbers("abs", a)
     if a.type.is_integer:
         return unary(a.type, lambda x: in_range(abs(x), a.type), a)
-    return unary(a.type, abs, a)
+    # abs() would round a decimal to the 28 digits of Python's default context.
+    return unary(a.type, abs if a.type.is_float else Decimal.copy_abs, a)
 
 
 def of_double(function: Callable[..., float]) -> Builder:
@@ -235,7 +236,7 @@ def _decimal_remainder(x: Decimal, y: Decimal) -> Decimal:
     if not y:
         raise fault(f"division of {x} by zero")
     rest = EXACT.remainder(x, y)
-    return rest if rest else abs(rest)
+    return rest if rest else rest.copy_abs()
 
 
 def _minus(value: Decimal) -> Decimal:

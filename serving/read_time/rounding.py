@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from serving.read_time.casts import EXACT, convert, in_range, round_half_away, to_float32
 from serving.read_time.numbers import need_numbers, power, quotient
@@ -64,7 +65,7 @@ def _round_to(value: Decimal, digits: int) -> Decimal:
     kept = kept.quantize(Decimal((0, (1,), -max(digits, 0))), context=EXACT)
     if digits < 0 and kept.adjusted() >= 38:
         raise fault(f"{value} rounded to {digits} digits is out of range")
-    return kept if kept else abs(kept)
+    return kept if kept else kept.copy_abs()
 
 
 def _round_integer(value: int, digits: int) -> int:
