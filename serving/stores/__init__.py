@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from feature_specs.errors import ForebayError, did_you_mean
 from serving.stores.lmdb import open_lmdb
-from serving.stores.protocol import OnlineStore, Slice
+from serving.stores.protocol import NoStoreError, OnlineStore, Slice
 
-__all__ = ["SCHEMES", "OnlineStore", "Slice", "open_store"]
+__all__ = ["SCHEMES", "NoStoreError", "OnlineStore", "Slice", "open_store"]
 
 #: Opens a store from its URI and whether it is only read.
 SCHEMES: dict[str, Callable[[str, bool], OnlineStore]] = {"lmdb": open_lmdb}
@@ -19,6 +19,7 @@ def open_store(uri: str, *, readonly: bool = False) -> OnlineStore:
     """The online store at ``uri``, for example ``lmdb:///var/lib/forebay/online.lmdb``.
 
     Raises:
+        NoStoreError: it is only to be read, and there is none yet.
         ForebayError: no store has that scheme, or the store cannot be opened.
     """
     scheme = urlsplit(uri).scheme

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 from feature_specs.errors import ForebayError
 from serving.keys import shorten
 from serving.stores.environment import Environment, share
-from serving.stores.protocol import Rows, Slice
+from serving.stores.protocol import NoStoreError, Rows, Slice
 
 _STATE = b"\0"
 _ROW = b"\1"
@@ -46,7 +46,7 @@ def open_lmdb(uri: str, readonly: bool) -> LmdbStore:
             mend="write three slashes: lmdb:///absolute/folder",
         )
     if readonly and not (folder / "data.mdb").exists():
-        raise ForebayError(
+        raise NoStoreError(
             "there is no online store yet", where=str(folder), mend="run `forebay sync`"
         )
     return LmdbStore(folder, readonly=readonly)

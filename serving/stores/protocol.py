@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from feature_specs.errors import ForebayError
+
 Rows = Iterable[tuple[bytes, bytes]]
 
 
@@ -20,6 +22,10 @@ class Slice:
 
     state: bytes | None
     rows: list[bytes | None]
+
+
+class NoStoreError(ForebayError):
+    """A store opened to be read was never written."""
 
 
 class OnlineStore(Protocol):

@@ -1,0 +1,218 @@
+"""Does the online store hold what the lakehouse holds, value by value, and is it fresh?"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from feature_specs.catalog import Catalog
+from serving.clock import catalog_clock
+from serving.columns import RowEncoder, microseconds
+from serving.keys import decode_key, epoch_us
+from serving.offline import FeatureTable, open_feature_table
+from serving.rows import from_json, split_row
+from serving.sql_types import parse_type
+from serving.state import ViewState, load_state
+from serving.stores import OnlineStore, open_store
+
+_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value, or with column None one row, that differs. ``key`` holds the key's texts."""
+
+    key: tuple[str, ...]
+    column: str | None
+    offline: Any
+    online: Any
+
+    def __str__(self) -> str:
+        if self.column is None:
+            side = "offline" if self.online is None else "online"
+            return f"{self.key}: only {side}"
+        return f"{self.key} {self.column}: offline {self.offline!r}, online {self.online!r}"
+
+
+@dataclass
+class VerifyReport:
+    """What `verify` found of a view.
+
+    Attributes:
+        offline_rows, online_rows: entities on either side.
+        values: how many values were compared.
+        different: values that differ; missing: rows only offline; extra: rows only online.
+        examples: the first differences.
+        behind_us: how far the store's instant lies before the table's, in microseconds; None where
+            the view was never synced.
+        same_query: whether the store's rows come from the compiled query.
+        age_us: age of the store's rows at the catalog's now; freshness_us: the most it may be.
+        non_null: share of values that are not null, by stored column; None of an empty table.
+    """
+
+    view: str
+    offline_rows: int = 0
+    online_rows: int = 0
+    values: int = 0
+    different: int = 0
+    missing: int = 0
+    extra: int = 0
+    examples: list[Difference] = field(default_factory=list)
+    behind_us: int | None = None
+    same_query: bool = False
+    age_us: int | None = None
+    freshness_us: int | None = None
+    non_null: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def equal(self) -> bool:
+        """Online equals offline."""
+        return self.same_query and not (self.different or self.missing or self.extra)
+
+    @property
+    def fresh(self) -> bool:
+        """The store's rows are no older than the view allows."""
+        if self.age_us is None:
+            return False
+        return self.freshness_us is None or self.age_us <= self.freshness_us
+
+    @property
+    def ok(self) -> bool:
+        return self.equal and self.fresh
+
+
+def verify(
+    catalog: Catalog, views: Sequence[str] | None = None, *, now: datetime | None = None
+) -> list[VerifyReport]:
+    """Compare each view's Iceberg table with the online store.
+
+    Args:
+        views: names; None for all.
+        now: the instant that ages count from; by default the catalog's, else the real one.
+
+    Raises:
+        UnknownNameError: there is no such view.
+        ForebayError: a view is not built, or there is no store.
+    """
+    chosen = [catalog.view(name) for name in (catalog.views if views is None else views)]
+    tables = [open_feature_table(catalog, view) for view in chosen]
+    at = epoch_us(now if now is not None else catalog_clock(catalog)())
+    store = open_store(catalog.online, readonly=True)
+    try:
+        return [_Comparison(store, table).run(at) for table in tables]
+    finally:
+        store.close()
+
+
+class _Comparison:
+    """The comparison of one view, and the report that it fills."""
+
+    def __init__(self, store: OnlineStore, table: FeatureTable) -> None:
+        self._store = store
+        self._table = table
+        view = table.view
+        self._view = view
+        self._encoder = RowEncoder(view)
+        self._columns = [c.name for c in view.stored]
+        self._decode = [from_json(parse_type(c.type)) for c in view.stored]
+        self._nulls = dict.fromkeys(self._columns, 0)
+        self.report = VerifyReport(view.name, freshness_us=view.freshness_us)
+
+    def run(self, now: int) -> VerifyReport:
+        report = self.report
+        state = load_state(self._store.get_state(self._view.name))
+        self._judge_state(state, now)
+        seen: set[bytes] = set()
+        for batch in self._table.batches(self._encoder.columns):
+            seen.update(self._compare(self._encoder.entities_only(batch)))
+        for key, _ in self._store.items(self._view.name):
+            report.online_rows += 1
+            if key not in seen:
+                report.extra += 1
+                self._example(key, None, None, "a row")
+        total = report.offline_rows
+        report.non_null = {
+            name: (total - nulls) / total if total else None for name, nulls in self._nulls.items()
+        }
+        return report
+
+    def _judge_state(self, state: ViewState | None, now: int) -> None:
+        if state is None:
+            return
+        self.report.same_query = state.semantic_hash == self._view.semantic_hash
+        self.report.behind_us = self._table.state.at - state.at
+        self.report.age_us = now - state.at
+
+    def _compare(self, batch: pa.RecordBatch) -> list[bytes]:
+        report, keys = self.report, self._encoder.keys(batch)
+        report.offline_rows += len(keys)
+        found = self._store.get_many({self._view.name: keys})[self._view.name].rows
+        columns = [batch[name].to_pylist() for name in self._columns]
+        for name, values in zip(self._columns, columns, strict=True):
+            self._nulls[name] += values.count(None)
+        times: Sequence[int | None] = [None] * len(keys)
+        if self._view.event_time is not None:
+            times = microseconds(batch[self._view.event_time]).to_pylist()
+        rows: Iterator[tuple[Any, ...]] = (
+            zip(*columns, strict=True) if columns else iter([()] * len(keys))
+        )
+        for key, row, time, values in zip(keys, found, times, rows, strict=True):
+            if row is None:
+                report.missing += 1
+                self._example(key, None, "a row", None)
+            else:
+                self._compare_row(key, row, time, values)
+        return keys
+
+    def _compare_row(
+        self, key: bytes, row: bytes, time: int | None, values: tuple[Any, ...]
+    ) -> None:
+        online_time, fragments = split_row(row)
+        if len(fragments) != len(values):
+            self.report.different += len(values)
+            self._example(key, "all columns", len(values), len(fragments))
+            return
+        self.report.values += len(values) + (self._view.event_time is not None)
+        if online_time != time:
+            self._differs(key, str(self._view.event_time), time, online_time)
+        # One parse a row: the fragments side by side are an array.
+        parsed = json.loads(b"[" + b",".join(fragments) + b"]")
+        for name, decode, offline, raw in zip(
+            self._columns, self._decode, values, parsed, strict=True
+        ):
+            online = decode(raw)
+            if not same_value(offline, online):
+                self._differs(key, name, offline, online)
+
+    def _differs(self, key: bytes, column: str, offline: Any, online: Any) -> None:
+        self.report.different += 1
+        self._example(key, column, offline, online)
+
+    def _example(self, key: bytes, column: str | None, offline: Any, online: Any) -> None:
+        if len(self.report.examples) < _EXAMPLES:
+            self.report.examples.append(Difference(decode_key(key)[1], column, offline, online))
+
+
+def same_value(offline: Any, online: Any) -> bool:
+    """Whether a value of Arrow's equals a decoded one; NaN equals itself."""
+    if offline is None or online is None:
+        return offline is online
+    if isinstance(online, float):
+        return bool(offline == online or (offline != offline and online != online))
+    if isinstance(online, datetime) and online.tzinfo is not None:
+        return bool(epoch_us(offline.astimezone(UTC)) == epoch_us(online))
+    if isinstance(online, uuid.UUID):
+        return bool(offline == online or offline == online.bytes)
+    if isinstance(online, Mapping):
+        return offline.keys() == online.keys() and all(
+            same_value(offline[name], value) for name, value in online.items()
+        )
+    if isinstance(online, list | tuple):
+        return len(offline) == len(online) and all(map(same_value, offline, online))
+    return bool(offline == online)

@@ -1,0 +1,113 @@
+"""Verify finds what differs, and says nothing of what does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feature_specs.catalog import ViewEntry
+from feature_specs.errors import ForebayError
+from serving.rows import encode_row
+from serving.state import ViewState, load_state
+from serving.stores import open_store
+from serving.sync import sync
+from serving.verify import Difference, verify
+from tests.serving.project import Project, carriers, hours, instant, make_view
+
+MORNING = instant("07-01T08:00")
+
+
+@pytest.fixture
+def view(project: Project) -> ViewEntry:
+    made = make_view("delays", freshness_us=hours(4))
+    project.add(made)
+    rows = carriers({"AA": (1, 1.0), "B6": (2, None), "DL": (3, float("nan"))})
+    project.build(made, rows, MORNING)
+    return made
+
+
+def test_equal_and_fresh(project: Project, view: ViewEntry) -> None:
+    sync(project.catalog)
+    (report,) = verify(project.catalog)
+    assert report.ok
+    assert (report.offline_rows, report.online_rows, report.values) == (3, 3, 6)
+    assert (report.different, report.missing, report.extra) == (0, 0, 0)
+    assert report.age_us == hours(4)
+    assert report.behind_us == 0
+    assert report.non_null == {"n": 1.0, "delay": 2 / 3}
+
+
+def test_values_that_differ(project: Project, view: ViewEntry) -> None:
+    sync(project.catalog)
+    store = open_store(project.catalog.online)
+    state = store.get_state("delays") or b""
+    changed = [
+        (b"delays\0AA", encode_row(None, ["1", "1.0000000000000002"])),
+        (b"delays\0UA", encode_row(None, ["4", "4.0"])),
+    ]
+    store.write("delays", changed, [b"delays\0B6"], state, replace=False)
+    store.close()
+    (report,) = verify(project.catalog)
+    assert not report.ok
+    assert (report.different, report.missing, report.extra) == (1, 1, 1)
+    assert report.examples == [
+        Difference(("AA",), "delay", 1.0, 1.0000000000000002),
+        Difference(("B6",), None, "a row", None),
+        Difference(("UA",), None, None, "a row"),
+    ]
+    assert [str(example) for example in report.examples] == [
+        "('AA',) delay: offline 1.0, online 1.0000000000000002",
+        "('B6',): only offline",
+        "('UA',): only online",
+    ]
+
+
+def test_rows_of_another_shape(project: Project, view: ViewEntry) -> None:
+    sync(project.catalog)
+    store = open_store(project.catalog.online)
+    state = store.get_state("delays") or b""
+    store.write("delays", [(b"delays\0AA", b"\x001")], [], state, replace=False)
+    store.close()
+    (report,) = verify(project.catalog)
+    assert report.different == 2
+
+
+def test_stale_rows(project: Project, view: ViewEntry) -> None:
+    sync(project.catalog)
+    (report,) = verify(project.catalog, now=instant("07-01T12:00:00.000001"))
+    assert report.equal
+    assert not report.fresh
+    assert not report.ok
+
+
+def test_a_view_never_synced(project: Project, view: ViewEntry) -> None:
+    project.add(replace(make_view("other"), table="features.delays"))
+    sync(project.catalog, ["delays"])
+    (report,) = verify(project.catalog, ["other"])
+    assert not report.ok
+    assert (report.missing, report.age_us, report.behind_us) == (3, None, None)
+
+
+def test_rows_of_another_query(project: Project, view: ViewEntry) -> None:
+    sync(project.catalog)
+    store = open_store(project.catalog.online)
+    known = load_state(store.get_state("delays"))
+    assert known is not None
+    store.put_state("delays", replace(known, semantic_hash="other").dumps())
+    store.close()
+    (report,) = verify(project.catalog)
+    assert not report.same_query
+    assert not report.ok
+
+
+def test_before_any_sync(project: Project, view: ViewEntry, tmp_path: Path) -> None:
+    with pytest.raises(ForebayError, match="forebay sync"):
+        verify(project.catalog)
+
+
+def test_states_read_back() -> None:
+    state = ViewState(5, "hash", 7, 2**62)
+    assert load_state(state.dumps()) == state
+    assert load_state(None) is None
