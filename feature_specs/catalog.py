@@ -127,13 +127,18 @@ class TrainingSetEntry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All that was compiled. Paths are absolute; ``folder`` is where catalog.json stands."""
+    """All that was compiled. Paths are absolute.
+
+    Attributes:
+        relations: of every source with an Iceberg table, leaf or not, to that table.
+    """
 
     project: str
     lake: Mapping[str, str]
     online: str
     now: str | None = None
     compiler: str = ""
+    relations: Mapping[str, str] = field(default_factory=dict)
     leaves: Mapping[str, LeafEntry] = field(default_factory=dict)
     views: Mapping[str, ViewEntry] = field(default_factory=dict)
     services: Mapping[str, ServiceEntry] = field(default_factory=dict)

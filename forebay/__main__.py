@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
@@ -12,6 +13,8 @@ from forebay.cli import forebay
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Exits 0 when done, 1 when a check found something, 2 on an error."""
+    # SQLGlot warns of dialect differences that the compiler has decided about already.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
     try:
         code = forebay.main(args=arguments, prog_name="forebay", standalone_mode=False)
     except ForebayError as error:

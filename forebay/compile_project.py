@@ -22,7 +22,7 @@ from feature_specs.compile import CompiledView, compile_view
 from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf
 from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
-from forebay.generate_macros import ServiceSql, generate_macros
+from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros
 from forebay.project import Project, manifest_of, write_if_changed
 from lakehouse.describe import TypeOracle
 from lakehouse.lake import load_table, open_lake, table_names
@@ -118,6 +118,7 @@ def _compile(project: Project, manifest: Manifest, progress: Progress) -> Compil
         online=project.online,
         now=project.now,
         compiler=version("forebay"),
+        relations=_relations(manifest, set(table_names(lake))),
         leaves={
             leaf.name: LeafEntry(
                 leaf.name, leaf.name, manifest.iceberg_table(i), str(leaf.role), leaf.written
@@ -188,6 +189,13 @@ def _view_entry(view: DeclaredView, compiled: CompiledView, oracle: TypeOracle) 
     )
 
 
+def _relations(manifest: Manifest, tables: set[str]) -> dict[str, str]:
+    named = {
+        node["relation_name"]: manifest.iceberg_table(i) for i, node in manifest.sources.items()
+    }
+    return {relation: table for relation, table in sorted(named.items()) if table in tables}
+
+
 def _training_sets(manifest: Manifest) -> dict[str, TrainingSetEntry]:
     out = {}
     for unique_id, node in manifest.training_sets():
@@ -212,6 +220,9 @@ def _write(project: Project, compiled: Compiled) -> None:
     for path in (folder / "sql" / "duckdb").glob("*"):
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path)
+    if not (folder / "macros" / DISPATCHER).exists():
+        # dbt's cache of a parse without the macro does not know who will call it.
+        (project.root / "target" / "partial_parse.msgpack").unlink(missing_ok=True)
     for name, text in generate_macros(compiled.catalog, compiled.services).items():
         write_if_changed(folder / "macros" / name, text)
     write_if_changed(folder / "catalog.json", compiled.catalog.dumps())

@@ -10,6 +10,9 @@ from feature_specs.catalog import Catalog
 from feature_specs.compile import CompiledView, compile_service
 from feature_specs.view import FeatureReference
 
+#: The file of the macro that the project's point_in_time() calls.
+DISPATCHER = "forebay_point_in_time.sql"
+
 # Names that stand in the compiled SQL for what dbt fills in.
 _SPINE, _TIMESTAMP, _LAG = "forebay_macro_spine", "forebay_macro_timestamp", "forebay_macro_lag"
 
@@ -42,7 +45,7 @@ def generate_macros(catalog: Catalog, services: Mapping[str, ServiceSql]) -> dic
     for service in services.values():
         files[f"forebay_service_{service.name}.sql"] = _service_macro(service)
     digest = hashlib.blake2b("".join(sorted(files.values())).encode(), digest_size=8).hexdigest()
-    files["forebay_point_in_time.sql"] = _dispatcher(services, digest)
+    files[DISPATCHER] = _dispatcher(services, digest)
     files["forebay_compiled.sql"] = (
         f"{{% macro forebay_compiled() %}}{{# {catalog.compiler} {digest} #}}{{% endmacro %}}\n"
     )

@@ -10,7 +10,7 @@ from forebay.compile_project import Progress, compile_project
 from forebay.project import Project
 from forebay.terminal import table
 from lakehouse.lake import find_table, open_lake, read_state
-from lakehouse.relations import pin_leaves
+from lakehouse.relations import leaf_relations, pin_relations
 from lineage.impact import services_touched, training_sets_touched
 
 
@@ -37,7 +37,7 @@ def make_plan(project: Project, report: Progress) -> list[PlannedView]:
     before = _catalog_before(project)
     after = compile_project(project, progress=report, write=False).catalog
     lake = open_lake(project.lake)
-    pinned = pin_leaves(lake, after.leaves.values())
+    pinned = pin_relations(lake, leaf_relations(after.leaves.values()))
     snapshots = {name: p.snapshot for name, p in pinned.items()}
     out = []
     for view in after.views.values():

@@ -6,6 +6,7 @@ Named in profiles.yml as the module of a plugin with alias ``forebay``.
 from __future__ import annotations
 
 import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from lakehouse.instants import parse_instant
 from lakehouse.lake import load_table, open_lake
 from lakehouse.materialize import advance_view
 from lakehouse.plans import read_plan
-from lakehouse.relations import define_leaves, feature_relation_sql, pin_leaves
+from lakehouse.relations import define_relations, feature_relation_sql, pin_relations
 from lakehouse.scan import Pinned, files_sql, pin
 
 #: Beats the dbt var, and unlike a var does not make dbt parse the whole project again.
@@ -40,15 +41,32 @@ class Plugin(BasePlugin):
         self.folder = Path(os.environ.get("DBT_TARGET_PATH", "target")).absolute() / "forebay"
         self.pinned: dict[str, Pinned] = {}
         self.connection: duckdb.DuckDBPyConnection | None = None
+        self.compiled_at: int | None = None
+        self.lock = threading.Lock()
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         self.connection = conn
-        if not (self.folder / "catalog.json").exists():
-            return  # nothing compiled yet; forebay_ready() stops a build with the reason
-        catalog = self._catalog()
-        lake = open_lake(catalog.lake)
-        self.pinned = pin_leaves(lake, catalog.leaves.values())
-        define_leaves(conn, catalog, self.pinned)
+        self.compiled_at = None
+        self._refresh()
+
+    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        # dbt may keep one connection from `compile` to `build`, with a new catalog in between.
+        self._refresh()
+
+    def _refresh(self) -> None:
+        with self.lock:
+            path = self.folder / "catalog.json"
+            if self.connection is None or not path.exists():
+                return  # nothing compiled yet; forebay_ready() stops a build with the reason
+            written = path.stat().st_mtime_ns
+            if written == self.compiled_at:
+                return
+            catalog = self._catalog()
+            self.pinned = pin_relations(open_lake(catalog.lake), catalog.relations)
+            cursor = self.connection.cursor()
+            define_relations(cursor, self.pinned)
+            cursor.close()
+            self.compiled_at = written
 
     def store(self, target_config: TargetConfig) -> None:
         """Materialize what a macro asks for in ``config``, and answer in ``config['select']``.

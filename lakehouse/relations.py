@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -11,31 +11,28 @@ from pyiceberg.catalog import Catalog as Lake
 from feature_specs.catalog import Catalog, LeafEntry, ViewEntry
 from lakehouse.lake import find_table, load_table, read_state
 from lakehouse.plans import read_statement
-from lakehouse.scan import Pinned, column_types, define_view, pin
+from lakehouse.scan import Pinned, column_types, define_view, files_sql, pin
 
 
-def pin_leaves(lake: Lake, leaves: Iterable[LeafEntry]) -> dict[str, Pinned]:
-    """Leaf name to its table as it stands now; tables read by several leaves are planned once.
+def pin_relations(lake: Lake, relations: Mapping[str, str]) -> dict[str, Pinned]:
+    """Relation to its table as it stands now; a table behind several relations is planned once.
 
     Raises:
         UnknownNameError: a table is missing.
     """
-    tables: dict[str, Pinned] = {}
-    out = {}
-    for leaf in leaves:
-        if leaf.table not in tables:
-            tables[leaf.table] = pin(load_table(lake, leaf.table))
-        out[leaf.name] = tables[leaf.table]
-    return out
+    tables = {name: pin(load_table(lake, name)) for name in sorted(set(relations.values()))}
+    return {relation: tables[name] for relation, name in relations.items()}
 
 
-def define_leaves(
-    connection: duckdb.DuckDBPyConnection, catalog: Catalog, pinned: dict[str, Pinned]
-) -> None:
-    """Create a view for each leaf under the relation name that its SQL uses."""
-    for name, table in pinned.items():
-        relation = catalog.leaves[name].relation
-        _ensure_schema(connection, relation)
+def leaf_relations(leaves: Iterable[LeafEntry]) -> dict[str, str]:
+    """Relation to Iceberg table of some leaves. A leaf goes by its relation's name."""
+    return {leaf.relation: leaf.table for leaf in leaves}
+
+
+def define_relations(connection: duckdb.DuckDBPyConnection, pinned: Mapping[str, Pinned]) -> None:
+    """Create a view for each table under the relation name that SQL uses."""
+    for relation, table in pinned.items():
+        connection.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
         define_view(connection, relation, table)
 
 
@@ -61,15 +58,9 @@ def feature_relation_sql(lake: Lake, folder: Path, view: ViewEntry) -> str | Non
     state = read_state(table)
     if table is None or state is None:
         return None
-    from lakehouse.scan import files_sql
-
     pinned = pin(table)
     if any(c.name not in column_types(table.schema()) for c in view.stored):
         return None
     instant = f"make_timestamptz({state.at})"
     features = read_statement(folder, view.name, "features").replace("$as_of", instant)
     return features.replace("forebay_stored", f"({files_sql(table.schema(), pinned.files)})")
-
-
-def _ensure_schema(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-    connection.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
