@@ -23,7 +23,7 @@ from lakehouse.instants import parse_instant
 from lakehouse.lake import load_table, open_lake
 from lakehouse.materialize import advance_view
 from lakehouse.plans import read_plan
-from lakehouse.relations import define_relations, feature_relation_sql, pin_relations
+from lakehouse.relations import define_relations, feature_relation_sql, pin_relations, tune
 from lakehouse.scan import Pinned, files_sql, pin
 
 #: Beats the dbt var, and unlike a var does not make dbt parse the whole project again.
@@ -50,6 +50,7 @@ class Plugin(BasePlugin):
         self._refresh()
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        tune(cursor)
         # dbt may keep one connection from `compile` to `build`, with a new catalog in between.
         self._refresh()
 
@@ -78,7 +79,7 @@ class Plugin(BasePlugin):
         assert self.connection is not None
         cursor = self.connection.cursor()
         try:
-            cursor.execute("set timezone = 'UTC'")
+            tune(cursor)
             if request["kind"] == "feature_view":
                 self._store_view(cursor, request)
             else:
