@@ -140,7 +140,10 @@ def _timestamptz(_: SqlType, value: Any) -> datetime:
     moment = _moment(value)
     if moment.tzinfo is None:
         raise _RefusedError('say the zone: "2013-07-01T12:00:00Z"')
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise _RefusedError("send a moment between the years 1 and 9999") from None
 
 
 def _timestamp(_: SqlType, value: Any) -> datetime:

@@ -1,0 +1,93 @@
+"""What can be asked for, as JSON: views, features and services with their age."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from feature_specs.catalog import Catalog, Column, Feature, ViewEntry
+from serving.state import ViewState, load_state
+from serving.stores import OnlineStore
+
+
+@dataclass(frozen=True)
+class Online:
+    """How a view stands in the online store.
+
+    Attributes:
+        rows: entities; age_us: age of the rows in microseconds. Both None if never synced.
+        status: ``fresh``, ``stale``, ``unsynced``, or ``outdated`` where the rows come from
+            another query than the compiled one.
+    """
+
+    status: str
+    rows: int | None = None
+    age_us: int | None = None
+
+
+def online_views(catalog: Catalog, store: OnlineStore, now_us: int) -> dict[str, Online]:
+    """How every view stands, all of one moment."""
+    found = store.get_many({name: [] for name in catalog.views})
+    return {
+        name: _online(view, load_state(found[name].state), now_us)
+        for name, view in catalog.views.items()
+    }
+
+
+def _online(view: ViewEntry, state: ViewState | None, now_us: int) -> Online:
+    if state is None:
+        return Online("unsynced")
+    age = now_us - state.at
+    if state.semantic_hash != view.semantic_hash:
+        return Online("outdated", state.rows, age)
+    stale = view.freshness_us is not None and age > view.freshness_us
+    return Online("stale" if stale else "fresh", state.rows, age)
+
+
+def listing(catalog: Catalog, online: Mapping[str, Online]) -> dict[str, Any]:
+    """The answer of GET /features. Durations are in microseconds."""
+    return {
+        "project": catalog.project,
+        "views": [_view(view, online[view.name]) for view in catalog.views.values()],
+        "services": [
+            {
+                "name": service.name,
+                "owner": service.owner,
+                "description": service.description,
+                "features": [f"{view}:{feature}" for view, feature in service.features],
+            }
+            for service in catalog.services.values()
+        ],
+    }
+
+
+def _view(view: ViewEntry, online: Online) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "owner": view.owner,
+        "description": view.description,
+        "file": view.file,
+        "entities": [_column(c) for c in view.entities],
+        "requests": [_column(c) for c in view.requests],
+        "features": [_feature(view, f) for f in view.features],
+        "event_time": view.event_time,
+        "ttl_us": view.ttl_us,
+        "freshness_us": view.freshness_us,
+        "on_stale": view.on_stale,
+        "online": {"status": online.status, "rows": online.rows, "age_us": online.age_us},
+    }
+
+
+def _column(column: Column) -> dict[str, str]:
+    return {"name": column.name, "type": column.type}
+
+
+def _feature(view: ViewEntry, feature: Feature) -> dict[str, Any]:
+    return {
+        "name": feature.name,
+        "reference": f"{view.name}:{feature.name}",
+        "type": feature.type,
+        "description": feature.description,
+        "computed_at_reading": feature.expression is not None,
+    }
