@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,7 +30,7 @@ class Answer:
     """The answer's JSON, and how many values had which status, by (view, status)."""
 
     body: bytes
-    statuses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    statuses: Mapping[tuple[str, str], int]
 
 
 @dataclass
@@ -69,13 +69,13 @@ class Lookup:
             name: _ViewReader(view, keys[name], slices[name], request, now)
             for name, view in asked.items()
         }
-        statuses: Counter[tuple[str, str]] = Counter()
         results = [_entity_result(values) for values in request.entities.values()]
-        for view_name, feature in request.features:
-            result, counts = readers[view_name].result(feature)
-            results.append(result)
-            for status, n in counts.items():
-                statuses[view_name, status.decode()[1:-1]] += n
+        results += [readers[view].result(feature) for view, feature in request.features]
+        statuses = {
+            (name, status.decode().strip('"')): count
+            for name, reader in readers.items()
+            for status, count in reader.statuses.items()
+        }
         names = orjson.dumps([*request.entities, *request.names])
         body = b'{"metadata":{"feature_names":%s},"results":[%s]}' % (names, b",".join(results))
         return Answer(body, statuses)
@@ -103,23 +103,35 @@ class _ViewReader:
         self._withheld = stale and entry.on_stale == "null"
         rows = iter(found.rows)
         self._rows = [self._row(None if key is None else next(rows)) for key in keys]
-        self._timestamps = b",".join(row.timestamp for row in self._rows)
+        self._timestamps = b",".join([row.timestamp for row in self._rows])
+        absent = [NULL] * len(entry.stored)
+        self._fragments = [absent if row.fragments is None else row.fragments for row in self._rows]
+        self._absent = sum(row.fragments is None for row in self._rows)
+        # The statuses of a feature that has no null of its own: most features share them.
+        plain = [row.status for row in self._rows]
+        self._plain, self._plain_counts = b",".join(plain), Counter(plain)
+        self.statuses: Counter[bytes] = Counter()
 
-    def result(self, feature: str) -> tuple[bytes, Counter[bytes]]:
-        """One feature over all rows, and how many of its values have which status."""
+    def result(self, feature: str) -> bytes:
+        """One feature over all rows; `statuses` counts its values."""
         computed = self._view.computed.get(feature)
         if computed is None:
             at = self._view.positions[feature]
-            values = [NULL if r.fragments is None else r.fragments[at] for r in self._rows]
+            values = [fragments[at] for fragments in self._fragments]
         else:
             values = self._evaluate(feature, computed)
-        statuses = [
-            NULL_VALUE if value == NULL and row.fragments is not None else row.status
-            for value, row in zip(values, self._rows, strict=True)
-        ]
+        if values.count(NULL) == self._absent:
+            statuses = self._plain
+            self.statuses.update(self._plain_counts)
+        else:
+            own = [
+                NULL_VALUE if value == NULL and row.fragments is not None else row.status
+                for value, row in zip(values, self._rows, strict=True)
+            ]
+            statuses = b",".join(own)
+            self.statuses.update(own)
         body = b'{"values":[%s],"statuses":[%s],"event_timestamps":[%s]}'
-        made = body % (b",".join(values), b",".join(statuses), self._timestamps)
-        return made, Counter(statuses)
+        return body % (b",".join(values), statuses, self._timestamps)
 
     def _row(self, row: bytes | None) -> _Row:
         if row is None:
