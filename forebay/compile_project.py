@@ -28,6 +28,7 @@ from lakehouse.describe import TypeOracle
 from lakehouse.lake import load_table, open_lake, table_names
 from lakehouse.plans import write_plan
 from lakehouse.scan import column_types
+from serving.read_time import compile_feature
 
 Progress = Callable[[str, int, int], None]
 
@@ -158,7 +159,7 @@ def _view_entry(view: DeclaredView, compiled: CompiledView, oracle: TypeOracle) 
     draft, node = compiled.draft, view.node
     documented = {name.lower(): c for name, c in (node.get("columns") or {}).items()}
     table = f"{node['schema']}.{node['alias']}"
-    return ViewEntry(
+    entry = ViewEntry(
         name=compiled.name,
         unique_id=view.unique_id,
         file=str(node["original_file_path"]),
@@ -187,6 +188,10 @@ def _view_entry(view: DeclaredView, compiled: CompiledView, oracle: TypeOracle) 
         requests=compiled.requests,
         taken_on_word=compiled.certificate.taken_on_word,
     )
+    for feature in entry.features:
+        if feature.expression is not None:
+            compile_feature(entry, feature)  # what the lookup API could not read is refused now
+    return entry
 
 
 def _relations(manifest: Manifest, tables: set[str]) -> dict[str, str]:
@@ -216,7 +221,9 @@ def _write(project: Project, compiled: Compiled) -> None:
     folder = project.folder
     for name, view in compiled.views.items():
         write_plan(folder, name, _statements(view))
-    kept = set(compiled.views)
+    for name, service in compiled.services.items():
+        write_if_changed(folder / "sql" / "duckdb" / "services" / f"{name}.sql", service.template)
+    kept = {*compiled.views, "services"}
     for path in (folder / "sql" / "duckdb").glob("*"):
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from feature_specs.catalog import Catalog
 from feature_specs.compile import CompiledView, compile_service
@@ -14,7 +15,7 @@ from feature_specs.view import FeatureReference
 DISPATCHER = "forebay_point_in_time.sql"
 
 # Names that stand in the compiled SQL for what dbt fills in.
-_SPINE, _TIMESTAMP, _LAG = "forebay_macro_spine", "forebay_macro_timestamp", "forebay_macro_lag"
+SPINE, TIMESTAMP, LAG = "forebay_macro_spine", "forebay_macro_timestamp", "forebay_macro_lag"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class ServiceSql:
     features: tuple[tuple[str, str], ...]
     views: tuple[CompiledView, ...]
     models: tuple[tuple[str, str, object], ...]
+
+    @cached_property
+    def template(self) -> str:
+        """The statement with names in place of its spine, timestamp and lag."""
+        return self.point_in_time(SPINE, TIMESTAMP, LAG)
 
     def point_in_time(self, spine: str, timestamp: str, behind: str = "0") -> str:
         """SQL of the service's training set over a spine.
@@ -90,10 +96,10 @@ def _ref(package: str, model: str, version: object) -> str:
 
 
 def _service_macro(service: ServiceSql) -> str:
-    sql = service.point_in_time(_SPINE, _TIMESTAMP, _LAG)
+    sql = service.template
     for brace in ("{{", "{%", "{#"):
         sql = sql.replace(brace, "{{ '" + brace + "' }}")
-    for name, argument in ((_SPINE, "spine"), (_TIMESTAMP, "timestamp"), (_LAG, "lag_us")):
+    for name, argument in ((SPINE, "spine"), (TIMESTAMP, "timestamp"), (LAG, "lag_us")):
         sql = sql.replace(name, f"{{{{ {argument} }}}}")
     return (
         f"{{% macro forebay_service_{service.name}(spine, timestamp, lag_us) -%}}\n"

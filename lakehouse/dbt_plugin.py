@@ -117,7 +117,7 @@ class Plugin(BasePlugin):
     def _store_rows(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
         catalog = self._catalog()
         lake = open_lake(catalog.lake)
-        rows: pa.Table = cursor.execute(request["sql"]).to_arrow_table()
+        rows: pa.Table = cursor.sql(request["sql"]).to_arrow_table()
         commit_rows(lake, request["table"], rows, mode="replace")
         table = load_table(lake, request["table"])
         request["select"] = files_sql(table.schema(), pin(table).files)

@@ -22,7 +22,7 @@ from feature_specs.errors import DataError
 from feature_specs.leaf import leaf_key
 from lakehouse.commit import commit_rows
 from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, read_state
-from lakehouse.plans import ViewPlan
+from lakehouse.plans import ViewPlan, instants_of
 from lakehouse.scan import Pinned, added_files, define_view, files_sql, pin
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -215,14 +215,14 @@ class _Session:
             )
             return
         if self.latest is not None and read_state(self.latest) == self.before:
-            define_view(self.connection, "forebay_latest_now", pin(self.latest))
+            define_view(self.connection, "forebay_latest", pin(self.latest), temporary=True)
             columns = self.listed if self._same_columns(self.latest) else "*"
             self._run(
                 f"create or replace temp table forebay_previous as "
-                f"select {columns} from forebay_latest_now"
+                f"select {columns} from forebay_latest"
             )
             return
-        define_view(self.connection, "forebay_log", pin(self.history))
+        define_view(self.connection, "forebay_log", pin(self.history), temporary=True)
         self._run(
             "create or replace temp table forebay_previous as select * exclude "
             "(computed_at, committed_at, deleted) from (select * from forebay_log "
@@ -269,7 +269,7 @@ class _Session:
         return int(current.summary.additional_properties.get("total-records", 0))
 
     def _arrow(self, sql: str) -> pa.Table:
-        return self._run(sql).to_arrow_table()
+        return self.connection.sql(sql, params=instants_of(sql, self.at) or None).to_arrow_table()
 
     def _count(self, tail: str) -> int:
         row = self._run(f"select count(*) {tail}").fetchone()
@@ -277,12 +277,7 @@ class _Session:
         return int(row[0])
 
     def _run(self, sql: str, before: datetime | None = None) -> duckdb.DuckDBPyConnection:
-        values: dict[str, datetime] = {}
-        if "$as_of" in sql:
-            values["as_of"] = self.at
-        if "$before" in sql and before is not None:
-            values["before"] = before
-        return self.connection.execute(sql, values) if values else self.connection.execute(sql)
+        return self.connection.execute(sql, instants_of(sql, self.at, before) or None)
 
 
 def _fit_schema(table: Table | None, wanted: pa.Schema) -> None:

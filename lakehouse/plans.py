@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from feature_specs.errors import ForebayError
@@ -66,3 +67,9 @@ def read_plan(folder: Path, view: str) -> ViewPlan:
         step=read_statement(folder, view, "step"),
         features=read_statement(folder, view, "features"),
     )
+
+
+def instants_of(sql: str, as_of: datetime, before: datetime | None = None) -> dict[str, datetime]:
+    """The parameters that a statement names, since DuckDB refuses any that it does not."""
+    given = {"as_of": as_of, "before": before}
+    return {name: at for name, at in given.items() if at is not None and f"${name}" in sql}

@@ -125,17 +125,19 @@ def files_sql(schema: Schema, files: Iterable[str]) -> str:
     return f"select * from read_parquet([{listed}], schema = MAP {{{fields}}})"
 
 
-def define_view(connection: duckdb.DuckDBPyConnection, relation: str, pinned: Pinned) -> None:
+def define_view(
+    connection: duckdb.DuckDBPyConnection, relation: str, pinned: Pinned, *, temporary: bool = False
+) -> None:
     """Create or replace ``relation`` over a table. Rows under delete files go through Arrow."""
-    if pinned.delete_files:
-        name = "forebay_rows_" + "_".join(pinned.table.name())
-        connection.register(name, pinned.table.scan(snapshot_id=pinned.snapshot).to_arrow())
-        connection.execute(f"create or replace temp table {name}_t as select * from {name}")
-        connection.unregister(name)
-        connection.execute(f"create or replace temp view {relation} as select * from {name}_t")
+    kind = "temp " if temporary else ""
+    if not pinned.delete_files:
+        select = files_sql(pinned.table.schema(), pinned.files)
+        connection.execute(f"create or replace {kind}view {relation} as {select}")
         return
-    select = files_sql(pinned.table.schema(), pinned.files)
-    connection.execute(f"create or replace view {relation} as {select}")
+    rows = pinned.table.scan(snapshot_id=pinned.snapshot).to_arrow()
+    connection.register("forebay_scanned", rows)
+    connection.execute(f"create or replace {kind}table {relation} as select * from forebay_scanned")
+    connection.unregister("forebay_scanned")
 
 
 def added_files(table: Table, since: int | None, until: int | None) -> tuple[str, ...] | None:

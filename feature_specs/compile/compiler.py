@@ -24,6 +24,7 @@ from feature_specs.compile.read_features import feature_columns
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.split_read_time import split_read_time
+from feature_specs.compile.trace_rows import trace_rows
 from feature_specs.errors import CompileError, SpecError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Changelog, Leaf
 from feature_specs.view import FeatureReference, FeatureView
@@ -139,6 +140,10 @@ class CompiledView:
             step=self.stored_as_of(only="forebay_touched"),
             added=added if touched is not None else {},
         )
+
+    def trace(self, spine: str, timestamp: str) -> str | None:
+        """SQL of the source rows behind a spine of one row; None where none stands for itself."""
+        return trace_rows(self.draft, spine, timestamp)
 
     @cached_property
     def certificate(self) -> Certificate:

@@ -17,21 +17,21 @@ def lower_decorrelated(draft: Draft) -> list[Subquery]:
     """Subqueries ``instants`` and ``features`` of any view."""
     view = draft.view
     instants, features = f'"{view.name}__instants"', f'"{view.name}__features"'
-    cut = bound_leaves(draft, draft.stored, exp.column("fb_instant", table="s", quoted=False))
-    keys = " and ".join(f"s.{quoted(k)} = q.{quoted(k)}" for k in view.entities)
+    cut = bound_leaves(draft, draft.stored, exp.column("fb_instant", table="fb_s", quoted=False))
+    keys = " and ".join(f"fb_s.{quoted(k)} = q.{quoted(k)}" for k in view.entities)
     spine = f'"{view.name}__spine"'
     names = [*([view.event_time] if view.event_time else []), *draft.stored_names]
     if view.event_time is None:
         values = ", ".join(f"first(q.{quoted(n)}) as {quoted(n)}" for n in names)
-        tail = f"group by s.{ROW} having {one_row_guard(view.name)}"
+        tail = f"group by fb_s.{ROW} having {one_row_guard(view.name)}"
     else:
         values = ", ".join(f"q.{quoted(n)}" for n in names)
         tail = (
             f"where not q.{quoted(view.event_time)} is null "
-            f"qualify row_number() over (partition by s.{ROW} order by {row_order(draft)}) = 1"
+            f"qualify row_number() over (partition by fb_s.{ROW} order by {row_order(draft)}) = 1"
         )
     sql = (
-        f"select s.{ROW}, {values} from {instants} as s "
+        f"select fb_s.{ROW}, {values} from {instants} as fb_s "
         f"join lateral ({cut.sql('duckdb')}) as q on {keys} {tail}"
     )
     listed = ", ".join(quoted(k) for k in view.entities)

@@ -1,0 +1,36 @@
+"""The source rows from which one entity's vector came."""
+
+from __future__ import annotations
+
+from feature_specs.compile.draft import Draft
+from feature_specs.compile.interval_rows import read_leaves
+from feature_specs.compile.join_spine import pretty
+from feature_specs.compile.lowered import quoted
+from feature_specs.compile.time_axis import earliest_sql, latest_sql
+
+
+def trace_rows(draft: Draft, spine: str, timestamp: str) -> str | None:
+    """SQL of the rows alive for a spine of one row, the newest first.
+
+    None where the view has no interval form, so that no single row stands for itself.
+    """
+    form = draft.form
+    if form is None:
+        return None
+    query = form.source.copy().select("*")
+    for key, name in zip(form.keys, draft.view.entities, strict=True):
+        query = query.where(
+            f"{key.sql('duckdb')} = (select {quoted(name)} from {spine})", dialect="duckdb"
+        )
+    asked = f"epoch_us((select {quoted(timestamp)} from {spine}))"
+    start, end = latest_sql(form.window.starts), earliest_sql(form.window.ends)
+    if start is not None:
+        query = query.where(f"{start} <= {asked}", dialect="duckdb").order_by(
+            f"{start} desc", dialect="duckdb"
+        )
+        for term in form.window.starts:
+            query = query.where(f"not {term.instant.sql('duckdb')} is null", dialect="duckdb")
+    if end is not None:
+        query = query.where(f"{asked} < {end}", dialect="duckdb")
+    read_leaves(draft, query)
+    return pretty(query.sql("duckdb"))

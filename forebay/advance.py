@@ -1,0 +1,109 @@
+"""Stepping feature tables through time without dbt: the same materialization, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+
+from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.errors import DataError
+from forebay.project import Project
+from lakehouse.lake import find_table, load_table, open_lake, read_state
+from lakehouse.materialize import Advance, advance_view
+from lakehouse.plans import instants_of, read_plan
+from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
+from lakehouse.scan import Pinned, define_view, pin
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One view brought to one instant; ``differing`` counts rows unlike F, None if not checked."""
+
+    at: datetime
+    advance: Advance
+    differing: int | None
+
+
+def advance_project(
+    project: Project,
+    views: Sequence[str],
+    until: datetime,
+    steps: int,
+    *,
+    check: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Iterator[Step]:
+    """Bring views (all where none is named) to ``until`` in equal steps.
+
+    Args:
+        check: after each step compare the table with F computed in full.
+
+    Raises:
+        ForebayError: a view was never built, or stands at ``until`` or later already.
+    """
+    catalog = project.catalog()
+    lake = open_lake(catalog.lake)
+    chosen = [catalog.view(v) for v in views] or list(catalog.views.values())
+    since = min(_stands_at(catalog, view) for view in chosen)
+    if since >= until:
+        raise DataError(
+            f"the feature tables stand at {since.isoformat()} already",
+            where="--until",
+            mend="name a later instant",
+        )
+    pinned = pin_relations(lake, leaf_relations(catalog.leaves.values()))
+    connection = connect(catalog)
+    define_relations(connection, pinned)
+    for number in range(1, steps + 1):
+        at = since + (until - since) * number / steps
+        at = at.replace(microsecond=0) if number < steps else until
+        for view in chosen:
+            yield _step(project, catalog, connection, pinned, view, at, check)
+        if progress is not None:
+            progress("advance", number, steps)
+
+
+def _step(
+    project: Project,
+    catalog: Catalog,
+    connection: duckdb.DuckDBPyConnection,
+    pinned: dict[str, Pinned],
+    view: ViewEntry,
+    at: datetime,
+    check: bool,
+) -> Step:
+    lake = open_lake(catalog.lake)
+    plan = read_plan(project.folder, view.name)
+    done = advance_view(connection, lake, view, plan, pinned, at)
+    if not check:
+        return Step(at, done, None)
+    define_view(connection, "forebay_checked", pin(load_table(lake, view.table)), temporary=True)
+    columns = [c.name for c in view.entities] + ([view.event_time] if view.event_time else [])
+    listed = ", ".join(f'"{n}"' for n in [*columns, *(c.name for c in view.stored)])
+    connection.execute(
+        f"create or replace temp table forebay_truth as {plan.create}",
+        instants_of(plan.create, at) or None,
+    )
+    counted = connection.execute(
+        f"select count(*) from ((select {listed} from forebay_truth except all select {listed} "
+        f"from forebay_checked) union all (select {listed} from forebay_checked except all "
+        f"select {listed} from forebay_truth))"
+    ).fetchone()
+    assert counted is not None
+    return Step(at, done, int(counted[0]))
+
+
+def _stands_at(catalog: Catalog, view: ViewEntry) -> datetime:
+    state = read_state(find_table(open_lake(catalog.lake), view.history_table))
+    if state is None:
+        raise DataError(
+            f"feature view {view.name!r} is not built yet",
+            where=view.table,
+            mend="run `forebay build`",
+        )
+    return EPOCH + timedelta(microseconds=state.at)

@@ -1,0 +1,45 @@
+"""forebay advance."""
+
+from __future__ import annotations
+
+import click
+
+from forebay.options import json_option, target_option
+from forebay.project import find_project
+from forebay.terminal import emit_json, progress, say, table
+
+
+@click.command()
+@click.argument("views", nargs=-1)
+@click.option("--until", required=True, help="The instant to reach, ISO 8601 with offset.")
+@click.option(
+    "--steps", default=1, show_default=True, type=click.IntRange(1), help="In how many equal steps."
+)
+@click.option(
+    "--check", is_flag=True, help="After each step compare with the features computed in full."
+)
+@target_option
+@json_option
+def advance_command(
+    views: tuple[str, ...], until: str, steps: int, check: bool, target: str | None, as_json: bool
+) -> int:
+    """Bring VIEWS, or all, to a later instant by their incremental variant. Exit code 1 if a
+    checked step differs."""
+    from forebay.advance import advance_project
+    from lakehouse.instants import parse_instant
+
+    project = find_project(target=target)
+    end = parse_instant(until, where="--until")
+    with progress(as_json) as report:
+        done = list(advance_project(project, views, end, steps, check=check, progress=report))
+    rows = [
+        (s.at.isoformat(), s.advance.view, s.advance.how, s.advance.touched, s.advance.upserts,
+         s.advance.deletes, "-" if s.differing is None else s.differing)
+        for s in done
+    ]  # fmt: skip
+    header = ("at", "view", "how", "touched", "upserts", "deletes", "differing")
+    if as_json:
+        emit_json([dict(zip(header, row, strict=True)) for row in rows])
+    else:
+        say(table(rows, header))
+    return 1 if any(s.differing for s in done) else 0

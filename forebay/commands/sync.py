@@ -1,0 +1,55 @@
+"""forebay sync."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from forebay.options import json_option, target_option
+from forebay.project import find_project
+from forebay.terminal import emit_json, progress, say, table
+
+if TYPE_CHECKING:
+    from serving.sync import SyncReport
+
+
+@click.command()
+@click.argument("views", nargs=-1)
+@click.option("--follow", "keep_on", is_flag=True, help="Go on until interrupted.")
+@click.option("--every", default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@target_option
+@json_option
+def sync_command(
+    views: tuple[str, ...],
+    keep_on: bool,
+    every: float,
+    dry_run: bool,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Load VIEWS, or all, into the online store: what changed, or everything the first time."""
+    from serving.sync import follow, sync
+
+    project = find_project(target=target)
+    names = list(views) or None
+    if keep_on:
+        follow(project.catalog, names, every=every, stop=threading.Event(), report=_tell)
+        return
+    catalog = project.catalog()
+    with progress(as_json) as bar:
+        reports = sync(
+            catalog, names, progress=lambda view, n: bar(f"sync {view}", n, n), dry_run=dry_run
+        )
+    if as_json:
+        emit_json([asdict(r) for r in reports])
+        return
+    rows = [(r.view, r.action, r.written, r.deleted, r.rows) for r in reports]
+    say(table(rows, ("view", "action", "written", "deleted", "rows")))
+
+
+def _tell(report: SyncReport) -> None:
+    say(f"{report.view}: {report.action}, {report.written} written, {report.deleted} deleted")

@@ -1,0 +1,63 @@
+"""forebay train."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from forebay.options import json_option, target_option
+from forebay.project import find_project
+from forebay.terminal import emit_json, say
+
+
+@click.command()
+@click.argument("service")
+@click.option(
+    "--spine",
+    type=click.Path(path_type=Path),
+    help="Parquet, CSV or JSON of keys and instants; without it, the training-set model as built.",
+)
+@click.option("--timestamp", help="The spine's column of instants.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The Parquet file to write. [default: target/SERVICE.parquet]",
+)
+@click.option("--lag", help="Read features as they stood this long before, such as '15 minutes'.")
+@click.option("--timezone", help="The zone of instants that have none.")
+@click.option("--dry-run", is_flag=True, help="Check and count, but write nothing.")
+@target_option
+@json_option
+def train_command(
+    service: str,
+    spine: Path | None,
+    timestamp: str | None,
+    out: Path | None,
+    lag: str | None,
+    timezone: str | None,
+    dry_run: bool,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Write SERVICE's features for every row of a spine, each as of its own instant."""
+    from forebay.training import export_training_set, write_training_set
+
+    project = find_project(target=target)
+    path = out or project.root / "target" / f"{service}.parquet"
+    if spine is None:
+        if lag or timestamp or timezone or dry_run:
+            raise click.UsageError("--lag, --timestamp, --timezone and --dry-run need --spine")
+        made = export_training_set(project, service, path)
+    else:
+        made = write_training_set(
+            project, service, spine, path,
+            timestamp=timestamp, lag=lag, timezone=timezone, dry_run=dry_run,
+        )  # fmt: skip
+    if as_json:
+        emit_json(asdict(made))
+        return
+    say(f"{made.rows} rows, {made.columns} columns{' (--dry-run)' if dry_run else f': {made.out}'}")
+    if made.without_entity:
+        say(f"{made.without_entity} rows have a null key or instant: features of that key are null")

@@ -1,0 +1,37 @@
+"""forebay verify."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from forebay.options import json_option, target_option
+from forebay.project import find_project
+from forebay.terminal import emit_json, say, table
+
+
+@click.command()
+@click.argument("views", nargs=-1)
+@target_option
+@json_option
+def verify_command(views: tuple[str, ...], target: str | None, as_json: bool) -> int:
+    """Compare VIEWS, or all, online with offline, value by value. Exit code 1 if they differ."""
+    from serving.verify import verify
+
+    reports = verify(find_project(target=target).catalog(), list(views) or None)
+    failed = [r for r in reports if not r.ok]
+    if as_json:
+        emit_json([{**asdict(r), "ok": r.ok} for r in reports])
+        return 1 if failed else 0
+    rows = [
+        (r.view, "ok" if r.ok else "DIFFERS" if not r.equal else "STALE", r.offline_rows,
+         r.online_rows, r.values, r.different, r.missing, r.extra)
+        for r in reports
+    ]  # fmt: skip
+    header = ("view", "verdict", "offline", "online", "values", "different", "missing", "extra")
+    say(table(rows, header))
+    for report in failed:
+        for example in report.examples[:3]:
+            say(f"  {report.view}: {example}")
+    return 1 if failed else 0

@@ -1,0 +1,179 @@
+"""The main job from raw data to an answered lookup, on a year of real flights."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from feature_specs.errors import DataError
+from forebay.advance import advance_project
+from forebay.commands.build import build
+from forebay.commands.init import example_root
+from forebay.project import Project, find_project
+from forebay.terminal import progress, say, table
+from forebay.training import export_training_set
+from lakehouse.ingest.flights import ingest_flights
+from lakehouse.instants import parse_instant
+from lakehouse.lake import open_lake
+from serving.sync import sync
+from serving.verify import VerifyReport, verify
+
+SERVICE = "arrival_delay_v1"
+STEPS = 30
+STEP = timedelta(hours=1)
+LEAST_NON_NULL = 0.9
+#: An aircraft, its airline and a route that are busy in December 2013.
+ENTITIES = {"origin": ["JFK"], "dest": ["LAX"], "carrier": ["DL"], "tailnum": ["N327AA"]}
+
+
+def run_demo(root: Path | None = None) -> None:
+    """Ingest, build, step, train, sync, serve, look up and verify.
+
+    Raises:
+        ForebayError: a stage failed, a step differs from F, fewer than 90% of the online values
+            are non-null, or online differs from offline.
+    """
+    project = find_project(root or example_root())
+    started = time.monotonic()
+    end = parse_instant(str(project.now), where="dbt_project.yml, var forebay_now")
+    for name, stage in (
+        ("ingest a year of flights into Iceberg", _ingest),
+        (f"build as of {STEPS} hours before {end.isoformat()}", lambda p: _build(p, end)),
+        (f"step the features through {STEPS} hours, each step against F", lambda p: _step(p, end)),
+        ("point-in-time training set", _train),
+        ("online store", _sync),
+        ("verify online = offline", _verify),
+        ("a live lookup", _look_up),
+    ):
+        _stage(name, started, lambda stage=stage: stage(project))  # type: ignore[misc]
+    say(f"\ndone in {time.monotonic() - started:.0f} s. Next: `.venv/bin/forebay serve`")
+
+
+def _stage(name: str, started: float, work: Callable[[], None]) -> None:
+    say(f"\n[{time.monotonic() - started:5.1f} s] {name}")
+    work()
+
+
+def _ingest(project: Project) -> None:
+    with progress() as report:
+        loaded = ingest_flights(open_lake(project.lake), report)
+    for name, done in loaded.tables.items():
+        facts = ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in done.facts.items())
+        say(f"  {name}: {done.rows} rows" + (f" ({facts})" if facts else ""))
+
+
+def _build(project: Project, end: Any) -> None:
+    # The demo starts anew each time; the lake's feature tables remember where they stood.
+    build(project, now=(end - STEPS * STEP).isoformat(), full_refresh=True, quiet=True)
+    say(f"  {len(project.catalog().views)} feature views, their tests, and a training set")
+
+
+def _step(project: Project, end: Any) -> None:
+    with progress() as report:
+        steps = list(advance_project(project, [], end, STEPS, check=True, progress=report))
+    wrong = [s for s in steps if s.differing]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} of {len(steps)} steps differ from F",
+            where=wrong[0].advance.view,
+            mend="report it: the incremental variant is wrong",
+        )
+    changed = sum(s.advance.upserts + s.advance.deletes for s in steps)
+    say(
+        f"  {len(steps)} steps of {len(project.catalog().views)} views, {changed} rows changed, "
+        "every step equal to F"
+    )
+
+
+def _train(project: Project) -> None:
+    made = export_training_set(project, SERVICE, project.root / "target" / f"{SERVICE}.parquet")
+    say(f"  {made.rows} rows, {made.columns} columns: {made.out}")
+
+
+def _sync(project: Project) -> None:
+    for done in sync(project.catalog()):
+        say(f"  {done.view}: {done.rows} rows, {done.action}")
+
+
+def _verify(project: Project) -> None:
+    reports = verify(project.catalog())
+    rows = [(r.view, r.online_rows, r.values, r.different + r.missing + r.extra) for r in reports]
+    say(table(rows, ("  view", "rows", "values", "differences")).replace("\n", "\n  "))
+    for report in reports:
+        if not report.equal:
+            raise DataError(
+                f"online differs from offline: {report.examples[:1]}",
+                where=report.view,
+                mend="run `forebay sync`, then `forebay verify`",
+            )
+    share = non_null_share(reports)
+    say(f"  {share:.1%} of the online values are non-null")
+    if share < LEAST_NON_NULL:
+        raise DataError(
+            f"only {share:.1%} of the online values are non-null",
+            where="online store",
+            mend="look at the feature tables: a source may be empty at this instant",
+        )
+
+
+def non_null_share(reports: list[VerifyReport]) -> float:
+    """Of all values online, the share that is not null."""
+    values = filled = 0.0
+    for report in reports:
+        for share in report.non_null.values():
+            values += report.online_rows
+            filled += report.online_rows * (share or 0.0)
+    return filled / values if values else 0.0
+
+
+def _look_up(project: Project) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "forebay", "serve", "--port", str(port)]
+    log = project.root / "target" / "serve.log"
+    with log.open("w") as sink:
+        server = subprocess.Popen(
+            command, cwd=project.root, stdout=sink, stderr=sink, env={**os.environ}
+        )
+        try:
+            answer, took = _ask(f"http://127.0.0.1:{port}", server, log)
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+    names = answer["metadata"]["feature_names"]
+    rows = [
+        (n, r["values"][0], r["statuses"][0]) for n, r in zip(names, answer["results"], strict=True)
+    ]
+    say("  POST /get-online-features")
+    say("  " + table(rows, ("feature", "value", "status")).replace("\n", "\n  "))
+    say(f"  {len(names)} values in {took * 1000:.1f} ms")
+
+
+def _ask(url: str, server: subprocess.Popen[bytes], log: Path) -> tuple[dict[str, Any], float]:
+    body = json.dumps({"feature_service": SERVICE, "entities": ENTITIES}).encode()
+    request = urllib.request.Request(f"{url}/get-online-features", body, method="POST")
+    request.add_header("content-type", "application/json")
+    for _ in range(100):
+        if server.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=5).close()
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+            continue
+        urllib.request.urlopen(request, timeout=5).close()  # the first opens what later ones use
+        begun = time.perf_counter()
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return json.load(response), time.perf_counter() - begun
+    raise DataError("the lookup API did not start", where=str(log), mend="the log says why")

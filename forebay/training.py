@@ -1,0 +1,256 @@
+"""Training sets as Parquet files: a service's features for every row of a spine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+
+from feature_specs.catalog import Catalog, Column
+from feature_specs.durations import parse_duration
+from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean
+from forebay.generate_macros import LAG, SPINE, TIMESTAMP
+from forebay.project import Project
+from lakehouse.lake import find_table, open_lake
+from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
+from lakehouse.scan import files_sql, pin
+
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".json": "read_json"}
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What was written: rows, columns, and spine rows that could match no entity."""
+
+    service: str
+    out: str
+    rows: int
+    columns: int
+    without_entity: int
+
+
+def write_training_set(
+    project: Project,
+    service: str,
+    spine: Path,
+    out: Path,
+    *,
+    timestamp: str | None = None,
+    lag: str | None = None,
+    timezone: str | None = None,
+    dry_run: bool = False,
+) -> TrainingSet:
+    """Join a service's features to a spine file, each row as of its own instant.
+
+    Args:
+        spine: Parquet, CSV or JSON; all of its rows and columns are kept.
+        out: a Parquet file, which appears whole or not at all.
+        lag: a duration by which stored features stand behind the instants.
+        timezone: the zone of the spine's instants where they have none.
+        dry_run: check everything, count the spine, write nothing.
+
+    Raises:
+        ForebayError: the spine lacks a column, or one has the wrong type.
+    """
+    catalog = project.catalog()
+    entry = catalog.service(service)
+    connection = connect(catalog)
+    source = _read_spine(connection, spine)
+    columns = _describe(connection, source)
+    chosen = _timestamp(columns, timestamp, spine)
+    source, columns = _zoned(source, columns, chosen, timezone, spine)
+    keys = _check_columns(catalog, [v for v, _ in entry.features], columns, spine)
+    behind = "0" if lag is None else str(_microseconds(lag))
+    sql = point_in_time_sql(project, service, f"({source})", chosen, behind)
+    nulls = " or ".join(f'"{k}" is null' for k in sorted({chosen, *keys}))
+    counted = connection.execute(
+        f"select count(*), count(*) filter (where {nulls}) from ({source})"
+    ).fetchone()
+    assert counted is not None
+    leaves = {n for v, _ in entry.features for n in catalog.view(v).leaves}
+    relations = leaf_relations(catalog.leaves[n] for n in sorted(leaves))
+    define_relations(connection, pin_relations(open_lake(catalog.lake), relations))
+    width = len(connection.execute(f"describe {sql}").fetchall())
+    if not dry_run:
+        copy_to_parquet(connection, sql, out)
+    return TrainingSet(service, str(out), int(counted[0]), width, int(counted[1]))
+
+
+def export_training_set(project: Project, name: str, out: Path) -> TrainingSet:
+    """Write a training-set model's table, as built last, to a Parquet file.
+
+    Raises:
+        ForebayError: there is no such training set, or it was not built yet.
+    """
+    catalog = project.catalog()
+    named = [t for t in catalog.training_sets.values() if name in (t.name, t.service)]
+    if not named:
+        catalog.service(name)
+        raise ForebayError(
+            f"no training-set model holds service {name!r}",
+            where="--spine",
+            mend="give a spine file: --spine labels.parquet",
+        )
+    table = find_table(open_lake(catalog.lake), named[0].table)
+    if table is None:
+        raise ForebayError(
+            f"training set {named[0].name!r} is not built yet",
+            where=named[0].table,
+            mend="run `forebay build`",
+        )
+    pinned = pin(table)
+    connection = connect(catalog)
+    sql = files_sql(table.schema(), pinned.files)
+    copy_to_parquet(connection, sql, out)
+    counted = connection.execute(f"select count(*) from ({sql})").fetchone()
+    assert counted is not None
+    return TrainingSet(named[0].service, str(out), int(counted[0]), len(table.schema().fields), 0)
+
+
+def point_in_time_sql(
+    project: Project, service: str, spine: str, timestamp: str, behind: str = "0"
+) -> str:
+    """The compiled statement of a service over a spine relation.
+
+    Raises:
+        ForebayError: the service was not compiled.
+    """
+    path = project.folder / "sql" / "duckdb" / "services" / f"{service}.sql"
+    if not path.exists():
+        raise ForebayError("compiled SQL is missing", where=str(path), mend="run `forebay compile`")
+    sql = path.read_text()
+    for name, value in ((SPINE, spine), (TIMESTAMP, timestamp), (LAG, behind)):
+        sql = sql.replace(name, value)
+    return sql
+
+
+def copy_to_parquet(connection: duckdb.DuckDBPyConnection, sql: str, out: Path) -> None:
+    """Write a query's rows to a file that appears only once it is whole."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    text = str(partial).replace("'", "''")
+    try:
+        connection.execute(f"copy ({sql}) to '{text}' (format parquet)")
+        partial.replace(out)
+    except duckdb.Error as error:
+        raise DataError(
+            str(error).splitlines()[0], where=str(out), mend="mend the rows or the query"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read_spine(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(
+            f"a spine of kind {path.suffix!r}",
+            where=str(path),
+            mend="give a .parquet, .csv or .json file",
+        )
+    if not path.exists():
+        raise DataError("there is no such file", where=str(path), mend="check --spine")
+    text = str(path).replace("'", "''")
+    return f"select * from {reader}('{text}')"
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    try:
+        rows = connection.execute(f"describe {source}").fetchall()
+    except duckdb.Error as error:
+        raise DataError(
+            f"the spine cannot be read: {str(error).splitlines()[0]}",
+            where="--spine",
+            mend="give a whole Parquet, CSV or JSON file",
+        ) from None
+    return {name: kind for name, kind, *_ in rows}
+
+
+def _timestamp(columns: dict[str, str], wanted: str | None, spine: Path) -> str:
+    if wanted is not None:
+        if wanted not in columns:
+            raise UnknownNameError(
+                f"the spine has no column {wanted!r}",
+                where=f"{spine}, --timestamp",
+                mend=did_you_mean(wanted, columns),
+            )
+        return wanted
+    times = [n for n, kind in columns.items() if kind.startswith(("TIMESTAMP", "DATE"))]
+    if "event_timestamp" in times:
+        return "event_timestamp"
+    if len(times) == 1:
+        return times[0]
+    raise DataError(
+        f"the spine has {len(times)} time columns, so which one is the instant asked is not clear",
+        where=str(spine),
+        mend="name it with --timestamp" if times else "add a timestamp column",
+    )
+
+
+def _zoned(
+    source: str, columns: dict[str, str], name: str, timezone: str | None, spine: Path
+) -> tuple[str, dict[str, str]]:
+    kind = columns[name]
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return source, columns
+    if not kind.startswith("TIMESTAMP"):
+        raise DataError(
+            f"the instant {name!r} is a {kind}",
+            where=str(spine),
+            mend="make it a timestamp with time zone",
+        )
+    if timezone is None:
+        raise DataError(
+            f"the instants in {name!r} have no time zone",
+            where=str(spine),
+            mend="say which it is: --timezone UTC",
+        )
+    # Finer than a microsecond rounds down, so that nothing later than the instant is seen.
+    zoned = f"timezone('{timezone}', cast(date_trunc('microseconds', \"{name}\") as timestamp))"
+    return f'select * replace ({zoned} as "{name}") from ({source})', {
+        **columns,
+        name: "TIMESTAMP WITH TIME ZONE",
+    }
+
+
+def _check_columns(
+    catalog: Catalog, views: list[str], columns: dict[str, str], spine: Path
+) -> set[str]:
+    keys: set[str] = set()
+    for name in dict.fromkeys(views):
+        view = catalog.view(name)
+        for column in (*view.entities, *view.requests):
+            if column.name not in columns:
+                kind = "key" if column in view.entities else "request value"
+                raise DataError(
+                    f"the spine lacks {kind} {column.name!r} of feature view {name!r}",
+                    where=str(spine),
+                    mend=f"add the column as {column.type}; " + did_you_mean(column.name, columns),
+                )
+        for key in view.entities:
+            keys.add(key.name)
+            if not _widens(columns[key.name], key):
+                raise DataError(
+                    f"spine column {key.name!r} is a {columns[key.name]}, but feature view "
+                    f"{name!r} has it as {key.type}",
+                    where=str(spine),
+                    mend=f"cast it to {key.type}",
+                )
+    return keys
+
+
+def _widens(given: str, wanted: Column) -> bool:
+    """Whether every value of one type is one and only one value of the other."""
+    if given == wanted.type:
+        return True
+    if given in _INTEGERS and wanted.type in _INTEGERS:
+        return True
+    return given.startswith("DECIMAL") and wanted.type.startswith("DECIMAL")
+
+
+def _microseconds(lag: str) -> int:
+    duration: timedelta = parse_duration(lag, field="--lag", where="--lag")
+    return duration // timedelta(microseconds=1)
