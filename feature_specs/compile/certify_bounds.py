@@ -9,6 +9,7 @@ ends at the current row.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sqlglot
@@ -94,18 +95,33 @@ def _cut_bound(select: exp.Select, names: set[str]) -> str | None:
     """Each time column stands alone on the small side of a comparison in this WHERE."""
     where = select.args.get("where")
     found: dict[str, str] = {}
-    for test in (
-        where.this.flatten()
-        if where is not None and isinstance(where.this, exp.And)
-        else ([where.this] if where is not None else [])
-    ):
+    for test in _conjuncts(where.this if where is not None else None):
         if isinstance(test, (exp.LTE, exp.LT)):
             columns = {c.name for c in test.this.find_all(exp.Column)}
-            if len(columns) == 1 and not _own_columns(select, test.expression):
+            if len(columns) == 1 and _unshifted(test) and not _own_columns(select, test.expression):
                 found[columns.pop()] = test.sql("duckdb")
     if not names <= found.keys():
         return None
     return " and ".join(found[n] for n in sorted(names))
+
+
+def _conjuncts(node: exp.Expr | None) -> Iterator[exp.Expr]:
+    if isinstance(node, exp.Paren):
+        yield from _conjuncts(node.this)
+    elif isinstance(node, exp.And):
+        yield from _conjuncts(node.this)
+        yield from _conjuncts(node.expression)
+    elif node is not None:
+        yield node
+
+
+def _unshifted(test: exp.LTE | exp.LT) -> bool:
+    """Neither side is moved so as to let a row in early."""
+    instant = test.expression
+    while isinstance(instant, (exp.Cast, exp.Paren)):
+        instant = instant.this
+    early = test.this.find(exp.Sub, exp.Interval, exp.Least, exp.Case, exp.Coalesce)
+    return early is None and isinstance(instant, (exp.Column, exp.Parameter, exp.Literal))
 
 
 def _own_columns(select: exp.Select, node: exp.Expr) -> bool:
