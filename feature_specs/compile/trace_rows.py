@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlglot
+
+from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.interval_rows import read_leaves
 from feature_specs.compile.join_spine import pretty
 from feature_specs.compile.lowered import quoted
 from feature_specs.compile.time_axis import earliest_sql, latest_sql
 
 
 def trace_rows(draft: Draft, spine: str, timestamp: str) -> str | None:
-    """SQL of the rows alive for a spine of one row, the newest first.
+    """SQL of the rows alive for a spine of one row, the newest first, with what was known then.
 
     None where the view has no interval form, so that no single row stands for itself.
     """
@@ -32,5 +34,5 @@ def trace_rows(draft: Draft, spine: str, timestamp: str) -> str | None:
             query = query.where(f"not {term.instant.sql('duckdb')} is null", dialect="duckdb")
     if end is not None:
         query = query.where(f"{asked} < {end}", dialect="duckdb")
-    read_leaves(draft, query)
-    return pretty(query.sql("duckdb"))
+    instant = sqlglot.parse_one(f"(select {quoted(timestamp)} from {spine})", dialect="duckdb")
+    return pretty(bound_leaves(draft, query, instant).sql("duckdb"))

@@ -6,20 +6,25 @@ from dataclasses import asdict
 
 import click
 
-from forebay.options import json_option, target_option
+from forebay.options import json_option, now_option, run_instant, target_option
 from forebay.project import find_project
 from forebay.terminal import emit_json, say, table
 
 
 @click.command()
 @click.argument("views", nargs=-1)
+@now_option
 @target_option
 @json_option
-def verify_command(views: tuple[str, ...], target: str | None, as_json: bool) -> int:
+def verify_command(
+    views: tuple[str, ...], now: str | None, target: str | None, as_json: bool
+) -> int:
     """Compare VIEWS, or all, online with offline, value by value. Exit code 1 if they differ."""
     from serving.verify import verify
 
-    reports = verify(find_project(target=target).catalog(), list(views) or None)
+    project = find_project(target=target)
+    at = run_instant(project, now)
+    reports = verify(project.catalog(), list(views) or None, now=at)
     failed = [r for r in reports if not r.ok]
     if as_json:
         emit_json([{**asdict(r), "ok": r.ok} for r in reports])
