@@ -500,7 +500,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_every_variant_gives_what_the_oracle_gives(case: Case, seed: int) -> None:
     tables = {leaf.name: make_rows(leaf, seed) for leaf in case.leaves}

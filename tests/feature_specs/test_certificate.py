@@ -1,0 +1,109 @@
+"""The leak proof looks at the finished statement: one that was tampered with is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from feature_specs.compile import CompiledView, compile_view
+from feature_specs.compile.certify_bounds import certify_bounds
+from feature_specs.errors import UnsafeQueryError
+from feature_specs.leaf import Leaf
+from feature_specs.view import FeatureView
+from tests.feature_specs.worlds import CHANGES, DIMS, EVENTS, LATE, SEEN_AT_EVENT, TRIPS, VERSIONS
+
+WINDOW = (
+    "select k, sum(x) as v, sum(f) as w from events where ts > now() - interval '1' hour group by k"
+)
+
+
+def _compiled(sql: str, *leaves: Leaf, event_time: str | None = None) -> CompiledView:
+    return compile_view(FeatureView("v", sql, ("k",), event_time=event_time), leaves)
+
+
+def _refused(compiled: CompiledView, sql: str) -> None:
+    with pytest.raises(UnsafeQueryError, match="without a bound in time"):
+        certify_bounds(sql, compiled.leaves, "v.sql")
+
+
+def _replaced(sql: str, old: str, new: str) -> str:
+    assert old in sql, sql
+    return sql.replace(old, new)
+
+
+@pytest.mark.parametrize("lowering", ["stab", "decorrelated"])
+@pytest.mark.parametrize("leaf", [EVENTS, LATE, SEEN_AT_EVENT], ids=lambda x: str(x.role))
+def test_what_the_compiler_writes_is_certified(leaf: Leaf, lowering: str) -> None:
+    compiled = _compiled(WINDOW, leaf)
+    certificate = certify_bounds(
+        compiled.point_in_time(lowering=lowering), compiled.leaves, "v.sql"
+    )
+    assert certificate.scans and all(scan.leaf == "events" for scan in certificate.scans)
+    assert certificate.lines()
+
+
+def test_a_cut_that_is_taken_away_or_moved_is_found() -> None:
+    compiled = _compiled(WINDOW, LATE)
+    sql = compiled.point_in_time(lowering="decorrelated")
+    for column in ("ts", "loaded"):
+        bound = f'"{column}" <= fb_s.fb_instant'
+        _refused(compiled, _replaced(sql, bound, "true"))
+        _refused(compiled, _replaced(sql, bound, f'"{column}" >= fb_s.fb_instant'))
+        _refused(compiled, _replaced(sql, bound, f"{bound} + interval '1' day"))
+        _refused(
+            compiled, _replaced(sql, bound, f"\"{column}\" - interval '1' day <= fb_s.fb_instant")
+        )
+        _refused(compiled, _replaced(sql, bound, f'"{column}" <= "loaded"'))
+        _refused(compiled, _replaced(sql, bound, f"({bound} or true)"))
+        _refused(compiled, _replaced(sql, bound, f"not {bound}"))
+
+
+def test_an_interval_join_without_its_bound_is_found() -> None:
+    compiled = _compiled(WINDOW, LATE)
+    sql = compiled.point_in_time(lowering="stab")
+    bound = "r.fb_start0 <= s.fb_t"
+    _refused(compiled, _replaced(sql, bound, "true"))
+    _refused(compiled, _replaced(sql, bound, "r.fb_start0 >= s.fb_t"))
+    _refused(compiled, _replaced(sql, bound, f"{bound} + 86400000000"))
+
+
+def test_a_start_that_forgets_the_arrival_is_found() -> None:
+    compiled = _compiled(WINDOW, LATE)
+    sql = compiled.point_in_time(lowering="stab")
+    start = 'GREATEST(EPOCH_US("events"."ts"), EPOCH_US("events"."loaded"))'
+    _refused(compiled, _replaced(sql, start, 'EPOCH_US("events"."ts")'))
+    _refused(compiled, _replaced(sql, start, start.replace("GREATEST", "LEAST")))
+
+
+def test_a_frame_that_looks_ahead_is_found() -> None:
+    compiled = _compiled("select k, max(x) as v from events group by k", EVENTS)
+    sql = compiled.point_in_time(lowering="frames")
+    _refused(compiled, _replaced(sql, "CURRENT ROW", "UNBOUNDED FOLLOWING"))
+
+
+def test_an_as_of_join_without_its_bound_is_found() -> None:
+    compiled = _compiled("select k, ts, x from events", LATE, event_time="ts")
+    sql = compiled.point_in_time(lowering="latest")
+    _refused(compiled, _replaced(sql, "s.fb_t >= w.fb_start0", "s.fb_t <= w.fb_start0"))
+
+
+def test_a_mask_that_is_taken_away_is_found() -> None:
+    for leaf, column in ((VERSIONS, "until"), (TRIPS, "delay")):
+        compiled = _compiled(f"select k, count({column}) as n from {leaf.name} group by k", leaf)
+        sql = compiled.point_in_time()
+        known = leaf.known_later.get(column, column)
+        mask = f'CASE WHEN "{known}" <= fb_s.fb_instant THEN "{column}" END AS "{column}"'
+        _refused(compiled, _replaced(sql, mask, f'"{column}"'))
+
+
+def test_a_change_log_is_certified_and_its_cut_is_needed() -> None:
+    compiled = _compiled("select k, count(*) as n from changes group by k", CHANGES)
+    sql = compiled.point_in_time()
+    _refused(compiled, _replaced(sql, '"ts" <= fb_s.fb_instant', "true"))
+
+
+def test_what_is_taken_on_trust_is_printed() -> None:
+    sql = "select e.k, count(*) as n from events e join dims d on d.k = e.k group by e.k"
+    lines = _compiled(sql, SEEN_AT_EVENT, DIMS).certificate.lines()
+    assert any("dims is static" in line for line in lines)
+    assert any("seen at its event_time" in line for line in lines)
+    assert "certificate:" in _compiled(sql, EVENTS, DIMS).explain()
