@@ -137,7 +137,7 @@ def test_the_example_agrees_with_the_oracle(name: str, flights: Flights) -> None
     compiled = compile_view(view, list(flights.leaves.values()))
     inlined = _REF.sub(lambda found: f"({models[found[1]]}) as {found[1]}", text)
     oracle = Oracle(view, [leaf], inlined)
-    rows = flights.connection.execute(f"from {leaf.name}").to_arrow_table()
+    rows = flights.connection.sql(f"from {leaf.name}").to_arrow_table()
     oracle.connection.register("rows", rows)
     oracle.connection.execute(f"create table raw_{leaf.name} as from rows")
     spine = _spine(flights, leaf, entities, random.Random(name))

@@ -69,7 +69,7 @@ def test_zones_and_day_ends_matter() -> None:
 
 def test_what_the_view_declares_matters() -> None:
     sql = "select k, ts, x, s from events"
-    history = {"event_time": "ts"}
+    history: dict[str, object] = {"event_time": "ts"}
     variants: list[dict[str, object]] = [
         history,
         {**history, "ttl": timedelta(hours=1)},
@@ -77,7 +77,7 @@ def test_what_the_view_declares_matters() -> None:
         {**history, "tie_break": ("x",)},
         {**history, "boundary": "exclusive"},
     ]
-    assert len({_hash(sql, **options) for options in variants}) == len(variants)
+    assert len({_hash(sql, EVENTS, **options) for options in variants}) == len(variants)
 
 
 def test_an_inlined_model_matters_and_its_layout_does_not() -> None:

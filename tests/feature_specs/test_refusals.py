@@ -207,7 +207,7 @@ def test_roles_that_contradict_each_other_are_refused() -> None:
         ({"event_time": "a", "known_later": {"k": "z"}}, "does not have"),
     ):
         with pytest.raises(SpecError, match=says) as caught:
-            Leaf("t", columns, **options)  # type: ignore[arg-type]
+            Leaf("t", columns, **options)
         _check(caught.value)
 
 

@@ -1,0 +1,50 @@
+"""Which of several rows of one event_time answers: tie_break, then last visible, then the rest."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from feature_specs.leaf import Leaf
+from feature_specs.view import FeatureView
+from tests.feature_specs.agreement import make_world
+from tests.feature_specs.oracle import Row
+from tests.feature_specs.worlds import BASE, EVENTS, LATE, QUARTER, US
+
+HISTORY = "select k, ts, x, s, f from events"
+
+
+def _dense(seed: int) -> list[Row]:
+    """Many rows a key and event_time, arriving in any order."""
+    rng = random.Random(seed)
+    rows: list[Row] = []
+    for _ in range(80):
+        ts = BASE + rng.randrange(4) * QUARTER
+        rows.append(
+            (rng.choice("ab"), 1, ts, ts + rng.randrange(-1, 6) * QUARTER,
+             rng.choice([None, 1, 2]), None, rng.choice([None, 0.5, 1.5]),
+             rng.choice(["p", "q", None]), True)
+        )  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize("boundary", ["inclusive", "exclusive"])
+@pytest.mark.parametrize("tie_break", [(), ("x",), ("s", "x")], ids=lambda t: "+".join(t) or "none")
+@pytest.mark.parametrize("leaf", [EVENTS, LATE], ids=lambda x: str(x.role))
+@pytest.mark.parametrize(
+    "sql",
+    [HISTORY, HISTORY + " where ts > now() - interval '1' hour"],
+    ids=["lasting", "in a window"],
+)
+def test_ties_are_broken_alike(
+    sql: str, leaf: Leaf, tie_break: tuple[str, ...], boundary: Any
+) -> None:
+    view = FeatureView("v", sql, ("k",), event_time="ts", tie_break=tie_break, boundary=boundary)
+    rows = _dense(len(tie_break))
+    times = [BASE + n * QUARTER + j for n in range(10) for j in (-US, US * 0, US)]
+    spine = [(i, key, t, None) for i, (t, key) in enumerate((t, k) for t in times for k in "ab")]
+    world = make_world(view, [leaf], {"events": rows}, spine, visible=leaf is LATE)
+    world.check_point_in_time()
+    world.check_as_of(times)
