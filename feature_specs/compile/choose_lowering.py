@@ -8,7 +8,7 @@ from feature_specs.compile.draft import Contribution, Draft
 from feature_specs.compile.interval_rows import members
 from feature_specs.compile.lower_cumulative import lowers_cumulatively
 from feature_specs.compile.lower_frames import lowers_by_frames
-from feature_specs.compile.lower_latest import lowers_to_latest
+from feature_specs.compile.lower_latest import lowers_to_latest, ranks_by_start
 from feature_specs.errors import CompileError, did_you_mean
 
 LOWERINGS = ("latest", "cumulative", "frames", "stab", "decorrelated")
@@ -41,7 +41,10 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
             where=draft.file,
             mend=did_you_mean(forced, LOWERINGS),
         )
-    if forced == "decorrelated" or draft.form is None:
+    if draft.form is not None and forced == "decorrelated" and ranks_by_start(draft.form):
+        # The query's own output does not say when a row became visible.
+        choice = _choose_for_rows(draft, None)
+    elif forced == "decorrelated" or draft.form is None:
         why = "it was asked for" if forced == "decorrelated" else draft.why_no_form
         choice = Choice("decorrelated", (f"decorrelated, because {why}",))
     elif draft.form.grouped:
@@ -62,9 +65,9 @@ def _choose_for_rows(draft: Draft, forced: str | None) -> Choice:
     if draft.form.event_time is None:
         return Choice("stab", ("stab, because each entity has one row alive at an instant",))
     why_not = lowers_to_latest(draft.form)
-    if why_not is None:
+    if why_not is None and forced != "stab":
         return Choice("latest", ("latest, because every row lasts and the newest one answers",))
-    return Choice("decorrelated", (f"decorrelated, because {why_not}",))
+    return Choice("stab", (f"stab, because {why_not or 'it was asked for'}",))
 
 
 def _choose_for_aggregates(draft: Draft, forced: str | None) -> Choice:

@@ -23,6 +23,11 @@ def lowers_to_latest(form: IntervalForm) -> str | None:
     return None
 
 
+def ranks_by_start(form: IntervalForm) -> bool:
+    """Rows of one event_time may have become visible one after the other."""
+    return not form.grouped and form.event_time is not None and not _starts_in_order(form)
+
+
 def lower_latest(scope: Scope) -> list[Subquery]:
     """Subqueries ``winners`` and ``features`` of a history view."""
     keys = ", ".join(scope.keys)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from feature_specs.compile.draft import Contribution
 from feature_specs.compile.interval_rows import condition_of, over_rows
+from feature_specs.compile.lower_latest import answers, ranking
 from feature_specs.compile.lowered import (
     AXIS,
     ROW,
@@ -40,18 +41,27 @@ def lower_stab(scope: Scope, parts: list[Contribution]) -> Piece:
 
 
 def stab_rows(scope: Scope) -> Subquery:
-    """The one row of each entity that is alive; a second one is an error."""
-    columns = {**scope.form.columns}
-    if scope.form.event_time is not None and scope.draft.view.event_time:
-        columns[scope.draft.view.event_time] = scope.form.event_time
+    """Of the rows of each entity that are alive: a history's newest, else the only one."""
+    if scope.form.event_time is not None:
+        return _stab_history(scope)
     values = ", ".join(
         f"first({over_rows(node).sql('duckdb')}) as {quoted(name)}"
-        for name, node in columns.items()
+        for name, node in scope.form.columns.items()
     )
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
         f"join {scope.name('rows')} as r on {scope.same_key('s', 'r')} and {alive(scope, 0)} "
         f"group by s.{ROW} having {one_row_guard(scope.view)}"
+    )
+    return Subquery(scope.name("features"), sql)
+
+
+def _stab_history(scope: Scope) -> Subquery:
+    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
+    sql = (
+        f"select s.{ROW}, {values} from {scope.name('spine')} as s "
+        f"join {scope.name('rows')} as r on {scope.same_key('s', 'r')} and {alive(scope, 0)} "
+        f"qualify row_number() over (partition by s.{ROW} order by {ranking(scope)}) = 1"
     )
     return Subquery(scope.name("features"), sql)
 

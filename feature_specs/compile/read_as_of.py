@@ -11,7 +11,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.interval_rows import interval_rows, over_rows
 from feature_specs.compile.join_spine import pretty
 from feature_specs.compile.lower_decorrelated import row_order
-from feature_specs.compile.lower_latest import answers, lowers_to_latest, ranking
+from feature_specs.compile.lower_latest import answers, ranking
 from feature_specs.compile.lowered import Scope, quoted
 
 
@@ -23,7 +23,7 @@ def read_as_of(draft: Draft, instant: exp.Expr, *, only: str | None = None) -> s
         only: a relation of keys; other entities are left out, before they are computed.
     """
     form = draft.form
-    if form is not None and not form.grouped and lowers_to_latest(form) is None:
+    if form is not None and not form.grouped and form.event_time is not None:
         return _latest(draft, instant, only)
     cut = bound_leaves(draft, draft.stored, instant)
     if only is not None and form is not None and isinstance(cut, exp.Select):
@@ -72,6 +72,8 @@ def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
     keys = ", ".join(scope.keys)
     values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
     tests = [f"{rows.starts[0]} <= epoch_us({instant.sql('duckdb')})"]
+    if rows.ends[0] is not None:
+        tests.append(f"epoch_us({instant.sql('duckdb')}) < {rows.ends[0]}")
     if only is not None:
         tests.append(f"({keys}) in (select ({keys}) from {only})")
     return pretty(

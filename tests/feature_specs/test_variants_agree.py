@@ -314,14 +314,14 @@ CASES = [
         "history in a window",
         "select k, ts, x, s from events where ts > now() - interval '1' hour",
         (EVENTS,),
-        valid=frozenset({"decorrelated"}),
+        valid=STAB,
         options={"event_time": "ts"},
     ),
     Case(
         "history delayed",
         "select k, ts, x, s from events where ts <= now() - interval '1' hour",
         (EVENTS,),
-        valid=frozenset({"decorrelated"}),
+        valid=frozenset({"latest"}),
         options={"event_time": "ts"},
     ),
     Case(
