@@ -504,7 +504,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_every_variant_gives_what_the_oracle_gives(case: Case, seed: int) -> None:
     tables = {leaf.name: make_rows(leaf, seed) for leaf in case.leaves}
-    spine = make_spine(list(tables.values()), case.widths, len(case.entities), seed, size=50)
+    spine = make_spine(list(tables.values()), case.widths, len(case.entities), seed, size=30)
     view = FeatureView(
         case.name.replace(" ", "_").replace(",", ""), case.sql, case.entities, **case.options
     )
