@@ -128,6 +128,7 @@ class Project:
         Raises:
             ForebayError: dbt failed; its first message, or where to find it.
         """
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
         messages: list[str] = []
@@ -142,7 +143,11 @@ class Project:
         if quiet:
             words = ["--quiet", *words]
         with _inside(self.root), _silenced(quiet):
-            result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(words)
+            try:
+                result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(words)
+            finally:
+                # Else this process keeps the lock on the project's DuckDB file.
+                DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         if not result.success:
             raise _dbt_error(arguments[0], result, messages)
         return result

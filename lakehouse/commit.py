@@ -11,14 +11,19 @@ from pyiceberg.exceptions import (
     CommitFailedException,
     NamespaceAlreadyExistsError,
     TableAlreadyExistsError,
+    ValidationError,
 )
-from pyiceberg.table import Table
+from pyiceberg.table import Table, Transaction
 from sqlalchemy.exc import IntegrityError
 
 from feature_specs.errors import DataError
 from lakehouse.lake import find_table
 
 Mode = Literal["append", "replace"]
+
+#: Whether a commit may change a table's columns: not at all, only add to them, or make them those
+#: of the rows.
+Columns = Literal["fixed", "add", "exact"]
 
 #: Called with (label, done, total) as work goes on.
 Progress = Callable[[str, int, int], None]
@@ -39,6 +44,7 @@ def commit_rows(
     rows: pa.Table,
     *,
     mode: Mode,
+    columns: Columns = "fixed",
     properties: Mapping[str, str] | None = None,
 ) -> Table:
     """Append rows to a table, or make them its whole content, in one commit.
@@ -52,17 +58,18 @@ def commit_rows(
         identifier: dotted name of the table.
         rows: what to write; fields that are not nullable become required columns.
         mode: ``append`` or ``replace``.
+        columns: whether the table may gain columns, or lose those that the rows lack.
         properties: table properties to set.
 
     Raises:
-        DataError: other writers won every one of the tries.
+        DataError: a column has changed its type, or other writers won every one of the tries.
     """
     for _ in range(_TRIES):
         try:
             table = find_table(catalog, identifier)
             if table is None:
                 return _create(catalog, identifier, rows, properties or {})
-            return _write(table, rows, mode, properties or {})
+            return _write(table, rows, mode, columns, properties or {})
         except (CommitFailedException, TableAlreadyExistsError):
             continue
     raise DataError(
@@ -97,8 +104,12 @@ def _create(
     return catalog.load_table(identifier)
 
 
-def _write(table: Table, rows: pa.Table, mode: Mode, properties: Mapping[str, str]) -> Table:
+def _write(
+    table: Table, rows: pa.Table, mode: Mode, columns: Columns, properties: Mapping[str, str]
+) -> Table:
     with table.transaction() as transaction:
+        if columns != "fixed":
+            _fit_columns(transaction, rows.schema, columns)
         if properties:
             transaction.set_properties(dict(properties))
         if mode == "append" or table.current_snapshot() is None:
@@ -106,3 +117,19 @@ def _write(table: Table, rows: pa.Table, mode: Mode, properties: Mapping[str, st
         else:
             transaction.overwrite(rows)
     return table
+
+
+def _fit_columns(transaction: Transaction, wanted: pa.Schema, columns: Columns) -> None:
+    known = {field.name for field in transaction.table_metadata.schema().fields}
+    surplus = known - set(wanted.names) if columns == "exact" else set()
+    try:
+        with transaction.update_schema() as change:
+            change.union_by_name(wanted)
+            for name in sorted(surplus):
+                change.delete_column(name)
+    except (ValidationError, ValueError) as error:
+        raise DataError(
+            f"a column has changed its type, which its table cannot follow: {error}",
+            where="table columns",
+            mend="write a new version of the model (dbt's `versions:`), or cast to the old type",
+        ) from None

@@ -118,7 +118,7 @@ class Plugin(BasePlugin):
         catalog = self._catalog()
         lake = open_lake(catalog.lake)
         rows: pa.Table = cursor.sql(request["sql"]).to_arrow_table()
-        commit_rows(lake, request["table"], rows, mode="replace")
+        commit_rows(lake, request["table"], rows, mode="replace", columns="exact")
         table = load_table(lake, request["table"])
         request["select"] = files_sql(table.schema(), pin(table).files)
         request["message"] = f"{rows.num_rows} rows"

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import ValidationError
 from pyiceberg.table import Table
 
 from feature_specs.catalog import ViewEntry
@@ -118,9 +117,8 @@ class _Session:
             return "full", "there is no table yet"
         if before.semantic_hash != self.view.semantic_hash:
             return "full", "the view means something else now"
-        if before == self.state:
-            whole = read_state(self.latest) == self.state
-            return ("nothing", "it stands there already") if whole else ("step", "")
+        if before == self.state and read_state(self.latest) == self.state:
+            return "nothing", "it stands there already"
         if before.at > self.state.at:
             return "full", "the clock stands before the last build's"
         if self.plan.touched is None:
@@ -248,14 +246,26 @@ class _Session:
         )
         rows = self._arrow(f"select {self.listed} from forebay_next order by {self.keys}")
         state = {STATE_PROPERTY: self.state.dumps()}
-        _fit_schema(self.history, log.schema)
-        _fit_schema(self.latest, rows.schema)
         if changed or self.history is None:
-            commit_rows(self.catalog, self.view.history_table, log, mode="append", properties=state)
+            commit_rows(
+                self.catalog,
+                self.view.history_table,
+                log,
+                mode="append",
+                columns="add",
+                properties=state,
+            )
         else:
             with self.history.transaction() as change:
                 change.set_properties(state)
-        commit_rows(self.catalog, self.view.table, rows, mode="replace", properties=state)
+        commit_rows(
+            self.catalog,
+            self.view.table,
+            rows,
+            mode="replace",
+            columns="exact",
+            properties=state,
+        )
         return int(rows.num_rows)
 
     def _kept(self) -> str:
@@ -278,21 +288,6 @@ class _Session:
 
     def _run(self, sql: str, before: datetime | None = None) -> duckdb.DuckDBPyConnection:
         return self.connection.execute(sql, instants_of(sql, self.at, before) or None)
-
-
-def _fit_schema(table: Table | None, wanted: pa.Schema) -> None:
-    """Add the columns that a feature table lacks; those that its query lost stay, as nulls."""
-    if table is None:
-        return
-    try:
-        with table.update_schema() as change:
-            change.union_by_name(wanted)
-    except (ValidationError, ValueError) as error:
-        raise DataError(
-            f"a column has changed its type, which its table cannot follow: {error}",
-            where=f"table {'.'.join(table.name())}",
-            mend="write a new version of the model (dbt's `versions:`), or cast to the old type",
-        ) from None
 
 
 def _quoted(name: str) -> str:
