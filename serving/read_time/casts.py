@@ -53,6 +53,9 @@ def to_float32(value: float) -> float:
 
 
 def _caster(of: SqlType, to: SqlType) -> Callable[[Any], Any]:
+    if to == FLOAT and of.is_numeric and not (of.is_float or of.is_integer):
+        # DuckDB rounds the digits and the power of ten apart, each to 32 bits.
+        raise refuse("a decimal as a FLOAT", "cast it to DOUBLE first")
     if to == VARCHAR:
         return _to_text(of)
     if of == VARCHAR:
