@@ -12,6 +12,8 @@ from dbt.cli.main import dbtRunner
 
 from feature_specs.leaf import Leaf
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("dbt_project.yml", "models", "macros", "profiles", "tests/dbt")
 VIEWS = (
