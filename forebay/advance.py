@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import duckdb
 
@@ -12,12 +12,10 @@ from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError
 from forebay.project import Project
 from lakehouse.lake import find_table, load_table, open_lake, read_state
-from lakehouse.materialize import Advance, advance_view
+from lakehouse.materialize import EPOCH, Advance, advance_view
 from lakehouse.plans import instants_of, read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 from lakehouse.scan import Pinned, define_view, pin
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)

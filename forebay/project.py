@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -25,7 +25,6 @@ class Project:
 
     root: Path
     target: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

@@ -140,8 +140,3 @@ class Draft:
                     part.meta.get("file", self.file), part.meta["line"], part.meta.get("col")
                 )
         return Location(self.file)
-
-
-def key_name(draft: Draft, position: int) -> str:
-    """The output name of a key column."""
-    return draft.view.entities[position]
