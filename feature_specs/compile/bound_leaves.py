@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.resolve_clock import bind_clock
-from feature_specs.compile.time_axis import instant_of
+from feature_specs.compile.time_axis import instant_of, valid_to_of
 from feature_specs.leaf import Leaf
 
 
@@ -68,7 +68,7 @@ def visible_at(draft: Draft, leaf: Leaf, instant: exp.Expr) -> list[exp.Expr]:
         start = instant_of(leaf, leaf.valid_from)
         predicates.append(exp.LTE(this=start, expression=instant.copy()))
         if leaf.valid_to is not None:
-            end = _valid_to(leaf)
+            end = valid_to_of(leaf)
             predicates.append(_or_null(exp.LT(this=start.copy(), expression=end.copy()), end))
             if leaf.visibility != "history":
                 predicates.append(_or_null(exp.LT(this=instant.copy(), expression=end.copy()), end))
@@ -80,22 +80,13 @@ def masked(leaf: Leaf, column: str, instant: exp.Expr) -> exp.Expr:
     node: exp.Expr = exp.column(column, quoted=True)
     known: exp.Expr | None = None
     if column == leaf.valid_to:
-        node, known = _open_as_null(leaf, column), _valid_to(leaf)
+        node, known = _open_as_null(leaf, column), valid_to_of(leaf)
     elif column in leaf.known_later:
         known = instant_of(leaf, leaf.known_later[column])
     if known is None:
         return node
     seen = exp.LTE(this=known, expression=instant.copy())
     return exp.alias_(exp.case().when(seen, node), column, quoted=True)
-
-
-def _valid_to(leaf: Leaf) -> exp.Expr:
-    assert leaf.valid_to is not None
-    end = instant_of(leaf, leaf.valid_to)
-    if leaf.valid_to_open is None:
-        return end
-    sentinel = exp.cast(exp.Literal.string(leaf.valid_to_open), "timestamptz")
-    return exp.Nullif(this=end, expression=sentinel)
 
 
 def _open_as_null(leaf: Leaf, column: str) -> exp.Expr:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from feature_specs.compile.draft import Contribution, Draft
+from feature_specs.compile.draft import Contribution, Draft, IntervalForm
 from feature_specs.compile.interval_rows import members
 from feature_specs.compile.lower_cumulative import lowers_cumulatively
 from feature_specs.compile.lower_frames import lowers_by_frames
 from feature_specs.compile.lower_latest import lowers_to_latest, ranks_by_start
 from feature_specs.errors import CompileError, did_you_mean
 
-LOWERINGS = ("latest", "cumulative", "frames", "stab", "decorrelated")
+LOWERINGS = ("latest", "cumulative", "frames", "steps", "stab", "decorrelated")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
         why = "it was asked for" if forced == "decorrelated" else draft.why_no_form
         choice = Choice("decorrelated", (f"decorrelated, because {why}",))
     elif draft.form.grouped:
-        choice = _choose_for_aggregates(draft, forced)
+        choice = choose_parts(draft.form, forced)
     else:
         choice = _choose_for_rows(draft, forced)
     if forced is not None and choice.lowering != forced:
@@ -63,19 +63,22 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
 def _choose_for_rows(draft: Draft, forced: str | None) -> Choice:
     assert draft.form is not None
     if draft.form.event_time is None:
-        return Choice("stab", ("stab, because each entity has one row alive at an instant",))
+        if draft.form.unique and forced != "stab":
+            return Choice("steps", ("steps, because each entity has one row at a time",))
+        why = "it was asked for" if draft.form.unique else "nothing proves one row an entity"
+        return Choice("stab", (f"stab, because {why}",))
     why_not = lowers_to_latest(draft.form)
     if why_not is None and forced != "stab":
         return Choice("latest", ("latest, because every row lasts and the newest one answers",))
     return Choice("stab", (f"stab, because {why_not or 'it was asked for'}",))
 
 
-def _choose_for_aggregates(draft: Draft, forced: str | None) -> Choice:
-    assert draft.form is not None
+def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
+    """Choose for each aggregate of a grouped form."""
     order = [forced] if forced else ["cumulative", "frames", "stab"]
     parts: dict[str, list[Contribution]] = {}
     reasons: list[str] = []
-    for part in (members(draft.form), *draft.form.contributions):
+    for part in (members(form), *form.contributions):
         refusals: list[str] = []
         for name in order:
             why_not = _why_not(name, part)

@@ -17,6 +17,7 @@ from feature_specs.compile.form_intervals import form_intervals
 from feature_specs.compile.hash_meaning import hash_meaning
 from feature_specs.compile.inline_models import inline_models
 from feature_specs.compile.join_spine import Joined, join_spine, pretty
+from feature_specs.compile.order_totally import order_totally
 from feature_specs.compile.parse_query import parse_query
 from feature_specs.compile.qualify_columns import qualify_columns
 from feature_specs.compile.read_as_of import read_as_of, touched_keys
@@ -36,6 +37,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     refuse_unsafe,
     qualify_columns,
     resolve_clock,
+    order_totally,
     split_read_time,
     form_intervals,
 )

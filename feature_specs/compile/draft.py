@@ -16,10 +16,15 @@ from feature_specs.view import FeatureView
 
 @dataclass(frozen=True)
 class Term:
-    """An instant, in microseconds: a time-valued expression over leaf columns plus an offset."""
+    """An instant, in microseconds: a time-valued expression over source columns plus an offset.
+
+    Attributes:
+        on_axis: the expression is itself microseconds, and never null.
+    """
 
     instant: exp.Expr
     offset: int = 0
+    on_axis: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,15 @@ def _union(mine: tuple[Term, ...], theirs: tuple[Term, ...]) -> tuple[Term, ...]
 
 
 @dataclass(frozen=True)
+class Subquery:
+    """A CTE: its name and its SELECT; several readers want it computed once."""
+
+    name: str
+    sql: str
+    shared: bool = True
+
+
+@dataclass(frozen=True)
 class Contribution:
     """One aggregate of the query, and when each source row counts in it."""
 
@@ -83,6 +97,8 @@ class IntervalForm:
         event_time: of a history view, over the source.
         tie_break: expressions by which the greatest row of one event_time wins.
         grouped: whether the query aggregates.
+        prelude: common table expressions that the source reads.
+        unique: no two rows of one entity live at the same instant; proved, not checked.
     """
 
     source: exp.Select
@@ -94,6 +110,13 @@ class IntervalForm:
     event_time: exp.Expr | None = None
     tie_break: tuple[exp.Expr, ...] = ()
     grouped: bool = False
+    prelude: tuple[Subquery, ...] = ()
+    unique: bool = False
+
+    @property
+    def simple(self) -> bool:
+        """A select-project-join over leaves as they are."""
+        return not self.prelude
 
 
 @dataclass(frozen=True)

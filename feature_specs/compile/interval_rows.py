@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import relation
 from feature_specs.compile.draft import Contribution, Draft, IntervalForm, Window
-from feature_specs.compile.time_axis import earliest_sql, latest_sql
-
-#: Stands for minus infinity on the microsecond axis; far enough from the edge to add to.
-ALWAYS = -(2**62)
+from feature_specs.compile.time_axis import ALWAYS, earliest_sql, latest_sql, null_tests
 
 #: Counts the rows of a group: it exists while that is not 0.
 MEMBERS = "fb_members"
@@ -37,17 +34,24 @@ class IntervalRows:
 
 
 def interval_rows(
-    draft: Draft, form: IntervalForm, relations: Mapping[str, str] | None = None
+    draft: Draft,
+    form: IntervalForm,
+    relations: Mapping[str, str] | None = None,
+    *,
+    nullable: Sequence[str] | None = None,
 ) -> IntervalRows:
     """Write the form's rows.
 
     Args:
         relations: leaf name to another relation to read in its place (rows just added, say).
+        nullable: names of the keys where they are a nested group's, which may be null; the keys
+            are the view's entities otherwise, and a row with a null among them is no entity's.
     """
     windows = tuple(dict.fromkeys([form.window, *(c.window for c in form.contributions)]))
+    names = draft.view.entities if nullable is None else nullable
     select: list[str] = [
         f'{k.sql("duckdb")} as "{name}"'
-        for k, name in zip(form.keys, draft.view.entities, strict=True)
+        for k, name in zip(form.keys, names, strict=True)
     ]
     starts: list[str] = []
     ends: list[str | None] = []
@@ -63,22 +67,28 @@ def interval_rows(
         ends.append(known[end] if end is not None else None)
     select += [f'{c.sql("duckdb")} as "{passed_name(c)}"' for c in _columns_used(form)]
     query = form.source.copy()
-    tests = [f"not {k.sql('duckdb')} is null" for k in form.keys]
-    tests += [f"not {t.sql('duckdb')} is null" for t in _instants(form.window)]
+    tests = [f"not {k.sql('duckdb')} is null" for k in form.keys if nullable is None]
+    tests += null_tests([*form.window.starts, *form.window.ends])
     if form.event_time is not None:
         tests.append(f"not {form.event_time.sql('duckdb')} is null")
     for text in select:
         query = query.select(text, dialect="duckdb", copy=False)
     for test in dict.fromkeys(tests):
         query = query.where(test, dialect="duckdb", copy=False)
-    if form.window.ends and form.window.width is None:
+    if form.window.ends and not (form.window.width or 0) > 0:
         query = query.where(
             f"{latest_sql(form.window.starts) or ALWAYS} < {earliest_sql(form.window.ends)}",
             dialect="duckdb",
             copy=False,
         )
     read_leaves(draft, query, relations)
-    return IntervalRows(query.sql("duckdb"), windows, tuple(starts), tuple(ends))
+    return IntervalRows(with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends))
+
+
+def with_prelude(form: IntervalForm, sql: str) -> str:
+    """A query with the common table expressions that its source reads."""
+    made = ", ".join(f"{q.name} as materialized ({q.sql})" for q in form.prelude)
+    return f"with {made} {sql}" if made else sql
 
 
 def passed_name(column: exp.Column) -> str:
@@ -86,11 +96,13 @@ def passed_name(column: exp.Column) -> str:
     return f"{column.table}__{column.name}"
 
 
-def over_rows(node: exp.Expr) -> exp.Expr:
+def over_rows(node: exp.Expr, table: str | None = None) -> exp.Expr:
     """An expression over the source, rewritten over the rows' columns."""
     return node.transform(
         lambda n: (
-            exp.column(passed_name(n), quoted=True) if isinstance(n, exp.Column) and n.table else n
+            exp.column(passed_name(n), table=table, quoted=True)
+            if isinstance(n, exp.Column) and n.table
+            else n
         )
     )
 
@@ -125,7 +137,8 @@ def read_leaves(draft: Draft, query: exp.Expr, relations: Mapping[str, str] | No
 
 
 def _instants(window: Window) -> list[exp.Expr]:
-    return list(dict.fromkeys(t.instant for t in (*window.starts, *window.ends)))
+    terms = (*window.starts, *window.ends)
+    return list(dict.fromkeys(t.instant for t in terms if not t.on_axis))
 
 
 def _columns_used(form: IntervalForm) -> list[exp.Column]:

@@ -9,14 +9,14 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.choose_lowering import Choice
-from feature_specs.compile.draft import Draft, OutputFeature
-from feature_specs.compile.interval_rows import MEMBERS, interval_rows
-from feature_specs.compile.lower_cumulative import lower_cumulative
+from feature_specs.compile.draft import Draft, OutputFeature, Subquery
+from feature_specs.compile.interval_rows import interval_rows
+from feature_specs.compile.lower_aggregates import lower_aggregates
 from feature_specs.compile.lower_decorrelated import lower_decorrelated
-from feature_specs.compile.lower_frames import lower_frames
 from feature_specs.compile.lower_latest import lower_latest
-from feature_specs.compile.lower_stab import lower_stab, stab_rows
-from feature_specs.compile.lowered import ASKED, AXIS, ROW, Piece, Scope, Subquery, quoted
+from feature_specs.compile.lower_stab import stab_rows
+from feature_specs.compile.lower_steps import lower_steps
+from feature_specs.compile.lowered import ASKED, AXIS, ROW, Scope, quoted
 from feature_specs.compile.read_features import feature_sql, fresh_enough
 
 
@@ -80,37 +80,16 @@ def _view_queries(joined: Joined) -> list[Subquery]:
     if joined.choice.lowering == "decorrelated" or draft.form is None:
         return [spine, *lower_decorrelated(draft)]
     rows = interval_rows(draft, draft.form)
-    scope = Scope(draft, draft.form, rows)
+    view = draft.view
+    scope = Scope(view.name, tuple(view.entities), draft.form, rows, view.event_time)
     first = [spine, Subquery(scope.name("rows"), rows.sql)]
     if joined.choice.lowering == "latest":
         return [*first, *lower_latest(scope)]
+    if joined.choice.lowering == "steps":
+        return [*first, lower_steps(scope)]
     if not draft.form.grouped:
         return [*first, stab_rows(scope)]
-    return [*first, *_aggregate_queries(scope, joined.choice)]
-
-
-def _aggregate_queries(scope: Scope, choice: Choice) -> list[Subquery]:
-    pieces: list[Piece] = []
-    for name, parts in choice.parts.items():
-        if name == "cumulative":
-            pieces.append(lower_cumulative(scope, parts))
-        elif name == "frames":
-            pieces += lower_frames(scope, parts)
-        else:
-            pieces.append(lower_stab(scope, parts))
-    tests = [f"coalesce({MEMBERS}, 0) > 0"]
-    if scope.form.having is not None:
-        tests.append(f"({scope.form.having.sql('duckdb')})")
-    values = ", ".join(
-        f"{node.sql('duckdb')} as {quoted(name)}" for name, node in scope.form.columns.items()
-    )
-    joins = " ".join(f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in pieces)
-    sql = (
-        f"select s.{ROW}, {values} from {scope.name('spine')} as s {joins} "
-        f"where {' and '.join(tests)}"
-    )
-    made = [q for p in pieces for q in p.subqueries]
-    return [*made, Subquery(scope.name("features"), sql)]
+    return [*first, *lower_aggregates(scope, joined.choice.parts)]
 
 
 def _output(draft: Draft, feature: OutputFeature) -> str:

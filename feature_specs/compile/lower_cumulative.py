@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Contribution, Window
+from feature_specs.compile.draft import Contribution, Subquery, Window
 from feature_specs.compile.exact_types import ExactType, exact_type
 from feature_specs.compile.interval_rows import condition_of, over_rows
-from feature_specs.compile.lowered import AXIS, ROW, Piece, Scope, Subquery, names_of
+from feature_specs.compile.lowered import AXIS, ROW, Piece, Scope, names_of
 
 _MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
     # class: (sample rather than population, root of it)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import IntervalForm
+from feature_specs.compile.draft import IntervalForm, Subquery
 from feature_specs.compile.interval_rows import over_rows
-from feature_specs.compile.lowered import AXIS, ROW, Scope, Subquery, quoted
+from feature_specs.compile.lowered import AXIS, ROW, Scope, quoted
 
 
 def lowers_to_latest(form: IntervalForm) -> str | None:
@@ -70,7 +70,7 @@ def ranking(scope: Scope) -> str:
 def answers(scope: Scope) -> list[tuple[str, exp.Expr]]:
     """Output columns of a row: event_time, then what is stored."""
     form = scope.form
-    event_time = scope.draft.view.event_time
+    event_time = scope.event_time
     timed = [(event_time, form.event_time)] if event_time and form.event_time is not None else []
     return [*timed, *form.columns.items()]
 

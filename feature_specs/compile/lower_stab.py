@@ -6,7 +6,7 @@ and the best where keys have few rows.
 
 from __future__ import annotations
 
-from feature_specs.compile.draft import Contribution
+from feature_specs.compile.draft import Contribution, Subquery
 from feature_specs.compile.interval_rows import condition_of, over_rows
 from feature_specs.compile.lower_latest import answers, ranking
 from feature_specs.compile.lowered import (
@@ -14,7 +14,6 @@ from feature_specs.compile.lowered import (
     ROW,
     Piece,
     Scope,
-    Subquery,
     filtered,
     names_of,
     quoted,
@@ -51,7 +50,7 @@ def stab_rows(scope: Scope) -> Subquery:
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
         f"join {scope.name('rows')} as r on {scope.same_key('s', 'r')} and {alive(scope, 0)} "
-        f"group by s.{ROW} having {one_row_guard(scope.view)}"
+        f"group by s.{ROW} having {one_row_guard(scope.prefix)}"
     )
     return Subquery(scope.name("features"), sql)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Contribution, Draft, IntervalForm
+from feature_specs.compile.draft import Contribution, IntervalForm, Subquery
 from feature_specs.compile.interval_rows import IntervalRows
 
 #: Columns of the spine as lowerings see it.
@@ -14,33 +14,27 @@ ROW, AXIS, ASKED = "fb_row", "fb_t", "fb_ts"
 
 
 @dataclass(frozen=True)
-class Subquery:
-    """A CTE: its name and its SELECT; several readers want it computed once."""
-
-    name: str
-    sql: str
-    shared: bool = True
-
-
-@dataclass(frozen=True)
 class Scope:
-    """What a lowering of one view works with."""
+    """What the lowering of one interval form works with.
 
-    draft: Draft
+    Attributes:
+        prefix: what the names of its CTEs begin with.
+        key_names: the columns by which instants and rows belong together.
+    """
+
+    prefix: str
+    key_names: tuple[str, ...]
     form: IntervalForm
     rows: IntervalRows
-
-    @property
-    def view(self) -> str:
-        return self.draft.view.name
+    event_time: str | None = None
 
     def name(self, part: str) -> str:
-        """A quoted CTE name of this view's own."""
-        return f'"{self.view}__{part}"'
+        """A quoted CTE name of this scope's own."""
+        return f'"{self.prefix}__{part}"'
 
     @property
     def keys(self) -> list[str]:
-        return [f'"{e}"' for e in self.draft.view.entities]
+        return [f'"{e}"' for e in self.key_names]
 
     def same_key(self, left: str, right: str) -> str:
         return " and ".join(f"{left}.{k} = {right}.{k}" for k in self.keys)

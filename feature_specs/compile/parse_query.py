@@ -44,17 +44,48 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             mend="leave one SELECT statement, without a semicolon-separated second one",
         )
     query = statements[0]
+    _name_windows(query)
+    query = query.transform(_as_aggregate, copy=False)
     for node in query.walk():
         node.meta["file"] = file
     query.comments = None
-    return _strip_trailing_order(query)
-
-
-def _strip_trailing_order(query: exp.Query) -> exp.Query:
-    """The outermost ORDER BY says nothing about features; with LIMIT it does, and stays."""
-    if query.args.get("order") and not query.args.get("limit") and not query.args.get("offset"):
-        query.set("order", None)
+    assert isinstance(query, exp.Query)
     return query
+
+
+#: DuckDB's aggregates that SQLGlot takes for plain functions.
+_AGGREGATES = {
+    "kurtosis", "kurtosis_pop", "skewness", "entropy", "product", "fsum", "kahan_sum", "sumkahan",
+    "sum_no_overflow", "favg", "mad", "geomean", "geometric_mean", "sem", "histogram", "bit_xor",
+    "arg_max_null", "arg_min_null", "approx_top_k", "reservoir_quantile", "bitstring_agg",
+    "histogram_exact", "quantile_disc", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept",
+    "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "arbitrary", "countif",
+}  # fmt: skip
+
+
+def _as_aggregate(node: exp.Expr) -> exp.Expr:
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _AGGREGATES:
+        made = exp.AnonymousAggFunc(this=node.name.lower(), expressions=node.expressions)
+        made.meta.update(node.meta)
+        return made
+    return node
+
+
+def _name_windows(query: exp.Expr) -> None:
+    """Write out `over w` where the SELECT says `window w as (...)`."""
+    for select in query.find_all(exp.Select):
+        named = {w.name.lower(): w for w in select.args.get("windows") or []}
+        for node in list(select.find_all(exp.Window)) if named else []:
+            base = named.get(node.alias.lower()) if node.args.get("alias") else None
+            if base is None or node.parent_select is not select:
+                continue
+            for part in ("partition_by", "order", "spec"):
+                value = base.args.get(part)
+                if value and not node.args.get(part):
+                    copied = [v.copy() for v in value] if isinstance(value, list) else value.copy()
+                    node.set(part, copied)
+            node.set("alias", None)
+        select.set("windows", None)
 
 
 def relation_key(table: exp.Table) -> str:

@@ -26,7 +26,7 @@ def read_as_of(draft: Draft, instant: exp.Expr, *, only: str | None = None) -> s
     if form is not None and not form.grouped and form.event_time is not None:
         return _latest(draft, instant, only)
     cut = bound_leaves(draft, draft.stored, instant)
-    if only is not None and form is not None and isinstance(cut, exp.Select):
+    if only is not None and form is not None and form.simple and isinstance(cut, exp.Select):
         return _guarded(draft, _restricted(draft, cut, only), None)
     return _guarded(draft, cut, only)
 
@@ -50,7 +50,7 @@ def _guarded(draft: Draft, cut: exp.Query, only: str | None) -> str:
     if view.event_time is not None:
         tests.append(f"not q.{quoted(view.event_time)} is null")
         keep = f"row_number() over (partition by {keys} order by {row_order(draft)}) = 1"
-    elif draft.form is not None and draft.form.grouped:
+    elif draft.form is not None and (draft.form.grouped or draft.form.unique):
         keep = ""
     else:
         keep = (
@@ -68,7 +68,8 @@ def _guarded(draft: Draft, cut: exp.Query, only: str | None) -> str:
 def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
     assert draft.form is not None
     rows = interval_rows(draft, draft.form)
-    scope = Scope(draft, draft.form, rows)
+    view = draft.view
+    scope = Scope(view.name, tuple(view.entities), draft.form, rows, view.event_time)
     keys = ", ".join(scope.keys)
     values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
     tests = [f"{rows.starts[0]} <= epoch_us({instant.sql('duckdb')})"]
@@ -93,7 +94,7 @@ def touched_keys(
         added: leaf name to a relation of the rows that D1 has and D0 has not.
     """
     form = draft.form
-    if form is None:
+    if form is None or not form.simple:
         return None
     keys = ", ".join(quoted(k) for k in draft.view.entities)
     low, high = (f"epoch_us({t.sql('duckdb')})" for t in (before, after))

@@ -14,14 +14,8 @@ RANDOM = {
     "pg_backend_pid", "current_query", "getenv", "current_database", "current_schema",
 }  # fmt: skip
 
-#: Aggregates that depend on the order of rows, which nothing here makes total.
-ORDER_DEPENDENT = {
-    "first", "last", "any_value", "arbitrary", "list", "array_agg", "string_agg", "group_concat",
-    "listagg", "arg_max", "arg_min", "argmax", "argmin", "max_by", "min_by", "mode", "histogram",
-    "arg_max_null", "arg_min_null", "first_value", "last_value", "nth_value", "row_number",
-    "ntile", "lag", "lead", "approx_quantile", "approx_count_distinct", "reservoir_quantile",
-    "approx_top_k",
-}  # fmt: skip
+#: Aggregates whose choice among rows no order can settle.
+UNSETTLED = {"arbitrary", "arg_max_null", "arg_min_null", "approx_top_k", "reservoir_quantile"}
 
 #: DuckDB functions that SQLGlot does not know and that depend on nothing but their arguments.
 KNOWN_PURE = {
@@ -30,10 +24,13 @@ KNOWN_PURE = {
     "to_microseconds", "to_milliseconds", "to_seconds", "to_minutes", "to_hours", "to_days",
     "to_weeks", "even", "gamma", "lgamma", "isfinite", "isinf", "isnan", "bit_count", "damerau_levenshtein",
     "hamming", "jaccard", "jaro_similarity", "jaro_winkler_similarity", "levenshtein", "nfc_normalize",
-    "kurtosis", "kurtosis_pop", "skewness", "entropy", "product", "fsum", "kahan_sum", "sumkahan", "sum_no_overflow",
-    "favg", "mad", "geomean", "geometric_mean", "monthname", "dayname", "yearweek", "isodow",
+    "monthname", "dayname", "yearweek", "isodow",
     "isoyear", "millennium", "decade", "century", "era", "prefix", "suffix", "strip_accents",
-    "sem", "age", "hash", "to_months", "to_years",
+    "age", "hash", "to_months", "to_years", "row", "struct_pack", "list_value", "list_distinct",
+    "list_sort", "list_reverse_sort", "list_sum", "list_avg", "list_min", "list_max", "list_count",
+    "list_extract", "list_element", "list_contains", "list_position", "array_length", "len",
+    "element_at", "map_keys", "map_values", "struct_extract", "list_slice", "array_slice",
+    "list_concat", "list_unique", "cardinality",
 }  # fmt: skip
 
 
@@ -88,28 +85,24 @@ def _check_leaf(draft: Draft, name: str) -> None:
 
 def _check_node(draft: Draft, node: exp.Expr) -> None:
     if isinstance(node, exp.Func):
-        name = node.name.lower() if isinstance(node, exp.Anonymous) else node.sql_name().lower()
+        unnamed = isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc))
+        name = node.name.lower() if unnamed else node.sql_name().lower()
         _check_function(draft, node, name)
     if isinstance(node, exp.TableSample):
         _refuse(draft, node, "USING SAMPLE draws rows at random", "remove it")
-    if isinstance(node, (exp.Limit, exp.Fetch, exp.Offset)):
-        _refuse(
-            draft,
-            node,
-            "LIMIT keeps rows by an order that nothing proves total",
-            "aggregate, or make it a history view, whose latest row per entity is taken",
-        )
+    if isinstance(node, exp.Limit) and not isinstance(node.expression, exp.Literal):
+        _refuse(draft, node, "LIMIT is not a plain number", "write a number")
     if isinstance(node, exp.With) and node.recursive:
         _refuse(draft, node, "a recursive CTE", "write the query without recursion")
-    if isinstance(node, exp.Join) and (node.args.get("method") or "").upper() in (
-        "ASOF",
-        "NATURAL",
-    ):
+    method = str(node.args.get("method") or "").upper() if isinstance(node, exp.Join) else ""
+    if method not in ("", "ASOF", "HASH", "LOOP", "MERGE"):
+        _refuse(draft, node, f"a {method} join", "join by explicit columns")
+    if method == "ASOF" and node.args.get("using"):
         _refuse(
             draft,
             node,
-            f"a {node.args['method'].upper()} join",
-            "join by explicit columns; forebay makes the as-of join itself",
+            "an ASOF join with USING",
+            "write its condition under ON: a.k = b.k and a.ts >= b.ts",
         )
 
 
@@ -130,16 +123,12 @@ def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
             "age() with one argument hides the clock",
             "write date_diff('day', column, current_timestamp)",
         )
-    if name in ORDER_DEPENDENT or isinstance(
-        node, (exp.ArrayAgg, exp.GroupConcat, exp.AnyValue, exp.ArgMax, exp.ArgMin, exp.First,
-               exp.Last, exp.RowNumber, exp.FirstValue, exp.LastValue, exp.NthValue, exp.Lag,
-               exp.Lead, exp.Mode, exp.ApproxQuantile, exp.ApproxDistinct)
-    ):  # fmt: skip
+    if name in UNSETTLED:
         _refuse(
             draft,
             node,
-            f"{name}() depends on the order of rows, and no total order is proved",
-            "use min, max, sum or count; for the latest row of an entity write a history view",
+            f"{name}() depends on the order of rows",
+            "use arg_max(value, order), or min or max",
         )
     if isinstance(node, exp.Anonymous) and name not in KNOWN_PURE:
         _refuse(

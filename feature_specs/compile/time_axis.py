@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import sqlglot
@@ -10,6 +10,9 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, Term
 from feature_specs.leaf import Leaf
+
+#: Stand for minus and plus infinity; far enough from the edges of 64 bits to add to.
+ALWAYS, NEVER = -(2**62), 2**62
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,9 +83,35 @@ def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
     return _parse(f"{node.sql('duckdb')} at time zone '{leaf.timezone}'")
 
 
+def valid_to_of(leaf: Leaf, table: str | None = None) -> exp.Expr:
+    """When a version closes, null while it is open, as a timestamp with time zone."""
+    assert leaf.valid_to is not None
+    end = instant_of(leaf, leaf.valid_to, table)
+    if leaf.valid_to_open is None:
+        return end
+    sentinel = exp.cast(exp.Literal.string(leaf.valid_to_open), "timestamptz")
+    return exp.Nullif(this=end, expression=sentinel)
+
+
 def us_sql(instant: exp.Expr, offset: int = 0) -> str:
     """SQL of an instant on the microsecond axis."""
-    text = f"epoch_us({instant.sql('duckdb')})"
+    return _moved(f"epoch_us({instant.sql('duckdb')})", offset)
+
+
+def term_sql(term: Term) -> str:
+    """SQL of a term, in microseconds."""
+    if term.on_axis:
+        return _moved(term.instant.sql("duckdb"), term.offset)
+    return us_sql(term.instant, term.offset)
+
+
+def null_tests(terms: Iterable[Term]) -> list[str]:
+    """SQL of what must hold so that none of the instants is null."""
+    instants = dict.fromkeys(t.instant for t in terms if not t.on_axis)
+    return [f"not {instant.sql('duckdb')} is null" for instant in instants]
+
+
+def _moved(text: str, offset: int) -> str:
     return f"{text} + {offset}" if offset > 0 else f"{text} - {-offset}" if offset else text
 
 
@@ -97,7 +126,7 @@ def earliest_sql(terms: Sequence[Term]) -> str | None:
 
 
 def _of(terms: Sequence[Term], function: str) -> str | None:
-    texts = [us_sql(t.instant, t.offset) for t in terms]
+    texts = [term_sql(t) for t in terms]
     if len(texts) < 2:
         return texts[0] if texts else None
     return f"{function}({', '.join(texts)})"

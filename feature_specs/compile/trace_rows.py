@@ -17,7 +17,7 @@ def trace_rows(draft: Draft, spine: str, timestamp: str) -> str | None:
     None where the view has no interval form, so that no single row stands for itself.
     """
     form = draft.form
-    if form is None:
+    if form is None or not form.simple:
         return None
     query = form.source.copy().select("*")
     for key, name in zip(form.keys, draft.view.entities, strict=True):

@@ -1,0 +1,88 @@
+"""Take the aggregates out of a SELECT's expressions, each with the lifetimes of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlglot import exp
+
+from feature_specs.compile.conjuncts import conjuncts
+from feature_specs.compile.draft import Contribution, Term, Window
+from feature_specs.compile.intervals.clip_clock import clip_clock
+from feature_specs.compile.intervals.relation import NoFormError
+from feature_specs.compile.resolve_clock import has_clock
+
+
+class AggregateGatherer:
+    """Rewrites expressions over keys and columns named for the aggregates.
+
+    Args:
+        keys: group expression to the name under which it is handed on.
+        table: the table that the new columns are said to be of.
+    """
+
+    def __init__(self, window: Window, keys: Mapping[exp.Expr, str], table: str | None = None) -> None:
+        self.window = window
+        self.keys = dict(keys)
+        self.table = table
+        self.contributions: dict[exp.Expr, Contribution] = {}
+
+    def take(self, node: exp.Expr) -> exp.Expr:
+        """A copy of the expression over keys and aggregates."""
+        return node.copy().transform(self._replace)
+
+    def _replace(self, node: exp.Expr) -> exp.Expr:
+        if isinstance(node, (exp.Filter, exp.AggFunc)) or _nulls_handled(node):
+            column = exp.column(self._contribution(node).name, table=self.table, quoted=True)
+            column.type = node.type
+            return column
+        if node in self.keys:
+            column = exp.column(self.keys[node], table=self.table, quoted=True)
+            column.type = node.type
+            return column
+        return node
+
+    def _contribution(self, node: exp.Expr) -> Contribution:
+        if node not in self.contributions:
+            filtered = isinstance(node, exp.Filter)
+            function = node.this if filtered else node
+            if has_clock(function):
+                raise NoFormError("the clock is a quantity inside an aggregate")
+            window, plain = self.window, []
+            for part in conjuncts(node.expression if filtered else None):
+                clip = clip_clock(part) if has_clock(part) else None
+                if has_clock(part) and clip is None:
+                    raise NoFormError(
+                        f"the clock stands in {part.sql('duckdb')}, which is no plain bound"
+                    )
+                if clip is None:
+                    plain.append(part)
+                else:
+                    window = window.clip(clip)
+            self.contributions[node] = Contribution(
+                f"agg{len(self.contributions) + 1}",
+                function,
+                exp.and_(*plain) if plain else None,
+                tighten(window),
+            )
+        return self.contributions[node]
+
+
+def _nulls_handled(node: exp.Expr) -> bool:
+    return isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)) and isinstance(
+        node.this, exp.AggFunc
+    )
+
+
+def tighten(window: Window) -> Window:
+    """Drop bounds that another bound on the same instant implies."""
+    return Window(_strongest(window.starts, max), _strongest(window.ends, min))
+
+
+def _strongest(terms: tuple[Term, ...], pick: Callable[[int, int], int]) -> tuple[Term, ...]:
+    offsets: dict[tuple[exp.Expr, bool], int] = {}
+    for term in terms:
+        place = (term.instant, term.on_axis)
+        known = offsets.get(place)
+        offsets[place] = term.offset if known is None else pick(known, term.offset)
+    return tuple(Term(i, offset, on_axis) for (i, on_axis), offset in offsets.items())

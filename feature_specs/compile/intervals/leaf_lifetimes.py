@@ -1,0 +1,157 @@
+"""When the rows of a leaf are visible, by its time role (DESIGN 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlglot import exp
+
+from feature_specs.compile.bound_leaves import relation
+from feature_specs.compile.draft import Draft, Term, Window
+from feature_specs.compile.intervals.relation import (
+    END,
+    START,
+    Loom,
+    NoFormError,
+    Woven,
+    physical,
+    union_all,
+)
+from feature_specs.compile.time_axis import NEVER, event_offset, instant_of, us_sql, valid_to_of
+from feature_specs.leaf import Leaf
+
+#: A leaf with more times at which columns become known is left to decorrelation: 2^n pieces.
+_MOST_SPLITS = 3
+
+
+def leaf_window(draft: Draft, leaf: Leaf, alias: str) -> Window:
+    """The lifetimes of a leaf's rows, where each row has one and its values never change."""
+    if leaf.valid_from is not None:
+        start = Term(instant_of(leaf, leaf.valid_from, alias))
+        if leaf.valid_to is None or leaf.visibility == "history":
+            return Window((start,))
+        end = us_sql(valid_to_of(leaf, alias))
+        return Window((start,), (_axis(f"coalesce({end}, {NEVER})"),))
+    if leaf.event_time is None:
+        return Window()
+    starts = [Term(instant_of(leaf, leaf.event_time, alias), event_offset(draft))]
+    if leaf.loaded_at is not None and leaf.visibility != "event":
+        starts.append(Term(instant_of(leaf, leaf.loaded_at, alias)))
+    return Window(tuple(starts))
+
+
+def splits_of(draft: Draft, leaf: Leaf, used: Collection[str]) -> dict[str, list[str]]:
+    """Time column to the used columns whose values become known at that time, after the row."""
+    out: dict[str, list[str]] = {}
+    for column in sorted(used):
+        known = leaf.known_later.get(column)
+        if column == leaf.valid_to and leaf.visibility == "history":
+            known = leaf.valid_to
+        if known is None or (leaf.role == "arrival" and known == leaf.loaded_at):
+            continue
+        out.setdefault(known, []).append(column)
+    return out
+
+
+def never_seen(leaf: Leaf, column: str) -> bool:
+    """A column that is null as long as its row is visible: when the open version will close."""
+    return column == leaf.valid_to and leaf.visibility != "history"
+
+
+def row_tests(leaf: Leaf, alias: str) -> list[exp.Expr]:
+    """What a row must be to be visible ever, besides having its times."""
+    if leaf.valid_to is None or leaf.visibility != "history":
+        return []
+    assert leaf.valid_from is not None
+    start, end = instant_of(leaf, leaf.valid_from, alias), valid_to_of(leaf, alias)
+    lives = exp.LT(this=start, expression=end)
+    return [exp.paren(exp.or_(exp.Is(this=end.copy(), expression=exp.Null()), lives))]
+
+
+def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
+    """A leaf some of whose columns become known later: each row in pieces, before and after."""
+    draft, alias = loom.draft, "leaf"
+    splits = splits_of(draft, leaf, used)
+    if len(splits) > _MOST_SPLITS:
+        raise NoFormError(f"columns of {leaf.name} become known at {len(splits)} times")
+    pieces: list[tuple[Window, dict[str, exp.Expr]]] = [
+        (leaf_window(draft, leaf, alias), {c: exp.column(c, alias, quoted=True) for c in used})
+    ]
+    for time, columns in splits.items():
+        instant = valid_to_of(leaf, alias) if time == leaf.valid_to else instant_of(leaf, time, alias)
+        at = _axis(f"coalesce({us_sql(instant)}, {NEVER})")
+        split = []
+        for window, items in pieces:
+            hidden = {c: exp.cast(exp.Null(), leaf.columns[c], dialect=draft.dialect) for c in columns}
+            split.append((window.clip(Window(ends=(at,))), {**items, **hidden}))
+            split.append((window.clip(Window(starts=(at,))), items))
+        pieces = split
+    # Only a row that is known at some time reaches NEVER, so a piece beyond it is empty.
+    source = _source(draft, leaf, alias)
+    sql = union_all(physical(draft, source, w.clip(_ever()), items) for w, items in pieces)
+    return Woven(loom.add(f"{alias}_{len(used)}", sql), tuple(used))
+
+
+def weave_changelog(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
+    """The latest visible change of each key, unless that deletes it.
+
+    Changes are ranked; one answers from its own start until a greater one starts.
+    """
+    assert leaf.changelog is not None and leaf.event_time is not None
+    if splits_of(loom.draft, leaf, leaf.columns):
+        raise NoFormError(f"columns of the changelog {leaf.name} become known later")
+    draft, alias = loom.draft, "leaf"
+    items = {c: exp.column(c, alias, quoted=True) for c in leaf.columns}
+    changes = loom.add(
+        "changes", physical(draft, _source(draft, leaf, alias), leaf_window(draft, leaf, alias), items)
+    )
+    keys = [f'"{k}"' for k in leaf.changelog.key]
+    first = [leaf.event_time] + ([leaf.loaded_at] if leaf.loaded_at else [])
+    order = ", ".join(f'"{c}" desc nulls last' for c in [*first, *(c for c in leaf.columns if c not in first)])
+    sql = winners_sql(f'"{changes}"', ", ".join(keys), order)
+    columns = ", ".join(f'"{c}"' for c in used)
+    name = loom.add(
+        "versions",
+        f"select {columns}, {START}, {END} from ({sql}) as versions "
+        f'where not coalesce("{leaf.changelog.deleted}", false)',
+    )
+    unique = frozenset(leaf.changelog.key)
+    return Woven(name, tuple(used), unique=unique if unique <= set(used) else None)
+
+
+def winners_sql(relation: str, partition: str, order: str, alias: str = "w") -> str:
+    """Of rows that never end, each while it is the first of its partition in an order.
+
+    A row ever comes first only if no row that starts by then precedes it: those whose rank is the
+    least so far. It stays first until the next such row starts.
+
+    Args:
+        partition, order: SQL over ``alias``.
+    """
+    by = f"partition by {partition} " if partition else ""
+    ranked = f"select *, row_number() over ({by}order by {order}) as fb_rank from {relation} as {alias}"
+    least = (
+        f"select * from ({ranked}) as {alias} qualify fb_rank = min(fb_rank) over "
+        f"({by}order by {START} range between unbounded preceding and current row)"
+    )
+    return (
+        f"select * exclude ({END}, fb_rank), lead({START}, 1, {NEVER}) over "
+        f"({by}order by {START}) as {END} from ({least}) as {alias}"
+    )
+
+
+def _source(draft: Draft, leaf: Leaf, alias: str) -> exp.Select:
+    table = relation(leaf)
+    table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+    source = exp.Select().from_(table)
+    for test in row_tests(leaf, alias):
+        source = source.where(test, copy=False)
+    return source
+
+
+def _ever() -> Window:
+    return Window(ends=(_axis(str(NEVER)),))
+
+
+def _axis(sql: str) -> Term:
+    return Term(exp.maybe_parse(sql, dialect="duckdb"), on_axis=True)

@@ -1,0 +1,205 @@
+"""FROM and its joins: leaves, CTEs and subqueries become one source of rows with lifetimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from feature_specs.compile.bound_leaves import relation
+from feature_specs.compile.conjuncts import conjuncts
+from feature_specs.compile.intervals.block import Block, Names
+from feature_specs.compile.intervals.join_rows import (
+    Right,
+    asof_join,
+    matches_at_most_once,
+    outer_join,
+    semi_join,
+)
+from feature_specs.compile.intervals.leaf_lifetimes import (
+    leaf_window,
+    never_seen,
+    row_tests,
+    splits_of,
+    weave_changelog,
+    weave_pieces,
+)
+from feature_specs.compile.intervals.relation import Loom, NoFormError, Woven, physical
+from feature_specs.compile.order_totally import ASOF_RIGHT
+from feature_specs.compile.resolve_clock import has_clock
+from feature_specs.leaf import Leaf
+
+Weave = Callable[[Loom, exp.Expr, Names], Woven]
+
+
+def read_from(block: Block, weave: Weave) -> None:
+    """Take FROM and the joins into the block's source, in their order.
+
+    Args:
+        weave: makes a query inside FROM rows with lifetimes.
+    """
+    tree = block.tree
+    start = tree.args.get("from_")
+    if start is None:
+        raise NoFormError("the query reads no table")
+    joins = tree.args.get("joins") or []
+    tree.set("from_", None)
+    tree.set("joins", None)
+    # The SELECT still speaks of what the joins to come read.
+    tree.set("pending", [exp.Tuple(expressions=list(conjuncts(j.args.get("on")))) for j in joins])
+    _add(block, start.this, weave, first=True)
+    for join in joins:
+        on = block.tree.args["pending"].pop(0).expressions
+        _join(block, join, on, weave)
+    block.tree.set("pending", None)
+
+
+def _join(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
+    method = str(join.args.get("method") or "").upper()
+    side, kind = join.side.upper(), join.kind.upper()
+    if join.args.get("using"):
+        raise NoFormError("a join by USING")
+    if method == "ASOF":
+        right_node = join.this.meta.get(ASOF_RIGHT, join.this)
+        alias = join.this.alias_or_name
+        asof_join(block, _right(block, right_node, alias, weave, on), on, keep_left=side == "LEFT")
+    elif kind in ("SEMI", "ANTI"):
+        alias = join.this.alias_or_name
+        semi_join(block, _right(block, join.this, alias, weave, on), on, negated=kind == "ANTI")
+    elif side == "LEFT":
+        _left(block, join, on, weave)
+    elif side in ("RIGHT", "FULL"):
+        raise NoFormError(f"the query has a {side} join")
+    else:
+        _inner(block, join, on, weave)
+
+
+def _inner(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
+    before = block.unique
+    alias = join.this.alias_or_name
+    added = _add(block, join.this, weave, on=on)
+    tests = []
+    for test in on:
+        if test.find(exp.Query):
+            raise NoFormError("a subquery stands in ON")
+        if not has_clock(test):
+            tests.append(test.copy())
+        elif not block.keep(test.copy()):
+            raise NoFormError(f"the clock stands in ON in {test.sql('duckdb')}, no plain bound")
+    if tests:
+        made = block.source.args["joins"][-1]
+        made.set("kind", None)
+        made.set("on", exp.and_(*tests))
+    if before is not None and matches_at_most_once(Right("", alias, (), added), on):
+        block.unique = before
+
+
+def _left(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
+    alias = join.this.alias_or_name
+    leaf = _leaf_of(block, join.this)
+    plain = leaf is not None and leaf.role == "static" and not leaf.known_later
+    if plain and not any(has_clock(t) or t.find(exp.Query) for t in on):
+        assert leaf is not None
+        table = relation(leaf)
+        table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+        block.take_where()
+        joined = exp.Join(this=table, side="LEFT", on=exp.and_(*(t.copy() for t in on)))
+        block.source.append("joins", joined)
+        block.columns[alias] = tuple(leaf.columns)
+        block.unique = None
+        return
+    if any(t.find(exp.Query) for t in on):
+        raise NoFormError("a subquery stands in ON")
+    block.take_where()
+    outer_join(block, _right(block, join.this, alias, weave, on), on)
+
+
+def _right(block: Block, node: exp.Expr, alias: str, weave: Weave, on: list[exp.Expr]) -> Right:
+    """Settle the right side of a join by itself."""
+    used = dict.fromkeys([*block.used(alias), *_columns(on, alias)])
+    select = exp.Select(
+        expressions=[
+            exp.alias_(exp.column(c, table=alias, quoted=True), c, quoted=True) for c in used
+        ]
+        or [exp.alias_(exp.Literal.number(1), "fb_one")]
+    )
+    inner = Block(block.loom, select, block.names)
+    table = node.copy()
+    table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+    _add(inner, table, weave, first=True)
+    items = {s.alias_or_name: s.unalias() for s in inner.tree.selects}
+    sql = physical(block.loom.draft, inner.source, inner.window, items)
+    unique = inner.unique
+    named = {c for _, c in unique} if unique is not None else None
+    proved = frozenset(named) if named is not None and named <= items.keys() else None
+    return Right(block.loom.add("right", sql), alias, tuple(items), proved)
+
+
+def _columns(tests: list[exp.Expr], alias: str) -> list[str]:
+    return [c.name for t in tests for c in t.find_all(exp.Column) if c.table == alias]
+
+
+def _leaf_of(block: Block, node: exp.Expr) -> Leaf | None:
+    if not isinstance(node, exp.Table) or node.name in block.names:
+        return None
+    return block.loom.draft.leaves.get(node.name)
+
+
+def _add(
+    block: Block,
+    node: exp.Expr,
+    weave: Weave,
+    *,
+    first: bool = False,
+    on: list[exp.Expr] | None = None,
+) -> frozenset[str] | None:
+    """Put one thing of FROM into the source; returns what tells its rows apart, if proved."""
+    alias = node.alias_or_name
+    if alias in block.columns:
+        raise NoFormError(f"two tables go by the name {alias}")
+    if isinstance(node, exp.Table):
+        if node.args.get("sample") or node.args.get("joins") or node.args.get("pivots"):
+            raise NoFormError("a table with modifiers")
+        if node.name in block.names:
+            woven = block.names[node.name]()
+            block.add_woven(woven, alias)
+            return woven.unique
+        leaf = block.loom.draft.leaves.get(node.name)
+        if leaf is None:
+            raise NoFormError(f"{node.name} is no table that is known")
+        return _add_leaf(block, leaf, alias, first=first, also=_columns(on or [], alias))
+    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query):
+        if node.args.get("joins") or node.args.get("pivots") or node.args.get("sample"):
+            raise NoFormError("a subquery with modifiers")
+        woven = weave(block.loom, node.this, block.names)
+        block.add_woven(woven, alias)
+        return woven.unique
+    raise NoFormError(f"a {node.key} stands in FROM")
+
+
+def _add_leaf(
+    block: Block, leaf: Leaf, alias: str, *, first: bool, also: list[str]
+) -> frozenset[str] | None:
+    draft = block.loom.draft
+    used = [c for c in dict.fromkeys([*block.used(alias), *also]) if c in leaf.columns]
+    if leaf.changelog is not None or splits_of(draft, leaf, used):
+        make = weave_pieces if leaf.changelog is None else weave_changelog
+        woven = make(block.loom, leaf, used or list(leaf.columns)[:1])
+        block.add_woven(woven, alias)
+        return woven.unique
+    window = leaf_window(draft, leaf, alias)
+    block.add_table(relation(leaf), alias, tuple(leaf.columns))
+    block.window = block.window.clip(window)
+    block.add_unique(alias, None)
+    block.appended = None
+    for test in row_tests(leaf, alias):
+        block.source = block.source.where(test, copy=False)
+    if first and len(window.starts) == 1 and window.lasting:
+        instant = window.starts[0].instant
+        if isinstance(instant, exp.Column):
+            block.appended = exp.column(instant.name, table=alias, quoted=True)
+    for column in used:
+        if never_seen(leaf, column):
+            null = exp.cast(exp.Null(), leaf.columns[column], dialect=draft.dialect)
+            block.substitute(alias, column, null)
+    return None

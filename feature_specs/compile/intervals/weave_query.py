@@ -1,0 +1,335 @@
+"""From a query to rows with lifetimes, operator by operator (DESIGN 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from sqlglot import exp
+
+from feature_specs.compile.conjuncts import conjuncts
+from feature_specs.compile.draft import Contribution, IntervalForm, Window
+from feature_specs.compile.intervals.block import Block, Names
+from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer
+from feature_specs.compile.intervals.join_rows import Right, semi_join
+from feature_specs.compile.intervals.match_rows import islands_sql
+from feature_specs.compile.intervals.rank_rows import rank_rows
+from feature_specs.compile.intervals.read_from import read_from
+from feature_specs.compile.intervals.read_subqueries import read_subqueries
+from feature_specs.compile.intervals.relation import (
+    END,
+    START,
+    Loom,
+    NoFormError,
+    Woven,
+    listed,
+    physical,
+)
+from feature_specs.compile.intervals.split_clock import split_clock
+from feature_specs.compile.intervals.step_groups import step_groups
+from feature_specs.compile.resolve_clock import has_clock
+
+_UNKNOWN = ("limit", "offset", "laterals", "connect", "match", "sort", "cluster", "distribute",
+            "sample", "pivots", "kind", "into", "locks", "prewhere")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A SELECT that aggregates, before it is known who reads its groups."""
+
+    block: Block
+    keys: tuple[exp.Expr, ...]
+    items: Mapping[str, exp.Expr]
+    contributions: tuple[Contribution, ...]
+    having: exp.Expr | None
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A SELECT of rows: items over a block's source."""
+
+    block: Block
+    items: Mapping[str, exp.Expr]
+
+
+def weave_query(loom: Loom, query: exp.Expr, names: Names) -> Woven:
+    """Make a query rows with lifetimes.
+
+    Raises:
+        NoFormError: it has no interval form here.
+    """
+    if isinstance(query, exp.Subquery):
+        return weave_query(loom, query.this, names)
+    names = with_names(loom, query, names)
+    if isinstance(query, exp.SetOperation):
+        return _weave_set(loom, query, names)
+    if not isinstance(query, exp.Select):
+        raise NoFormError(f"a {query.key} stands where a query is read")
+    plain = as_plain(weave_select(loom, query, names))
+    block, items = plain.block, plain.items
+    sql = physical(loom.draft, block.source, block.window, items)
+    lasting = block.window.lasting and bool(block.window.starts)
+    woven = Woven(
+        loom.add("rows", sql),
+        tuple(items),
+        lasting=lasting,
+        static=block.window == Window(),
+        unique=unique_outputs(plain),
+    )
+    return replace(woven, appended=_appended(block, items))
+
+
+def weave_select(loom: Loom, select: exp.Select, names: Names) -> Grouped | Plain:
+    """A SELECT up to its select list; DISTINCT is applied, GROUP BY is left to the reader."""
+    _refuse_unknown(select)
+    names = with_names(loom, select, names)
+    tree = select.copy()
+    tree.set("with_", None)
+    tree.set("order", None)
+    _tell_apart(tree)
+    block = Block(loom, tree, names)
+    read_from(block, weave_query)
+    block.take_where()
+    read_subqueries(block, weave_query)
+    block.take_where()
+    split_clock(block)
+    block.take_where()
+    if block.tree.args.get("where") is not None:
+        raise NoFormError("a condition cannot be placed")
+    group = block.tree.args.get("group")
+    if group is not None or _aggregates(block.tree):
+        grouped = _gather(block)
+        distinct = block.tree.args.get("distinct")
+        ranked = _ranks(block.tree)
+        if not (distinct or ranked or (grouped.having is not None and has_clock(grouped.having))):
+            return grouped
+        block = _groups_as_block(grouped)
+    if _ranks(block.tree):
+        rank_rows(block)
+    items = {s.alias_or_name: s.unalias() for s in block.tree.selects}
+    if any(has_clock(node) for node in items.values()):
+        raise NoFormError("the clock is a quantity inside the query")
+    plain = Plain(block, items)
+    return _distinct(plain) if block.tree.args.get("distinct") else plain
+
+
+def as_plain(selected: Grouped | Plain) -> Plain:
+    """Groups as rows with lifetimes."""
+    if isinstance(selected, Plain):
+        return selected
+    block = _groups_as_block(selected)
+    return Plain(block, {s.alias_or_name: s.unalias() for s in block.tree.selects})
+
+
+def unique_outputs(plain: Plain) -> frozenset[str] | None:
+    """The outputs that tell the living rows apart, where that is proved and all are handed on."""
+    unique = plain.block.unique
+    if unique is None:
+        return None
+    named = {
+        (node.table, node.name): name
+        for name, node in plain.items.items()
+        if isinstance(node, exp.Column)
+    }
+    return frozenset(named[u] for u in unique) if unique <= named.keys() else None
+
+
+def with_names(loom: Loom, query: exp.Expr, names: Names) -> Names:
+    """The names known inside a query: its CTEs, each woven when first read, and once."""
+    ctes = query.args.get("with_")
+    known: dict[str, Callable[[], Woven]] = dict(names)
+    for cte in ctes.expressions if ctes is not None else []:
+        outer = dict(known)
+        known[cte.alias] = cache(lambda q=cte.this, o=outer: weave_query(loom, q, o))
+    return known
+
+
+def _refuse_unknown(select: exp.Select) -> None:
+    for name in _UNKNOWN:
+        if select.args.get(name):
+            raise NoFormError(f"the query has {name.upper()}")
+    group = select.args.get("group")
+    if group is not None and any(
+        group.args.get(k) for k in ("cube", "rollup", "grouping_sets", "totals", "all")
+    ):
+        raise NoFormError("the query groups by sets")
+
+
+def _tell_apart(tree: exp.Select) -> None:
+    """Give tables inside subqueries names that none outside has, so that none hides another."""
+    start = tree.args.get("from_")
+    outer = {j.this.alias_or_name for j in tree.args.get("joins") or []}
+    outer |= {start.this.alias_or_name} if start is not None else set()
+    for key in ("where", "having", "qualify", "expressions"):
+        value = tree.args.get(key)
+        for root in value if isinstance(value, list) else [value] if value is not None else []:
+            for number, query in enumerate(root.find_all(exp.Query)):
+                _rename_tables(query, outer, number)
+
+
+def _rename_tables(query: exp.Expr, taken: set[str], number: int) -> None:
+    sources = [*query.find_all(exp.Table), *query.find_all(exp.Subquery)]
+    hidden = {s.alias_or_name for s in sources if s.alias} & taken
+    for source in sources:
+        if source.alias in hidden:
+            renamed = exp.to_identifier(f"{source.alias}_{number}", quoted=True)
+            source.set("alias", exp.TableAlias(this=renamed))
+    for column in query.find_all(exp.Column):
+        if column.table in hidden:
+            column.set("table", exp.to_identifier(f"{column.table}_{number}", quoted=True))
+
+
+def _aggregates(tree: exp.Select) -> bool:
+    roots = [*tree.selects, *([tree.args["having"]] if tree.args.get("having") else [])]
+    return any(
+        not isinstance(_above(node), exp.Window)
+        for root in roots
+        for node in root.walk(prune=lambda n: isinstance(n, exp.Query))
+        if isinstance(node, exp.AggFunc) and not _is_window_function(node)
+    )
+
+
+def _is_window_function(node: exp.Expr) -> bool:
+    return isinstance(_above(node), exp.Window)
+
+
+def _above(node: exp.Expr) -> exp.Expr | None:
+    parent = node.parent
+    while isinstance(parent, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
+        parent = parent.parent
+    return parent
+
+
+def _ranks(tree: exp.Select) -> bool:
+    return bool(tree.args.get("qualify")) or any(s.find(exp.Window) for s in tree.selects)
+
+
+def _gather(block: Block) -> Grouped:
+    tree = block.tree
+    group = tree.args.get("group")
+    keys = tuple(_unparen(k) for k in (group.expressions if group is not None else []))
+    if any(has_clock(k) for k in keys):
+        raise NoFormError("the clock is a quantity in a grouping key")
+    if any(k.find(exp.Window) for k in keys):
+        raise NoFormError("a window function is a grouping key")
+    gatherer = AggregateGatherer(block.window, {k: f"key{i}" for i, k in enumerate(keys)}, "fb_group")
+    items = {s.alias_or_name: gatherer.take(s.unalias()) for s in tree.selects}
+    having = tree.args.get("having")
+    test = gatherer.take(having.this) if having is not None else None
+    qualify = tree.args.get("qualify")
+    if qualify is not None:
+        tree.set("qualify", exp.Qualify(this=gatherer.take(qualify.this)))
+    for node in [*items.values(), *([test] if test is not None else [])]:
+        if any(c.table != "fb_group" for c in node.find_all(exp.Column)):
+            raise NoFormError("a column stands outside aggregates and keys")
+    return Grouped(block, keys, items, tuple(gatherer.contributions.values()), test)
+
+
+def _groups_as_block(grouped: Grouped) -> Block:
+    """Weave the groups, and go on with the rest of the SELECT over them."""
+    block = grouped.block
+    names = {f"key{i}": k for i, k in enumerate(grouped.keys)}
+    form = IntervalForm(
+        source=block.source,
+        keys=grouped.keys,
+        columns={c.name: exp.column(c.name, quoted=True) for c in grouped.contributions},
+        window=block.window,
+        contributions=grouped.contributions,
+        grouped=True,
+    )
+    woven = step_groups(block.loom, form, names)
+    tree = block.tree
+    tree.set("group", None)
+    tree.set("having", None)
+    tree.set(
+        "expressions",
+        [exp.alias_(node.copy(), name, quoted=True) for name, node in grouped.items.items()],
+    )
+    made = Block(block.loom, tree, block.names)
+    made.add_woven(woven, "fb_group")
+    for test in conjuncts(grouped.having):
+        if not made.keep(test.copy()):
+            raise NoFormError("the clock stands in HAVING, in no plain bound")
+    return made
+
+
+def _distinct(plain: Plain) -> Plain:
+    block = plain.block
+    if block.tree.args["distinct"].args.get("on"):
+        raise NoFormError("the query has DISTINCT ON")
+    sql = physical(block.loom.draft, block.source, block.window, plain.items)
+    rows = block.loom.add("repeated", sql)
+    name = block.loom.add("distinct", islands_sql(f'"{rows}"', list(plain.items)))
+    woven = Woven(name, tuple(plain.items), unique=frozenset(plain.items))
+    return _over(block, woven, plain.items)
+
+
+def _over(block: Block, woven: Woven, items: Mapping[str, exp.Expr]) -> Plain:
+    made = Block(block.loom, exp.Select(), block.names)
+    made.add_woven(woven, "fb_rows")
+    return Plain(made, {n: _column(n, "fb_rows", node) for n, node in items.items()})
+
+
+def _column(name: str, table: str, like: exp.Expr) -> exp.Column:
+    column = exp.column(name, table=table, quoted=True)
+    column.type = like.type
+    return column
+
+
+def _weave_set(loom: Loom, query: exp.SetOperation, names: Names) -> Woven:
+    if query.args.get("limit") or query.args.get("by_name") or query.args.get("offset"):
+        raise NoFormError("a set operation with LIMIT or BY NAME")
+    left = weave_query(loom, query.this, names)
+    right = weave_query(loom, query.expression, names)
+    columns = left.columns
+    distinct = bool(query.args.get("distinct"))
+    if isinstance(query, exp.Union):
+        same = ", ".join(f'"{mine}" as "{name}"' for mine, name in zip(right.columns, columns, strict=True))
+        sql = (
+            f'select {listed(columns)}{START}, {END} from "{left.name}" union all '
+            f'select {same}, {START}, {END} from "{right.name}"'
+        )
+        name = loom.add("union", sql)
+        if not distinct:
+            lasting = left.lasting and right.lasting
+            return Woven(name, columns, lasting, left.static and right.static)
+    elif not distinct:
+        raise NoFormError(f"{query.key.upper()} ALL counts rows")
+    else:
+        name = _overlap(loom, query, left, right)
+    return Woven(
+        loom.add("distinct", islands_sql(f'"{name}"', columns)), columns, unique=frozenset(columns)
+    )
+
+
+def _overlap(loom: Loom, query: exp.SetOperation, left: Woven, right: Woven) -> str:
+    """EXCEPT and INTERSECT: a semi or anti join on all columns, nulls being equal."""
+    block = Block(loom, exp.Select(), {})
+    block.add_woven(left, "mine")
+    block.tree = exp.Select(
+        expressions=[
+            exp.alias_(exp.column(c, table="mine", quoted=True), c, quoted=True) for c in left.columns
+        ]
+    )
+    on = [
+        exp.NullSafeEQ(
+            this=exp.column(mine, table="mine", quoted=True),
+            expression=exp.column(theirs, table="theirs", quoted=True),
+        )
+        for mine, theirs in zip(left.columns, right.columns, strict=True)
+    ]
+    theirs = Right(right.name, "theirs", right.columns)
+    semi_join(block, theirs, on, negated=isinstance(query, exp.Except))
+    items = {s.alias_or_name: s.unalias() for s in block.tree.selects}
+    return loom.add("overlap", physical(loom.draft, block.source, block.window, items))
+
+
+def _appended(block: Block, items: Mapping[str, exp.Expr]) -> str | None:
+    if block.appended is None or not block.window.lasting:
+        return None
+    return next((n for n, node in items.items() if node == block.appended), None)
+
+
+def _unparen(node: exp.Expr) -> exp.Expr:
+    return node.this if isinstance(node, exp.Paren) else node

@@ -1,0 +1,57 @@
+"""Lower the aggregates of a grouped form, each as was chosen, and put them together again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Contribution, Subquery
+from feature_specs.compile.interval_rows import MEMBERS
+from feature_specs.compile.lower_cumulative import lower_cumulative
+from feature_specs.compile.lower_frames import lower_frames
+from feature_specs.compile.lower_stab import lower_stab
+from feature_specs.compile.lowered import ROW, Piece, Scope, quoted
+
+_COUNTS = (exp.Count, exp.CountIf, exp.ApproxDistinct)
+
+
+def lower_aggregates(
+    scope: Scope, parts: Mapping[str, list[Contribution]], *, always: bool = False
+) -> list[Subquery]:
+    """CTEs, of which the last, ``features``, has a row for each instant at which the group exists.
+
+    Args:
+        always: the group exists with no member too, as it does without GROUP BY.
+    """
+    pieces: list[Piece] = []
+    for name, chosen in parts.items():
+        if name == "cumulative":
+            pieces.append(lower_cumulative(scope, chosen))
+        elif name == "frames":
+            pieces += lower_frames(scope, chosen)
+        else:
+            pieces.append(lower_stab(scope, chosen))
+    tests = [] if always else [f"coalesce({MEMBERS}, 0) > 0"]
+    if scope.form.having is not None:
+        tests.append(f"({scope.form.having.sql('duckdb')})")
+    columns = dict(scope.form.columns)
+    if always:
+        counts = {c.name for c in scope.form.contributions if isinstance(c.function, _COUNTS)}
+        columns = {name: _zero_for_none(node, counts) for name, node in columns.items()}
+    values = ", ".join(f"{node.sql('duckdb')} as {quoted(name)}" for name, node in columns.items())
+    joins = " ".join(f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in pieces)
+    where = f" where {' and '.join(tests)}" if tests else ""
+    sql = f"select s.{ROW}, {values} from {scope.name('spine')} as s {joins}{where}"
+    made = [q for p in pieces for q in p.subqueries]
+    return [*made, Subquery(scope.name("features"), sql)]
+
+
+def _zero_for_none(node: exp.Expr, counts: set[str]) -> exp.Expr:
+    return node.transform(
+        lambda n: (
+            exp.Coalesce(this=n.copy(), expressions=[exp.Literal.number(0)])
+            if isinstance(n, exp.Column) and n.name in counts
+            else n
+        )
+    )

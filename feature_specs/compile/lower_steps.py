@@ -1,0 +1,25 @@
+"""The one row of each entity that lives at an instant, by one as-of join.
+
+Lives of one entity's rows do not overlap, so the row that started last is the one that lives, or
+none does: an as-of join on the start, then a look at the end.
+"""
+
+from __future__ import annotations
+
+from feature_specs.compile.draft import Subquery
+from feature_specs.compile.interval_rows import over_rows
+from feature_specs.compile.lower_latest import answers
+from feature_specs.compile.lowered import AXIS, ROW, Scope, quoted
+
+
+def lower_steps(scope: Scope) -> Subquery:
+    """The subquery ``features`` of a form whose rows are unique."""
+    values = ", ".join(f"{over_rows(n, 'r').sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
+    end = scope.rows.ends[0]
+    alive = f" where s.{AXIS} < r.{end}" if end is not None else ""
+    sql = (
+        f"select s.{ROW}, {values} from {scope.name('spine')} as s "
+        f"asof join {scope.name('rows')} as r "
+        f"on {scope.same_key('s', 'r')} and s.{AXIS} >= r.{scope.rows.starts[0]}{alive}"
+    )
+    return Subquery(scope.name("features"), sql)

@@ -1,0 +1,278 @@
+"""Make every order total: what depends on the order of rows gets tie-breakers, or is refused.
+
+Rows that tie in the author's own order are told apart by their values, so that each variant, on
+whatever engine, comes to the same answer; which one of the tied answers it is was never the
+author's to rely on. Where there is no order at all nothing can be completed, and that is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlglot import exp
+from sqlglot.optimizer.scope import Scope, traverse_scope
+
+from feature_specs.compile.conjuncts import conjuncts
+from feature_specs.compile.draft import Draft
+from feature_specs.errors import UnsafeQueryError
+
+#: Window functions whose value depends on where a row stands among its peers.
+_PLACED = (exp.RowNumber, exp.Ntile, exp.Lag, exp.Lead)
+_VALUED = (exp.FirstValue, exp.LastValue, exp.NthValue, exp.First, exp.Last)
+#: Aggregates that take an ORDER BY of their own.
+_ORDERED = (exp.First, exp.Last, exp.ArrayAgg, exp.GroupConcat, exp.AnyValue)
+
+#: A subquery that stands for an ASOF join's right side, one row for each place in the order.
+ASOF_RIGHT = "asof_right"
+
+
+def order_totally(draft: Draft) -> Draft:
+    """Complete ORDER BYs of windows, aggregates, LIMIT and DISTINCT ON.
+
+    Raises:
+        UnsafeQueryError: a construct depends on the order of rows and names none.
+    """
+    tree = draft.tree.copy()
+    for scope in traverse_scope(tree):
+        if isinstance(scope.expression, exp.Select):
+            _Completion(draft, scope, scope.expression).run()
+        elif isinstance(scope.expression, exp.SetOperation):
+            _complete_limit(draft, scope.expression)
+    return replace(draft, tree=tree)
+
+
+def _refuse(draft: Draft, node: exp.Expr, what: str, mend: str) -> None:
+    raise UnsafeQueryError(what, where=draft.locate(node), mend=mend)
+
+
+class _Completion:
+    """The orders of one SELECT."""
+
+    def __init__(self, draft: Draft, scope: Scope, select: exp.Select) -> None:
+        self.draft, self.scope, self.select = draft, scope, select
+
+    def run(self) -> None:
+        self._asof_joins()
+        self._distinct_on()
+        for node in list(self._own_nodes()):
+            if isinstance(node, exp.Window):
+                self._window(node)
+            elif isinstance(node, (exp.ArgMax, exp.ArgMin)):
+                self._extreme(node)
+            elif isinstance(node, exp.Mode):
+                node.set("this", _with_order(node.this, [_ordered(node.this)]))
+            elif isinstance(node, _ORDERED) and not _is_windowed(node):
+                self._aggregate(node)
+        _complete_limit(self.draft, self.select)
+
+    def _own_nodes(self) -> Iterator[exp.Expr]:
+        """Nodes of this SELECT, not of queries inside it."""
+        for key, value in self.select.args.items():
+            if key in ("from_", "from", "with_", "with"):
+                continue
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, exp.Expr):
+                    yield from part.walk(prune=lambda n: isinstance(n, exp.Query))
+
+    def _window(self, node: exp.Window) -> None:
+        function = node.this
+        while isinstance(function, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
+            function = function.this
+        if isinstance(function, exp.Identifier):
+            return
+        spec = node.args.get("spec")
+        by_rows = spec is not None and str(spec.args.get("kind")).upper() == "ROWS"
+        if isinstance(function, (exp.ArrayAgg, exp.GroupConcat)) and not isinstance(
+            function.this, exp.Order
+        ):
+            self._no_order(function)
+        if not isinstance(function, (*_PLACED, *_VALUED)) and not by_rows:
+            return
+        order = node.args.get("order")
+        if order is None or not order.expressions:
+            self._no_order(function)
+        if isinstance(function, _VALUED) and not by_rows and not _reaches_both_ends(function, spec):
+            _refuse(
+                self.draft,
+                function,
+                f"{function.sql_name().lower()}() over a RANGE frame picks one of several peers",
+                "add `rows between unbounded preceding and current row`",
+            )
+        assert order is not None
+        _extend(order, self._columns())
+
+    def _extreme(self, node: exp.ArgMax | exp.ArgMin) -> None:
+        """Of the rows with the extreme value, the one whose argument is extreme too."""
+        value, argument = node.expression, node.this
+        pair = exp.Anonymous(this="row", expressions=[value.copy(), argument.copy()])
+        known = exp.Not(this=exp.Is(this=value.copy(), expression=exp.Null()))
+        node.set("expression", exp.case().when(known, pair))
+
+    def _aggregate(self, node: exp.Expr) -> None:
+        inner = node.this
+        if isinstance(inner, exp.Distinct):
+            argument = inner.expressions[0]
+            if not isinstance(argument, exp.Order):
+                self._no_order(node)
+            return
+        if not isinstance(inner, exp.Order):
+            self._no_order(node)
+        _extend(inner, [inner.this])
+
+    def _no_order(self, node: exp.Expr) -> None:
+        name = _written_name(node)
+        _refuse(
+            self.draft,
+            node,
+            f"{name}() depends on the order of rows, and no order is written",
+            "use min or max, or write an order, as in first(x order by ts)",
+        )
+
+    def _columns(self) -> list[exp.Expr]:
+        """What tells the rows apart that this SELECT works on: its groups, else all columns."""
+        group = self.select.args.get("group")
+        if group is not None:
+            return [key for key in group.expressions if not isinstance(key, exp.Literal)]
+        return list(_columns_of(self.draft, self.scope))
+
+    def _distinct_on(self) -> None:
+        distinct = self.select.args.get("distinct")
+        on = distinct.args.get("on") if distinct is not None else None
+        if on is None:
+            return
+        order = self.select.args.get("order")
+        if order is None or self.select.args.get("qualify"):
+            self._no_order(distinct)
+        rank = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[self._written_out(e) for e in (on.expressions or [on])],
+            order=exp.Order(expressions=[self._written_out(e) for e in order.expressions]),
+        )
+        self.select.set("distinct", None)
+        self.select.set("order", None)
+        self.select.set(
+            "qualify",
+            exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1))),
+        )
+
+    def _written_out(self, node: exp.Expr) -> exp.Expr:
+        """A copy in which the names of select items are the items themselves."""
+        items = {item.alias: item.unalias() for item in self.select.selects}
+        return node.copy().transform(
+            lambda n: (
+                items[n.name].copy()
+                if isinstance(n, exp.Column) and not n.table and n.name in items
+                else n
+            )
+        )
+
+    def _asof_joins(self) -> None:
+        for join in self.select.args.get("joins") or []:
+            if (join.args.get("method") or "").upper() != "ASOF":
+                continue
+            name = join.this.alias_or_name
+            places = []
+            for test in conjuncts(join.args.get("on")):
+                sides = [s for s in test.iter_expressions() if _reads_only(s, name)]
+                places += sides[:1]
+            source = self.scope.sources.get(name)
+            columns = _source_columns(self.draft, source)
+            if not places or not columns:
+                _refuse(
+                    self.draft, join, "an ASOF join without ON", "write its condition under ON"
+                )
+            order = [_ordered(exp.column(c, table=name, quoted=True)) for c in columns]
+            rank = exp.Window(
+                this=exp.RowNumber(),
+                partition_by=[p.copy() for p in places],
+                order=exp.Order(expressions=order),
+            )
+            inner = exp.Select(
+                expressions=[exp.alias_(exp.column(c, table=name, quoted=True), c, quoted=True)
+                             for c in columns]
+            ).from_(join.this.copy())
+            inner.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1))))
+            wrapped = exp.Subquery(
+                this=inner, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True))
+            )
+            wrapped.meta[ASOF_RIGHT] = join.this.copy()
+            join.set("this", wrapped)
+
+
+def _complete_limit(draft: Draft, query: exp.Query) -> None:
+    """LIMIT keeps the first rows of an order: of one that is total over what the query returns."""
+    if not any(query.args.get(k) for k in ("limit", "offset", "fetch")):
+        query.set("order", None)  # without a limit it says nothing
+        return
+    order = query.args.get("order")
+    if order is None:
+        _refuse(
+            draft,
+            query.args.get("limit") or query,
+            "LIMIT keeps rows by an order that is not written",
+            "write ORDER BY, or make it a history view, whose latest row per entity is taken",
+        )
+    outputs: list[exp.Expr] = [item.unalias().copy() for item in query.selects]
+    if isinstance(query, exp.SetOperation):
+        outputs = [exp.column(name, quoted=True) for name in query.named_selects]
+    _extend(order, outputs)
+
+
+def _reaches_both_ends(function: exp.Expr, spec: exp.Expr | None) -> bool:
+    """A total order puts the same row at the frame's end for all peers."""
+    from_start = spec is None or str(spec.args.get("start")).upper() == "UNBOUNDED"
+    if isinstance(function, (exp.FirstValue, exp.First)):
+        return from_start
+    return from_start and spec is not None and str(spec.args.get("end")).upper() == "UNBOUNDED"
+
+
+def _is_windowed(node: exp.Expr) -> bool:
+    parent = node.parent
+    while isinstance(parent, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
+        parent = parent.parent
+    return isinstance(parent, exp.Window)
+
+
+def _extend(order: exp.Expr, columns: list[exp.Expr]) -> None:
+    known = {o.this for o in order.expressions}
+    last = order.expressions[-1]
+    for column in columns:
+        if column not in known:
+            known.add(column)
+            order.append("expressions", _ordered(column, desc=bool(last.args.get("desc"))))
+
+
+def _ordered(node: exp.Expr, *, desc: bool = False) -> exp.Ordered:
+    return exp.Ordered(this=node.copy(), desc=desc, nulls_first=False)
+
+
+def _with_order(node: exp.Expr, keys: list[exp.Ordered]) -> exp.Expr:
+    return exp.Order(this=node.copy(), expressions=list(keys))
+
+
+def _columns_of(draft: Draft, scope: Scope) -> Iterator[exp.Expr]:
+    for name, (_, source) in scope.selected_sources.items():
+        for column in _source_columns(draft, source):
+            yield exp.column(column, table=name, quoted=True)
+
+
+def _source_columns(draft: Draft, source: object) -> list[str]:
+    if isinstance(source, exp.Table):
+        leaf = draft.leaves.get(source.name)
+        return list(leaf.columns) if leaf is not None else []
+    if isinstance(source, Scope):
+        return list(source.expression.named_selects)
+    return []
+
+
+def _reads_only(node: exp.Expr, name: str) -> bool:
+    columns = list(node.find_all(exp.Column))
+    return bool(columns) and all(c.table == name for c in columns)
+
+
+def _written_name(node: exp.Expr) -> str:
+    if isinstance(node, exp.Distinct):
+        return "distinct on "
+    names = {"ArrayAgg": "list", "GroupConcat": "string_agg"}
+    return names.get(type(node).__name__, node.sql_name().lower())
