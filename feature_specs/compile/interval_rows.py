@@ -145,7 +145,7 @@ def _columns_used(form: IntervalForm) -> list[exp.Column]:
     nodes: list[exp.Expr] = []
     for part in form.contributions:
         nodes += [part.function, *([part.condition] if part.condition is not None else [])]
-        nodes += [t.instant for t in (*part.window.starts, *part.window.ends)]
+        nodes += [t for t in _instants(part.window) if t not in _instants(form.window)]
     if not form.grouped:
         nodes += [*form.columns.values(), *form.tie_break]
         nodes += [form.event_time] if form.event_time is not None else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import date, datetime, timedelta
@@ -41,6 +42,16 @@ class Case:
     def asks(self) -> bool:
         """A value that the caller sends takes part."""
         return "forebay_request_" in self.view.sql
+
+    @property
+    def whole_sql(self) -> str:
+        """The query with its models as CTEs: what runs by itself."""
+        if not self.view.models:
+            return self.view.sql
+        staged = ", ".join(f"{name} as ({sql})" for name, sql in self.view.models.items())
+        head = re.match(r"with\s", self.view.sql, re.IGNORECASE)
+        rest = f", {self.view.sql[head.end() :]}" if head else f" {self.view.sql}"
+        return f"with {staged}{rest}"
 
     @property
     def spine_columns(self) -> dict[str, str]:

@@ -235,7 +235,7 @@ class _Check:
     def _columns(self) -> list[str]:
         """The features' names where no instant has an entity with a row."""
         plain = {*self.case.view.entities, self.case.view.event_time}
-        result = self.engines.brute.execute(f"describe {self.case.view.sql}")
+        result = self.engines.brute.execute(f"describe {self.case.whole_sql}")
         names = [row[0] for row in result.fetchall()]
         return [n for n in names if n not in plain]
 

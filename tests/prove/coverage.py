@@ -31,7 +31,7 @@ CONSTRUCTS = (
     "distinct on", "group by position", "expression over aggregates", "join of aggregates",
     "ratio of aggregates", "aggregate of an aggregate", "projection of aggregates",
     "latest per key", "last N rows", "rank", "row_number in subquery", "asof join",
-    "state without aggregate", "aggregate over versions", "window function", "session windows",
+    "state without aggregate", "aggregate over versions", "window function", "session windows", "inlined model",
 )  # fmt: skip
 CLOCKS = (
     "trailing", "open", "closed", "delayed", "band", "calendar", "quantity", "or", "case",

@@ -34,7 +34,7 @@ class Engines:
 
     def load(self, case: Case) -> Oracle:
         """Put a case's tables into both databases."""
-        oracle = Oracle(case.view, case.leaves, case.view.sql, self.brute, visible=case.visible)
+        oracle = Oracle(case.view, case.leaves, case.whole_sql, self.brute, visible=case.visible)
         for leaf in case.leaves:
             rows = case.tables[leaf.name]
             fill(self.variants, leaf.name, leaf.columns, rows)

@@ -90,6 +90,11 @@ class _Shrinker:
             t.name
             for t in sqlglot.parse_one(self.case.view.sql, dialect="duckdb").find_all(exp.Table)
         }
+        read |= {
+            t.name
+            for sql in self.case.view.models.values()
+            for t in sqlglot.parse_one(sql, dialect="duckdb").find_all(exp.Table)
+        }
         kept = tuple(leaf for leaf in self.case.leaves if leaf.name in read)
         if len(kept) < len(self.case.leaves):
             tables = {leaf.name: self.case.tables[leaf.name] for leaf in kept}

@@ -6,11 +6,9 @@ import os
 
 import pytest
 
-from tests.prove.case import from_json, to_json
 from tests.prove.check import Outcome
 from tests.prove.coverage import Coverage
 from tests.prove.run import prove
-from tests.prove.views import draw_case
 
 _SEED = 20240229
 _FEW = 40
@@ -43,11 +41,3 @@ def test_many_drawn_views_agree_and_cover_the_language() -> None:
     coverage, failures = _run(_MANY)
     assert not failures, _described(failures)
     assert not coverage.broken(), coverage.to_json()
-
-
-def test_a_seed_draws_the_same_case_and_json_keeps_it() -> None:
-    for number in range(60):
-        case = draw_case(f"7:{number}")
-        assert case == draw_case(f"7:{number}")
-        kept = from_json(to_json(case))
-        assert to_json(kept) == to_json(case)

@@ -214,11 +214,11 @@ def _first_alive_sql(pairs: _Pairs, order: str) -> str:
         f"as fb_till from ({edges}) as edges"
     )
     return (
-        f"select {listed(pairs.columns)}{ROW_ID}, fb_from as {START}, fb_till as {END} from ("
-        f"select p.* exclude ({START}, {END}), g.fb_from, g.fb_till from {pairs.name} as p "
-        f"join ({segments}) as g on p.{ROW_ID} = g.{ROW_ID} and p.{START} <= g.fb_from "
+        f"select {listed(pairs.columns)}{ROW_ID}, {START}, {END} from ("
+        f"select p.* exclude ({START}, {END}), g.fb_from as {START}, g.fb_till as {END} "
+        f"from {pairs.name} as p join ({segments}) as g on p.{ROW_ID} = g.{ROW_ID} and p.{START} <= g.fb_from "
         f"and g.fb_from < p.{END}) as alive "
-        f"qualify row_number() over (partition by {ROW_ID}, fb_from order by {order}) = 1"
+        f"qualify row_number() over (partition by {ROW_ID}, {START} order by {order}) = 1"
     )
 
 

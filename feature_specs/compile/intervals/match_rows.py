@@ -22,7 +22,7 @@ def pairs_sql(left: str, right: str, columns: Sequence[str], on: Sequence[str], 
         on: what must hold, over l and r.
         life: ``greatest(...) as fb_start, least(...) as fb_end`` over l and r.
     """
-    test = " and ".join(on) or "true"
+    test = " and ".join(f"({test})" for test in on) or "true"
     items = "".join(f"{c}, " for c in columns)
     return (
         f"select * from (select {items}l.{ROW_ID}, {life} from {left} as l "

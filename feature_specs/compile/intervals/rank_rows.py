@@ -47,12 +47,10 @@ def rank_rows(block: Block) -> None:
         if lasting and kept.count == 1:
             _keep_winner(block, relation, kept)
             return
-    groups: dict[str, list[exp.Window]] = {}
-    for found in (w for part in block.expressions() for w in part.find_all(exp.Window)):
-        groups.setdefault(_partition(found), []).append(found.copy())
-    for found_together in groups.values():
-        settled = in_order and lasting and all(_is_settled(block, w) for w in found_together)
-        _add_columns(block, found_together, settled=settled)
+    while windows := [w for part in block.expressions() for w in part.find_all(exp.Window)]:
+        together = [w.copy() for w in windows if _partition(w) == _partition(windows[0])]
+        settled = in_order and lasting and all(_is_settled(block, w) for w in together)
+        _add_columns(block, together, settled=settled)
     qualify = block.tree.args.get("qualify")
     for test in conjuncts(qualify):
         if not block.keep(test.copy()):
@@ -179,7 +177,7 @@ def _segments_sql(
     values = []
     for window, name in named.items():
         moved = window.copy()
-        moved.set("partition_by", [exp.column("fb_part"), exp.column("fb_from")])
+        moved.set("partition_by", [exp.column("fb_part"), exp.column(START)])
         values.append(f", {moved.sql('duckdb')} as {name}")
     rows = f'select *, {group} as fb_part from "{relation}" as {alias}'
     return (
@@ -187,10 +185,11 @@ def _segments_sql(
         f"from fb_rows union select fb_part, {END} from fb_rows where {END} < {NEVER}), "
         f"fb_segments as (select fb_part, fb_from, lead(fb_from, 1, {NEVER}) over "
         f"(partition by fb_part order by fb_from) as fb_till from fb_edges), "
-        f"fb_alive as (select r.* exclude ({START}, {END}), g.fb_from, g.fb_till from fb_rows as r "
+        f"fb_alive as (select r.* exclude ({START}, {END}), g.fb_from as {START}, g.fb_till as {END} "
+        f"from fb_rows as r "
         f"join fb_segments as g on r.fb_part = g.fb_part and r.{START} <= g.fb_from "
         f"and g.fb_from < r.{END}) "
-        f"select {listed(columns)}fb_from as {START}, fb_till as {END}{''.join(values)} "
+        f"select {listed(columns)}{START}, {END}{''.join(values)} "
         f"from fb_alive as {alias}"
     )
 

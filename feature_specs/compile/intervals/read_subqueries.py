@@ -246,9 +246,19 @@ def _aggregate_of(node: exp.Expr, query: exp.Select) -> exp.Expr:
     if limit is not None:
         if value.find(exp.AggFunc) or order is None or limit.expression.name != "1":
             raise NoFormError("a scalar subquery with LIMIT")
-        ordered = exp.First(this=exp.Order(this=value.copy(), expressions=[o.copy() for o in order.expressions]))
+        keys = [_written_out(o, item.alias, value) for o in order.expressions]
+        ordered = exp.First(this=exp.Order(this=value.copy(), expressions=keys))
         ordered.type = value.type
         return ordered
     if not value.find(exp.AggFunc):
         raise NoFormError("a scalar subquery whose single row is not proved")
     return value.copy()
+
+
+def _written_out(key: exp.Expr, name: str, value: exp.Expr) -> exp.Expr:
+    """A key of ORDER BY in which the name of the select item is the item itself."""
+    return key.copy().transform(
+        lambda n: (
+            value.copy() if isinstance(n, exp.Column) and not n.table and n.name == name else n
+        )
+    )

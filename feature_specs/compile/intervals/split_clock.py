@@ -25,15 +25,18 @@ _MOST_ATOMS = 3
 def split_clock(block: Block) -> None:
     """Replace comparisons with the clock, other than plain bounds, by columns that are constant.
 
+    Those over aggregates or window functions wait until these are columns themselves.
+
     Raises:
         NoFormError: the clock stands elsewhere than in a comparison with an instant, or in too
             many comparisons.
     """
     where = block.tree.args.get("where")
-    roots = [*conjuncts(where), *block.expressions()]
     atoms: dict[exp.Expr, Window] = {}
-    for root in roots:
+    for root in [*conjuncts(where), *block.expressions()]:
         for atom in _atoms(root):
+            if atom.find(exp.AggFunc, exp.Window):
+                continue
             window = clip_clock(atom)
             if window is None:
                 raise NoFormError(f"the clock is a quantity in {atom.sql('duckdb')}")

@@ -102,11 +102,14 @@ def weave_select(loom: Loom, select: exp.Select, names: Names) -> Grouped | Plai
         grouped = _gather(block)
         distinct = block.tree.args.get("distinct")
         ranked = _ranks(block.tree)
-        if not (distinct or ranked or (grouped.having is not None and has_clock(grouped.having))):
+        later = [*grouped.items.values(), *([grouped.having] if grouped.having is not None else [])]
+        if not (distinct or ranked or any(has_clock(n) for n in later)):
             return grouped
         block = _groups_as_block(grouped)
+        split_clock(block)
     if _ranks(block.tree):
         rank_rows(block)
+        split_clock(block)
     items = {s.alias_or_name: s.unalias() for s in block.tree.selects}
     if any(has_clock(node) for node in items.values()):
         raise NoFormError("the clock is a quantity inside the query")
@@ -248,9 +251,12 @@ def _groups_as_block(grouped: Grouped) -> Block:
     )
     made = Block(block.loom, tree, block.names)
     made.add_woven(woven, "fb_group")
-    for test in conjuncts(grouped.having):
-        if not made.keep(test.copy()):
-            raise NoFormError("the clock stands in HAVING, in no plain bound")
+    if grouped.having is not None:
+        tree.set("where", exp.Where(this=grouped.having.copy()))
+    made.take_where()
+    if made.tree.args.get("where") is not None:
+        split_clock(made)
+        made.take_where()
     return made
 
 

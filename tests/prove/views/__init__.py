@@ -57,5 +57,5 @@ def _finish(name: str, draw: Draw, sql: str) -> Case:
     draw.tag(*(f"option:{option}" for option in draw.options))
     leaves = tuple(t.leaf for t in draw.tables.values())
     spine = draw_spine(draw.rng, draw.grid, leaves, tables, sorted(draw.widths), draw.entities)
-    view = FeatureView("drawn", sql, draw.entities, **draw.options)
+    view = FeatureView("drawn", sql, draw.entities, models=draw.models, **draw.options)
     return Case(name, view, leaves, tables, spine, frozenset(draw.tags), draw.visible, lag)

@@ -59,6 +59,7 @@ class Draw:
     widths: set[timedelta] = field(default_factory=set)
     tables: dict[str, Table] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
     visible: bool = False
     names: int = 0
 
@@ -113,9 +114,20 @@ class Draw:
         return spell(self.rng, width or self.width())
 
 
-def scan(draw: Draw, table: Table, alias: str | None = None) -> Rel:
-    """A leaf in FROM, perhaps under an alias."""
+def scan(draw: Draw, table: Table, alias: str | None = None, *, staged: float = 0.06) -> Rel:
+    """A leaf in FROM, perhaps under an alias.
+
+    Args:
+        staged: how likely it is read by way of a model, which the compiler inlines.
+    """
     name = table.leaf.name
+    if draw.chance(staged):
+        draw.tag("construct:inlined model")
+        kept = draw.pick("", " where k is not null")
+        draw.models[f"stg_{name}"] = (
+            f"select {draw.pick('*', ', '.join(table.kinds))} from {name}{kept}"
+        )
+        name = f"stg_{name}"
     at = f"{alias}." if alias else ""
     text = f"{name} {draw.pick('as ', '')}{alias}" if alias else name
     cols = tuple(
