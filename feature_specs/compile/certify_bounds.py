@@ -46,7 +46,7 @@ def certify_bounds(sql: str, leaves: tuple[Leaf, ...], file: str) -> Certificate
         bounds.prove(sqlglot.parse_one(sql, dialect="duckdb"))
     except UnboundError as gap:
         raise UnsafeQueryError(
-            f"the compiled statement has no whole proof of its bound in time: {gap}",
+            f"the compiled statement reads rows without a bound in time: {gap}",
             where=file,
             mend="this is a fault of forebay's: report it with the view's SQL",
         ) from None

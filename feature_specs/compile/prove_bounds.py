@@ -9,11 +9,12 @@ but the leaves' declarations. Of each relation it knows whether its rows are
 - *settled*: each row belongs to one row of a spine, by whose ``fb_t`` all its leaf rows were
   visible, or the query it stands in is cut at one instant.
 
-Columns named ``fb_...`` are bookkeeping: they say which rows answer, and hold no value.
+Bookkeeping columns say which rows answer, and hold no value.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,6 +26,12 @@ from feature_specs.compile.parse_query import relation_key
 from feature_specs.leaf import Leaf
 
 Status = Literal["free", "held", "settled"]
+
+#: Columns that say which rows answer, and hold no value of a leaf's.
+_BOOKKEEPING = re.compile(
+    r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"
+    r"|one|instant|members)"
+)
 
 #: A spine whose instant is the same for a whole query: a parameter, or the outer query's row.
 CUT = "*"
@@ -43,6 +50,7 @@ class Relation:
         spine: of a settled relation the spine it belongs to; of a free one with ``fb_row`` and
             ``fb_t`` its own identity.
         anchored: rows with ``fb_row`` stand at that spine row's instant on the carriers' axis.
+        in_step: columns in whose order the rows start.
     """
 
     columns: tuple[str, ...] = ()
@@ -50,6 +58,7 @@ class Relation:
     carriers: frozenset[str] = frozenset()
     spine: str | None = None
     anchored: str | None = None
+    in_step: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -203,7 +212,7 @@ class _Reading:
             anchored = self._framed_at_spine(needs, outputs)
             if anchored is not None:
                 return Relation(columns, "settled", frozenset(), anchored)
-            if all(n.startswith("fb_") for n in columns) or self._names_groups(outputs):
+            if all(map(_is_bookkeeping, columns)) or self._names_groups(outputs):
                 return self._free(columns)
         good = {
             name for name, e in claims.items() if all(self._respects(e, a, outputs) for a in needs)
@@ -219,7 +228,25 @@ class _Reading:
                     (self.scans[alias].name, f"visible from {shown}, read only up to the spine's instant")
                 )
         anchored = next((self.sources[a].anchored for a in needs if a in self.sources), None)
-        return Relation(columns, "held", frozenset(good), None, anchored)
+        in_step = self._in_step(claims, outputs)
+        return Relation(columns, "held", frozenset(good), None, anchored, in_step)
+
+    def _in_step(
+        self, claims: Mapping[str, exp.Expr], outputs: Mapping[str, exp.Expr]
+    ) -> frozenset[str]:
+        """Outputs of which ``fb_start`` is a rising function."""
+        start = claims.get("fb_start")
+        while isinstance(start, exp.Add) and isinstance(start.expression, exp.Literal):
+            start = start.this
+        if start is not None and _is_axis(start):
+            inner = start.expressions[0]
+            return frozenset(n for n, e in outputs.items() if e == inner)
+        if isinstance(start, exp.Column) and len(self.sources) == 1 and not self.scans:
+            (source,) = self.sources.values()
+            return frozenset(
+                n for n, e in outputs.items() if isinstance(e, exp.Column) and e.name in source.in_step
+            )
+        return frozenset()
 
     def _complaint(self, needs: list[str], bad: list[str]) -> str:
         names = ", ".join(self.scans[a].name if a in self.scans else a for a in needs)
@@ -347,7 +374,7 @@ class _Reading:
             later[leaf.valid_to] = leaf.valid_to
         times = {leaf.event_time, leaf.loaded_at, leaf.valid_from, leaf.valid_to}
         times |= set(leaf.known_later.values())
-        nodes = [e for n, e in outputs.items() if not n.startswith("fb_")]
+        nodes = [e for n, e in outputs.items() if not _is_bookkeeping(n)]
         nodes += [t for t in self.tests if not self._named(t, alias) <= times]
         read = {
             c.name for n in nodes for c in n.find_all(exp.Column) if self._owner(c) == alias
@@ -387,7 +414,7 @@ class _Reading:
         """Aggregates and windows gather no row that starts after what they are said to start at."""
         starts = {claims[n] for n in good} | {exp.column(n) for n in good}
         group = self.select.args.get("group")
-        values = {n: e for n, e in outputs.items() if not n.startswith("fb_")}
+        values = {n: e for n, e in outputs.items() if not _is_bookkeeping(n)}
         if group is not None:
             keys = set(group.expressions)
             by_start = bool(keys & starts) or any(
@@ -431,9 +458,9 @@ class _Reading:
         return end == "CURRENT ROW" or str(spec.args.get("end_side")).upper() == "PRECEDING"
 
     def _is_event_order(self, node: exp.Expr) -> bool:
-        """An order by the column that rows start by: the relation says so by carrying one start."""
+        """An order by a column in step with the start."""
         return isinstance(node, exp.Column) and any(
-            node.name in r.columns and r.status == "held" for r in self.sources.values()
+            node.name in r.in_step for r in self.sources.values()
         )
 
     def _names_groups(self, outputs: Mapping[str, exp.Expr]) -> bool:
@@ -485,6 +512,10 @@ class _Reading:
         for window in (w for r in roots for w in r.find_all(exp.Window)):
             if not any(p.name == "fb_row" for p in window.args.get("partition_by") or []):
                 raise UnboundError(f"a window in {self.name} runs over several spine rows")
+
+
+def _is_bookkeeping(name: str) -> bool:
+    return _BOOKKEEPING.fullmatch(name) is not None
 
 
 def _times(leaf: Leaf) -> set[str]:

@@ -13,6 +13,13 @@ from feature_specs.compile.draft import Draft
 from feature_specs.errors import CompileError, Location, did_you_mean
 
 
+#: Names of compiled SQL's own columns, which an author's must not hide.
+RESERVED = re.compile(
+    r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"
+    r"|one|instant|members|total\d*)"
+)
+
+
 def qualify_columns(draft: Draft) -> Draft:
     """Qualify with the leaves' own columns as the schema.
 
@@ -32,6 +39,14 @@ def qualify_columns(draft: Draft) -> Draft:
     if twice:
         raise CompileError(
             f"two columns are named {twice[0]!r}", where=draft.file, mend="give each its own alias"
+        )
+    known = {c for leaf in draft.leaves.values() for c in leaf.columns}
+    ours = sorted(n for n in {*names, *known} if RESERVED.fullmatch(n))
+    if ours:
+        raise CompileError(
+            f"column {ours[0]!r} has a name that forebay uses itself",
+            where=draft.file,
+            mend="rename it, in the query or with a model in between",
         )
     return replace(draft, tree=tree)
 

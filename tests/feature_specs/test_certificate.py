@@ -89,7 +89,7 @@ def test_an_as_of_join_without_its_bound_is_found() -> None:
 def test_a_mask_that_is_taken_away_is_found() -> None:
     for leaf, column in ((VERSIONS, "until"), (TRIPS, "delay")):
         compiled = _compiled(f"select k, count({column}) as n from {leaf.name} group by k", leaf)
-        sql = compiled.point_in_time()
+        sql = compiled.point_in_time(lowering="decorrelated")
         known = leaf.known_later.get(column, column)
         mask = f'CASE WHEN "{known}" <= fb_s.fb_instant THEN "{column}" END AS "{column}"'
         _refused(compiled, _replaced(sql, mask, f'"{column}"'))
@@ -97,8 +97,61 @@ def test_a_mask_that_is_taken_away_is_found() -> None:
 
 def test_a_change_log_is_certified_and_its_cut_is_needed() -> None:
     compiled = _compiled("select k, count(*) as n from changes group by k", CHANGES)
-    sql = compiled.point_in_time()
+    sql = compiled.point_in_time(lowering="decorrelated")
     _refused(compiled, _replaced(sql, '"ts" <= fb_s.fb_instant', "true"))
+    sql = compiled.point_in_time()
+    _refused(compiled, _replaced(sql, 'EPOCH_US("leaf"."ts") AS fb_start', "0 AS fb_start"))
+
+
+def test_a_piece_that_shows_its_value_early_is_found() -> None:
+    compiled = _compiled("select k, sum(delay) as n from trips group by k", TRIPS)
+    sql = compiled.point_in_time(lowering="stab")
+    known = 'COALESCE(EPOCH_US("leaf"."ended"), 4611686018427387904)'
+    early = f'GREATEST(EPOCH_US("leaf"."ts"), {known}) AS fb_start'
+    _refused(compiled, _replaced(sql, early, 'EPOCH_US("leaf"."ts") AS fb_start'))
+    _refused(compiled, _replaced(sql, "CAST(NULL AS INT) AS", '"leaf"."delay" AS'))
+
+
+JOINED = (
+    "select e.k, count(*) as n, max(t.delay) as d from events e left join trips t "
+    "on t.k = e.k and t.ts > e.ts group by e.k"
+)
+
+
+def test_a_join_that_forgets_one_side_is_found() -> None:
+    compiled = _compiled(JOINED, LATE, Leaf("trips", TRIPS.columns, event_time="ts"))
+    sql = compiled.point_in_time()
+    both = 'GREATEST("l"."fb_start", "r"."fb_start") AS fb_start'
+    _refused(compiled, _replaced(sql, both, '"l"."fb_start" AS fb_start'))
+    _refused(compiled, _replaced(sql, both, 'LEAST("l"."fb_start", "r"."fb_start") AS fb_start'))
+    gap = "GREATEST(l.fb_start, g.fb_reached) AS fb_start"
+    _refused(compiled, _replaced(sql, gap, "g.fb_reached AS fb_start"))
+
+
+def test_a_semi_join_that_forgets_its_match_is_found() -> None:
+    compiled = _compiled(
+        "select e.k, count(*) as n from events e where exists "
+        "(select 1 from trips t where t.k = e.k) group by e.k", LATE, TRIPS
+    )  # fmt: skip
+    sql = compiled.point_in_time()
+    both = "GREATEST(l.fb_start, i.fb_start) AS fb_start"
+    _refused(compiled, _replaced(sql, both, "l.fb_start AS fb_start"))
+
+
+def test_a_rank_over_rows_to_come_is_found() -> None:
+    ranked = "select k, x, rank() over (partition by k order by x) as r from events qualify r <= 1"
+    compiled = _compiled(f"select k, count(*) as n from ({ranked}) as e group by k", EVENTS)
+    sql = compiled.point_in_time()
+    _refused(compiled, _replaced(sql, "PARTITION BY fb_part, fb_start", "PARTITION BY fb_part"))
+    _refused(compiled, _replaced(sql, "r.fb_start <= g.fb_from", "true"))
+
+
+def test_a_nested_group_read_apart_from_its_instant_is_found() -> None:
+    nested = "select k, s, max(x) as m from events group by k, s"
+    compiled = _compiled(f"select k, sum(m) as n from ({nested}) as g group by k", LATE)
+    sql = compiled.point_in_time()
+    _refused(compiled, _replaced(sql, "s.fb_t AS fb_start", "s.fb_t - 5 AS fb_start"))
+    _refused(compiled, _replaced(sql, "r.fb_start0 <= s.fb_t", "true"))
 
 
 def test_what_is_taken_on_trust_is_printed() -> None:

@@ -53,14 +53,28 @@ UNSAFE = {
     ),
     "first": ("select k,\n first(x) as v from events group by k", 2, "order of rows"),
     "any_value": ("select k,\n any_value(x) as v from events group by k", 2, "order of rows"),
-    "arg_max": ("select k,\n arg_max(x, ts) as v from events group by k", 2, "order of rows"),
-    "row_number": (
-        "select k, x from (select k, x,\n row_number() over (partition by k order by ts) as r "
+    "row_number without an order": (
+        "select k, x from (select k, x,\n row_number() over (partition by k) as r "
         "from events) as e where r = 1",
         2,
         "order of rows",
     ),
-    "mode": ("select k,\n mode(x) as v from events group by k", 2, "order of rows"),
+    "last_value over peers": (
+        "select k, max(l) as l from (select k,\n last_value(x) over (partition by k order by ts) as l "
+        "from events) as e group by k",
+        2,
+        "peers",
+    ),
+    "arg_max_null": (
+        "select k,\n arg_max_null(x, ts) as v from events group by k",
+        2,
+        "order of rows",
+    ),
+    "positional join": (
+        "select events.k, count(*) as n from events positional join dims group by events.k",
+        None,
+        "POSITIONAL",
+    ),
     "current_time": (
         "select k, count(*) as n from events\nwhere current_time > time '12:00:00' group by k",
         None,
@@ -77,9 +91,8 @@ UNSAFE = {
         None,
         "NATURAL",
     ),
-    "asof join": (
-        "select e.k, count(*) as n from events e asof join dims d on e.k = d.k and e.x >= d.weight "
-        "group by e.k",
+    "asof join by names": (
+        "select e.k, count(*) as n from events e asof join dims d using (k, x) group by e.k",
         None,
         "ASOF",
     ),

@@ -107,14 +107,14 @@ def correlated_aggregate(
     form = IntervalForm(
         source=exp.Select().from_(f'"{members}" as {alias}', dialect="duckdb"),
         keys=(),
-        columns={"fb_value": result},
+        columns={"value": result},
         window=window,
         contributions=tuple(gatherer.contributions.values()),
         grouped=True,
     )
     groups = step_groups(loom, form, {ROW_ID: exp.column(ROW_ID, table=alias, quoted=True)})
     sql = (
-        f'select {listed(pairs.held, "l")}g.fb_value as "{marker}", '
+        f'select {listed(pairs.held, "l")}g.value as "{marker}", '
         f"greatest(l.{START}, g.{START}) as {START}, least(l.{END}, g.{END}) as {END} "
         f'from {pairs.left} as l join "{groups.name}" as g on l.{ROW_ID} = g.{ROW_ID}'
     )

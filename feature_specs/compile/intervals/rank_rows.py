@@ -145,7 +145,7 @@ def _is_settled(block: Block, window: exp.Window) -> bool:
 def _add_columns(block: Block, windows: list[exp.Window], *, settled: bool) -> None:
     relation, alias = _name_of(block), block.settled
     columns = block.columns[alias]
-    named = {w: f"fb_win{len(columns) + i}" for i, w in enumerate(dict.fromkeys(windows))}
+    named = {w: f"win{len(columns) + i}" for i, w in enumerate(dict.fromkeys(windows))}
     if settled:
         values = "".join(f', {w.sql("duckdb")} as {n}' for w, n in named.items())
         name = block.loom.add(

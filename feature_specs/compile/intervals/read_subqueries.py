@@ -33,7 +33,7 @@ def read_subqueries(block: Block, weave: Weave) -> None:
     for number, node in enumerate([q for r in roots for q in _values(r)]):
         if grouped and not _inside(node, where):
             raise NoFormError("a subquery stands beside aggregates")
-        _value(block, node, f"fb_scalar{number}", weave)
+        _value(block, node, f"scalar{number}", weave)
     if any(r.find(exp.Query) for r in block.expressions()):
         raise NoFormError("a subquery of a kind that has no interval form")
 

@@ -83,7 +83,7 @@ def _settle_pieces(block: Block, atoms: dict[exp.Expr, Window]) -> None:
     pieces: list[tuple[exp.Select, Window, dict[str, str]]] = [(block.source, block.window, {})]
     for number, window in enumerate(atoms.values()):
         pieces = [
-            (source, life, {**known, f"fb_atom{number}": value})
+            (source, life, {**known, f"atom{number}": value})
             for was, lived, known in pieces
             for source, life, value in _cases(was, lived, window)
         ]
@@ -92,7 +92,7 @@ def _settle_pieces(block: Block, atoms: dict[exp.Expr, Window]) -> None:
         for source, window, known in pieces
     )
     name = block.loom.add("split", sql)
-    columns = [f"fb_atom{number}" for number in range(len(atoms))]
+    columns = [f"atom{number}" for number in range(len(atoms))]
     replaced = {
         atom: exp.column(column, table="fb_split", quoted=True)
         for atom, column in zip(atoms, columns, strict=True)
