@@ -116,7 +116,11 @@ class CompiledView:
         _check_engine(engine)
         instant = _parameter("as_of") if at is None else _literal(at)
         columns = feature_columns(self.draft, instant)
-        return pretty(f"select {columns} from ({self.stored_as_of(instant)}) as stored")
+        sql = f"select {columns} from ({self.stored_as_of(instant)}) as stored"
+        if at is None and "$as_of" not in sql:
+            # Static through and through; whoever runs it passes the parameter all the same.
+            sql += " where not cast($as_of as timestamptz) is null"
+        return pretty(sql)
 
     def features_over(self, relation: str) -> str:
         """SQL of the author's columns over a relation of stored ones; parameter ``$as_of``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -39,7 +39,9 @@ class Window:
 
     def clip(self, other: Window) -> Window:
         """The intersection of both windows."""
-        return Window(_union(self.starts, other.starts), _union(self.ends, other.ends))
+        return Window(
+            _strongest(self.starts + other.starts, max), _strongest(self.ends + other.ends, min)
+        )
 
     @property
     def width(self) -> int | None:
@@ -59,8 +61,14 @@ class Window:
         return not self.ends
 
 
-def _union(mine: tuple[Term, ...], theirs: tuple[Term, ...]) -> tuple[Term, ...]:
-    return mine + tuple(t for t in theirs if t not in mine)
+def _strongest(terms: tuple[Term, ...], pick: Callable[[int, int], int]) -> tuple[Term, ...]:
+    """Of several bounds on one instant, the one that implies the others."""
+    offsets: dict[tuple[exp.Expr, bool], int] = {}
+    for term in terms:
+        place = (term.instant, term.on_axis)
+        known = offsets.get(place)
+        offsets[place] = term.offset if known is None else pick(known, term.offset)
+    return tuple(Term(i, offset, on_axis) for (i, on_axis), offset in offsets.items())
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from sqlglot import exp
 
 _NARROW = {"TINYINT", "SMALLINT", "INT", "UTINYINT", "USMALLINT"}
 _WIDE = {"BIGINT", "UINT"}
+_FLOATS = {"DOUBLE", "FLOAT"}
+#: Digits of a decimal whose total over 10^11 rows of all keys still fits 38.
+_WIDEST = 27
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,15 @@ class ExactType:
         return self.bits == 128
 
     @property
-    def running(self) -> str:
-        """The type in which a running total of at most 2^31 rows cannot overflow silently."""
-        if self.decimal:
-            return f"decimal(38, {self.scale})"
-        return "bigint" if self.bits == 32 else "hugeint"
-
-    @property
     def total(self) -> str:
         """The type that sum() has."""
         return f"decimal(38, {self.scale})" if self.decimal else "hugeint"
+
+
+def is_float(node: exp.Expr) -> bool:
+    """The annotated type is surely a float's."""
+    kind = node.type
+    return kind is not None and isinstance(kind.this, exp.DType) and kind.this.name in _FLOATS
 
 
 def exact_type(node: exp.Expr) -> ExactType | None:
@@ -72,6 +74,8 @@ def _declared(kind: exp.DataType | None) -> ExactType | None:
     if name in _WIDE:
         return ExactType(64)
     if name == "DECIMAL" and len(kind.expressions) == 2:
+        if int(kind.expressions[0].name) > _WIDEST:
+            return None
         return ExactType(128, int(kind.expressions[1].name))
     return None
 

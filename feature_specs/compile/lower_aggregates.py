@@ -13,7 +13,7 @@ from feature_specs.compile.lower_frames import lower_frames
 from feature_specs.compile.lower_stab import lower_stab
 from feature_specs.compile.lowered import ROW, Piece, Scope, quoted
 
-_COUNTS = (exp.Count, exp.CountIf, exp.ApproxDistinct)
+_COUNTS = (exp.Count, exp.ApproxDistinct)
 
 
 def lower_aggregates(
@@ -27,7 +27,7 @@ def lower_aggregates(
     pieces: list[Piece] = []
     for name, chosen in parts.items():
         if name == "cumulative":
-            pieces.append(lower_cumulative(scope, chosen))
+            pieces += lower_cumulative(scope, chosen)
         elif name == "frames":
             pieces += lower_frames(scope, chosen)
         else:

@@ -1,22 +1,28 @@
 """Running totals over starts minus running totals over ends: exact counts, sums and moments.
 
-One pass for any number of windows over one time column: where every row lives equally long, the
-rows that have ended by t are those that had started by t less that length, so both totals are one
-table, read at two instants (DESIGN 3, lowering 2). Never for floats, whose differences keep the
-rounding of values that left long ago.
+Where every row lives equally long, the rows that have ended by t are those that had started by t
+less that length, so both totals are one table, read at two instants (DESIGN 3, lowering 2). With
+arrival, rows start on one axis and leave on another: those that arrive before the narrowest window
+ends share a second pass, and the few that are later leave in passes of their own.
+
+A float is summed as an integer count of units (``units_sql``), so that its totals subtract exactly;
+where the data span too many magnitudes for that, the same statement takes another lowering.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Subquery, Window
-from feature_specs.compile.exact_types import ExactType, exact_type
+from feature_specs.compile.exact_types import ExactType, exact_type, is_float
 from feature_specs.compile.interval_rows import condition_of, over_rows
-from feature_specs.compile.lowered import AXIS, ROW, Piece, Scope, names_of
+from feature_specs.compile.lower_frames import lower_frames, lowers_by_frames
+from feature_specs.compile.lower_stab import lower_stab
+from feature_specs.compile.lowered import ROW, Piece, Scope, names_of
+from feature_specs.compile.running_totals import BASE, Passes, units_sql
 
 _MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
     # class: (sample rather than population, root of it)
@@ -37,114 +43,175 @@ def lowers_cumulatively(part: Contribution) -> str | None:
     if isinstance(function, (exp.Sum, exp.Avg, *_MOMENTS)):
         if isinstance(function.this, exp.Distinct):
             return "distinct values cannot be subtracted"
+        if isinstance(function, (exp.Sum, exp.Avg)) and is_float(function.this):
+            return None
         kind = exact_type(function.this)
         if kind is None:
-            return f"{function.this.sql('duckdb')} is not exact, and float totals do not subtract"
+            return f"{function.this.sql('duckdb')} is neither exact nor a float"
         if isinstance(function, tuple(_MOMENTS)) and kind.bits != 32:
             return "squares of wide numbers overflow"
         return None
     return f"{function.key} cannot be subtracted"
 
 
+def lower_cumulative(scope: Scope, parts: list[Contribution]) -> list[Piece]:
+    """Lower aggregates for which ``lowers_cumulatively`` holds."""
+    floats = [p for p in parts if _sums_floats(p)]
+    exact = [p for p in parts if not _sums_floats(p)]
+    pieces = [_exact(scope, exact)] if exact else []
+    return pieces + (_floats(scope, floats) if floats else [])
+
+
+def _sums_floats(part: Contribution) -> bool:
+    return isinstance(part.function, (exp.Sum, exp.Avg)) and is_float(part.function.this)
+
+
+def _exact(scope: Scope, parts: list[Contribution]) -> Piece:
+    totals = _Totals(scope, parts, Passes(scope))
+    values = [f"{totals.value(p)} as {p.name}" for p in parts]
+    name = scope.name("totals")
+    select = f"select s.{ROW}, {', '.join(values)} from {scope.name('spine')} as s "
+    made = totals.passes.subqueries()
+    return Piece(name, (*made, Subquery(name, select + totals.passes.joins("s"))), names_of(parts))
+
+
+def _floats(scope: Scope, parts: list[Contribution]) -> list[Piece]:
+    """By fixed point where the data fit it, else by a lowering that takes any floats."""
+    inner = replace(scope, prefix=f"{scope.prefix}__fixed")
+    units = scope.name("units")
+    gate = "u.fb_fits"
+    totals = _Totals(inner, parts, Passes(inner, gate), unit_table="u")
+    values = [f"{totals.value(p)} as {p.name}" for p in parts]
+    name = inner.name("totals")
+    made = [
+        Subquery(inner.name("rows"), f"select * from {scope.name('rows')}", shared=False),
+        Subquery(inner.name("spine"), f"select * from {scope.name('spine')}", shared=False),
+        Subquery(units, units_sql(scope.name("rows"), totals.units)),
+        *totals.passes.subqueries(f" cross join {units} as u"),
+    ]
+    other = replace(scope, prefix=f"{scope.prefix}__spread")
+    unfit = f"not (select fb_fits from {units})"
+    for part in ("rows", "spine"):
+        sql = f"select * from {scope.name(part)} where {unfit}"
+        made.append(Subquery(other.name(part), sql))
+    framed = [p for p in parts if lowers_by_frames(p) is None]
+    stabbed = [p for p in parts if lowers_by_frames(p) is not None]
+    fallback = lower_frames(other, framed) if framed else []
+    fallback += [lower_stab(other, stabbed)] if stabbed else []
+    for piece in fallback:
+        made += piece.subqueries
+    spread = {n: piece.name for piece in fallback for n in piece.provides}
+    chosen = ", ".join(
+        f"case when u.fb_fits then {v.rpartition(' as ')[0]} else {spread[p.name]}.{p.name} end "
+        f"as {p.name}"
+        for p, v in zip(parts, values, strict=True)
+    )
+    joins = [totals.passes.joins("s")]
+    joins += [f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in fallback]
+    select = (
+        f"select s.{ROW}, {chosen} from {scope.name('spine')} as s cross join {units} as u "
+        + " ".join(joins)
+    )
+    return [Piece(name, (*made, Subquery(name, select)), names_of(parts))]
+
+
 @dataclass
 class _Totals:
-    """One table of running totals: its place on the axis and the terms it sums."""
+    """Aggregates as expressions over passes."""
 
-    axis: str
-    terms: dict[str, str] = field(default_factory=dict)
-
-    def term(self, sums: str, kind: str) -> str:
-        text = f"cast(sum({sums}) over totals as {kind})"
-        if text not in self.terms:
-            self.terms[text] = f"fb_total{len(self.terms) + 1}"
-        return self.terms[text]
-
-
-def lower_cumulative(scope: Scope, parts: list[Contribution]) -> Piece:
-    """Lower aggregates for which ``lowers_cumulatively`` holds, all by one chain of as-of joins."""
-    chain = _Chain(scope)
-    values = [f"{chain.value(p)} as {p.name}" for p in parts]
-    subqueries = [chain.totals_query(name, totals) for name, totals in chain.totals.items()]
-    select = f"select s.{ROW}, {', '.join(values)} from {scope.name('spine')} as s " + " ".join(
-        chain.joins()
-    )
-    name = scope.name("totals")
-    return Piece(name, (*subqueries, Subquery(name, select)), names_of(parts))
-
-
-class _Chain:
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.totals: dict[str, _Totals] = {}
-        self.reads: dict[tuple[str, int], str] = {}
+    scope: Scope
+    parts: Sequence[Contribution]
+    passes: Passes
+    unit_table: str | None = None
+    units: dict[str, str] = field(default_factory=dict)
 
     def value(self, part: Contribution) -> str:
-        """SQL of the aggregate from the totals read so far."""
+        """SQL of the aggregate over the passes read so far."""
         test = condition_of(self.scope.form, part)
-        where = f" filter (where {test.sql('duckdb')})" if test is not None else ""
+        condition = test.sql("duckdb") if test is not None else None
         function = part.function
 
-        def read(sql: str, kind: str) -> str:
-            return self._difference(part.window, sql, kind, where)
+        def read(sql: str) -> str:
+            term = f"case when {condition} then {sql} end" if condition else sql
+            return self._difference(part.window, term)
 
-        if isinstance(function, exp.CountIf):
-            return read(f"cast(coalesce({self._argument(part)}, false) as int)", "bigint")
         if isinstance(function, exp.Count):
-            counted = "1"
-            if not isinstance(function.this, exp.Star):
-                counted = f"cast(not {self._argument(part)} is null as int)"
-            return read(counted, "bigint")
+            if isinstance(function.this, exp.Star):
+                return f"cast({read('1')} as bigint)"
+            x = self._argument(part)
+            return f"cast({read(f'case when not {x} is null then 1 end')} as bigint)"
+        x = self._argument(part)
+        n = read(f"case when not {x} is null then 1 end")
+        if isinstance(function, exp.CountIf):
+            # DuckDB's count_if is a sum: of no known condition it is null.
+            return f"case when {n} > 0 then cast({read(f'cast({x} as int)')} as hugeint) end"
+        if self.unit_table is not None:
+            unit = f"{self.unit_table}.{self._unit(x)}"
+            total = f"cast({read(f'cast({x} * {unit} as hugeint)')} as double) / {unit}"
+            mean = f" / {n}" if isinstance(function, exp.Avg) else ""
+            return f"case when {n} > 0 then {total}{mean} end"
         kind = exact_type(function.this)
         assert kind is not None
-        x = self._argument(part)
-        n = read(f"cast(not {x} is null as int)", "bigint")
-        total = read(x, kind.running)
-        return _finish(function, kind, n, total, lambda: read(_square(x), "hugeint"))
+        return _finish(function, kind, n, read(x), lambda: read(_square(x)))
+
+    def _unit(self, x: str) -> str:
+        return self.units.setdefault(x, f"fb_unit{len(self.units) + 1}")
 
     def _argument(self, part: Contribution) -> str:
         return f"({over_rows(part.function.this).sql('duckdb')})"
 
-    def _difference(self, window: Window, term: str, kind: str, where: str) -> str:
+    def _difference(self, window: Window, term: str) -> str:
         rows, place = self.scope.rows, self.scope.rows.place(window)
         start, end = rows.starts[place], rows.ends[place]
-        came = self._read(f"came_{start}", start, 0, term, kind, where)
+        came_pass = self.passes.on(f"came_{_plain(start)}", start)
+        came = came_pass.read(term, 0)
         if end is None:
-            return came
+            return f"({came} - {came_pass.read(term, BASE)})"
         if window.width is not None and window.width > 0:
-            left = self._read(f"came_{start}", start, window.width, term, kind, where)
-        else:
+            return f"({came} - {came_pass.read(term, window.width)})"
+        base = came_pass.read(term, BASE)
+        leaving = self._apart(window)
+        if leaving is None:
             # A row that would end before it starts comes and leaves at once: nothing remains.
-            axis = f"greatest({start}, {end})"
-            left = self._read(f"left_{start}_{end}", axis, 0, term, kind, where)
-        return f"({came} - {left})"
-
-    def _read(self, name: str, axis: str, shift: int, term: str, kind: str, where: str) -> str:
-        totals = self.totals.setdefault(name, _Totals(axis))
-        alias = self.reads.setdefault((name, shift), f"r{len(self.reads) + 1}")
-        # An instant at which no counted row starts sums to null, which the running sum skips.
-        column = totals.term(f"sum({term}){where}", kind)
-        return f"coalesce({alias}.{column}, 0)"
-
-    def totals_query(self, name: str, totals: _Totals) -> Subquery:
-        keys = ", ".join(self.scope.keys)
-        terms = ", ".join(f"{text} as {column}" for text, column in totals.terms.items())
-        sql = (
-            f"select {keys}, {totals.axis} as fb_at, {terms} from {self.scope.name('rows')} "
-            f"group by {keys}, fb_at "
-            f"window totals as (partition by {keys} order by {totals.axis} "
-            "rows between unbounded preceding and current row)"
-        )
-        return Subquery(self.scope.name(name), sql)
-
-    def joins(self) -> list[str]:
-        out = []
-        for (name, shift), alias in self.reads.items():
-            instant = f"s.{AXIS} - {shift}" if shift else f"s.{AXIS}"
-            out.append(
-                f"asof left join {self.scope.name(name)} as {alias} "
-                f"on {self.scope.same_key('s', alias)} and {instant} >= {alias}.fb_at"
+            left = self.passes.on(f"left_{_plain(start)}_{end}", f"greatest({start}, {end})")
+            gone = f"({left.read(term, 0)} - {left.read(term, BASE)})"
+        else:
+            first, after = leaving
+            shared = self.passes.on(
+                f"timely_{_plain(start)}_{_plain(first)}", first, f"{start} <= {first}"
             )
-        return out
+            own = self.passes.on(
+                f"late_{_plain(start)}_{end}", f"greatest({start}, {end})", f"{start} > {first}"
+            )
+            gone = (
+                f"({shared.read(term, after)} - {shared.read(term, BASE)} "
+                f"+ {own.read(term, 0)} - {own.read(term, BASE)})"
+            )
+        return f"({came} - {base} - {gone})"
+
+    def _apart(self, window: Window) -> tuple[str, int] | None:
+        """Where rows leave a fixed time after one of their times: when they leave the narrowest
+        window that has both axes in common, and how much later they leave this one."""
+        if len(window.ends) != 1 or window.ends[0].on_axis:
+            return None
+        end = window.ends[0]
+        narrowest = min(
+            (
+                p.window
+                for p in self.parts
+                if p.window.starts == window.starts
+                and len(p.window.ends) == 1
+                and p.window.ends[0].instant == end.instant
+            ),
+            key=lambda w: w.ends[0].offset,
+        )
+        first = self.scope.rows.ends[self.scope.rows.place(narrowest)]
+        assert first is not None
+        return first, end.offset - narrowest.ends[0].offset
+
+
+def _plain(axis: str) -> str:
+    return "".join(c for c in axis if c.isalnum() or c == "_").strip("_")
 
 
 def _square(x: str) -> str:

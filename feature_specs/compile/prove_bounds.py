@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sqlglot import exp
@@ -30,7 +30,8 @@ Status = Literal["free", "held", "settled"]
 #: Columns that say which rows answer, and hold no value of a leaf's.
 _BOOKKEEPING = re.compile(
     r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"
-    r"|one|instant|members)"
+    r"|one|instant|members|key|place|mark|read|key_before|place_before|fits"
+    r"|unit\d+(_all|_least|_odd|_power)?)"
 )
 
 #: A spine whose instant is the same for a whole query: a parameter, or the outer query's row.
@@ -51,6 +52,8 @@ class Relation:
             ``fb_t`` its own identity.
         anchored: rows with ``fb_row`` stand at that spine row's instant on the carriers' axis.
         in_step: columns in whose order the rows start.
+        marker: of a free relation, where its place on an axis and its spine row stand.
+        sorted_by: the columns of its ORDER BY.
     """
 
     columns: tuple[str, ...] = ()
@@ -59,6 +62,8 @@ class Relation:
     spine: str | None = None
     anchored: str | None = None
     in_step: frozenset[str] = frozenset()
+    marker: tuple[int, int, str | None] | None = None
+    sorted_by: tuple[str, ...] = ()
 
 
 @dataclass
@@ -88,7 +93,11 @@ class Bounds:
             right = self.query(node.expression, known, name)
             return _combined(left, right)
         if isinstance(node, exp.Select):
-            return _Reading(self, node, known, name).relation()
+            found = _Reading(self, node, known, name).relation()
+            order = node.args.get("order")
+            keys = order.expressions if order is not None else []
+            rising = all(not k.args.get("desc") for k in keys)
+            return replace(found, sorted_by=tuple(k.this.name for k in keys) if rising else ())
         return Relation()
 
 
@@ -99,19 +108,28 @@ def _combined(left: Relation, right: Relation) -> Relation:
     if right.status == "held":
         theirs = {right.columns.index(c) for c in right.carriers}
         carriers = frozenset(c for c in carriers if places.get(c) in theirs)
-    anchored = None
-    for side in (left, right):
-        at = side.columns.index("fb_t") if "fb_t" in side.columns else None
-        row = side.columns.index("fb_row") if "fb_row" in side.columns else None
-        if side.status == "free" and at is not None and row is not None:
-            axis = left.columns[at] if at < len(left.columns) else ""
-            if axis in carriers and left.columns[row] == "fb_row":
-                anchored = side.spine
+    anchors = {_anchor(left, left.columns, carriers), _anchor(right, left.columns, carriers)}
+    anchors -= {""}
+    anchored = anchors.pop() if len(anchors) == 1 else None
     kept = carriers if status == "held" else frozenset()
     if status == "held" and not kept:
         raise UnboundError("a union mixes rows with and without an instant")
     spine = left.spine if left.spine == right.spine else None
     return Relation(left.columns, status, kept, spine, anchored)
+
+
+def _anchor(side: Relation, names: tuple[str, ...], carriers: frozenset[str]) -> str | None:
+    """The spine whose rows a side of a union puts on the axis; "" where it has rows of leaves only."""
+    if side.status == "held":
+        return side.anchored or ""
+    if side.marker is not None:
+        place, mark, spine = side.marker
+        return spine if names[place] in carriers and names[mark] == "fb_mark" else None
+    if {"fb_t", "fb_row"} <= set(side.columns):
+        axis = names[side.columns.index("fb_t")]
+        row = names[side.columns.index("fb_row")]
+        return side.spine if axis in carriers and row == "fb_row" else None
+    return None
 
 
 def _worst(left: Status, right: Status) -> Status:
@@ -195,25 +213,41 @@ class _Reading:
             return self._held(needs, claims, outputs)
         if settled:
             return self._settled(settled, claims, columns)
-        return self._free(columns)
+        return self._free(outputs)
 
-    def _free(self, columns: tuple[str, ...]) -> Relation:
+    def _free(self, outputs: Mapping[str, exp.Expr]) -> Relation:
+        columns = tuple(outputs)
         spine = None
         if {"fb_row", "fb_t"} <= set(columns):
             passed = [r.spine for r in self.sources.values() if "fb_row" in r.columns]
             spine = passed[0] if passed else self.name
-        return Relation(columns, "free", frozenset(columns), spine)
+        return Relation(
+            columns, "free", frozenset(columns), spine, marker=self._marker(outputs)
+        )
+
+    def _marker(self, outputs: Mapping[str, exp.Expr]) -> tuple[int, int, str | None] | None:
+        """Places of ``(fb_t - constant) * 2 + 1`` and of a number made of ``fb_row``."""
+        place = mark = spine = None
+        for number, node in enumerate(outputs.values()):
+            columns = {c.name for c in node.find_all(exp.Column)}
+            if columns == {"fb_row"} and not isinstance(node, exp.Column):
+                mark = number
+                owner = self._owner(next(iter(node.find_all(exp.Column))))
+                spine = self.sources[owner].spine if owner in self.sources else None
+            elif _is_marked_place(node):
+                place = number
+        return (place, mark, spine) if place is not None and mark is not None else None
 
     def _held(
         self, needs: list[str], claims: Mapping[str, exp.Expr], outputs: Mapping[str, exp.Expr]
     ) -> Relation:
         columns = tuple(outputs)
         if not claims:
-            anchored = self._framed_at_spine(needs, outputs)
+            anchored = self._framed_at_spine(needs, outputs) or self._read_at_marks(needs, outputs)
             if anchored is not None:
                 return Relation(columns, "settled", frozenset(), anchored)
             if all(map(_is_bookkeeping, columns)) or self._names_groups(outputs):
-                return self._free(columns)
+                return self._free(outputs)
         good = {
             name for name, e in claims.items() if all(self._respects(e, a, outputs) for a in needs)
         }
@@ -324,33 +358,27 @@ class _Reading:
             leaf = self.scans[alias]
             times = {*_times(leaf), *self._later(alias, leaf, outputs)}
             return all(self._reaches(node, alias, {t}) for t in times)
-        carriers = self.sources[alias].carriers
-        if self._reaches(node, alias, carriers):
-            return True
-        for test in self.tests:
-            small, large = _ordered_sides(test)
-            if (
-                isinstance(small, exp.Column)
-                and self._owner(small) == alias
-                and small.name in carriers
-                and large is not None
-                and large == node
-            ):
-                return True
-        return False
+        return self._reaches(node, alias, self.sources[alias].carriers)
 
     def _reaches(self, node: exp.Expr, alias: str, columns: set[str] | frozenset[str]) -> bool:
-        """``node`` is at least one of the columns, by its form."""
+        """``node`` is at least one of the columns, by its form or by a condition."""
+        for test in self.tests:
+            small, large = _ordered_sides(test)
+            if isinstance(small, exp.Column) and large is not None and large == node:
+                if self._owner(small) == alias and small.name in columns:
+                    return True
         if isinstance(node, exp.Paren):
             return self._reaches(node.this, alias, columns)
         if isinstance(node, exp.Greatest):
             return any(self._reaches(a, alias, columns) for a in [node.this, *node.expressions])
         if isinstance(node, exp.Add) and isinstance(node.expression, exp.Literal):
             return self._reaches(node.this, alias, columns)
+        if isinstance(node, exp.Mul) and node.expression == exp.Literal.number(2):
+            return self._reaches(node.this, alias, columns)  # a place: the axis, twice as wide
         if isinstance(node, exp.Coalesce):
             # coalesce(x, a far future): what has no instant is never seen.
             last = node.expressions[-1]
-            far = isinstance(last, exp.Literal) and last.is_int and int(last.this) >= 2**62
+            far = isinstance(last, exp.Literal) and last.is_int and int(last.this) >= 2**61
             return far and self._reaches(node.this, alias, columns)
         if isinstance(node, (exp.Min, exp.Max)):
             return self._reaches(node.this, alias, columns)
@@ -445,7 +473,7 @@ class _Reading:
             return True
         order = base.args.get("order")
         if order is None:
-            return False
+            return self._follows_input(base)
         first = order.expressions[0]
         if first.args.get("desc") or not (is_start(first.this) or self._is_event_order(first.this)):
             return False
@@ -456,6 +484,14 @@ class _Reading:
             return True
         end = str(spec.args.get("end") or "CURRENT ROW").upper()
         return end == "CURRENT ROW" or str(spec.args.get("end_side")).upper() == "PRECEDING"
+
+    def _follows_input(self, window: exp.Window) -> bool:
+        """A frame up to the current row, over an input sorted by key and start."""
+        spec = window.args.get("spec")
+        if spec is None or str(spec.args.get("end")).upper() != "CURRENT ROW":
+            return False
+        (source,) = self.sources.values() if len(self.sources) == 1 else (Relation(),)
+        return source.sorted_by[-1:] != () and source.sorted_by[-1] in source.carriers
 
     def _is_event_order(self, node: exp.Expr) -> bool:
         """An order by a column in step with the start."""
@@ -485,6 +521,19 @@ class _Reading:
         good = set(relation.carriers)
         ok = all(self._window_is_bounded(w, set(), good) for w in windows)
         return relation.anchored if ok else None
+
+    def _read_at_marks(self, needs: list[str], outputs: Mapping[str, exp.Expr]) -> str | None:
+        """Rows of the axis at which a spine row stands, each under that spine row's number."""
+        if len(needs) != 1 or needs[0] not in self.sources:
+            return None
+        row = outputs.get("fb_row")
+        if row is None or {c.name for c in row.find_all(exp.Column)} != {"fb_mark"}:
+            return None
+        if not any(c.name == "fb_mark" for t in self.tests for c in t.find_all(exp.Column)):
+            return None
+        if any(e.find(exp.Window) for e in outputs.values()):
+            return None
+        return self.sources[needs[0]].anchored
 
     def _is_instant_of(self, node: exp.Expr, spine: str | None) -> bool:
         if not isinstance(node, exp.Column) or node.name != "fb_t":
@@ -526,7 +575,7 @@ def _times(leaf: Leaf) -> set[str]:
 
 
 def _claims(name: str) -> bool:
-    return name == "fb_at" or (
+    return name in ("fb_at", "fb_place") or (
         name.startswith("fb_start") and (name == "fb_start" or name[8:].isdigit())
     )
 
@@ -550,6 +599,19 @@ def _without_delay(node: exp.Expr) -> exp.Expr:
 
 def _is_axis(node: exp.Expr) -> bool:
     return isinstance(node, exp.Anonymous) and node.name.lower() == "epoch_us"
+
+
+def _is_marked_place(node: exp.Expr) -> bool:
+    """An instant of the spine or an earlier one, or the far past, as a place behind its rows."""
+    if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal):
+        return True
+    if not (isinstance(node, exp.Add) and node.expression == exp.Literal.number(1)):
+        return False
+    double = node.this
+    if not (isinstance(double, exp.Mul) and double.expression == exp.Literal.number(2)):
+        return False
+    instant = _without_delay(double.this)
+    return isinstance(instant, exp.Column) and instant.name == "fb_t"
 
 
 def _unshifted(test: exp.LTE | exp.LT) -> bool:

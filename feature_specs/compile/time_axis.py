@@ -11,8 +11,8 @@ from sqlglot import exp
 from feature_specs.compile.draft import Draft, Term
 from feature_specs.leaf import Leaf
 
-#: Stand for minus and plus infinity; far enough from the edges of 64 bits to add to.
-ALWAYS, NEVER = -(2**62), 2**62
+#: Stand for minus and plus infinity; far enough from the edges of 64 bits to add to and to double.
+ALWAYS, NEVER = -(2**61), 2**61
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -55,10 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _shrink_all(console: Console, failures: Sequence[Outcome], most: int) -> None:
-    """Shrink the first failure of each kind."""
+    """Shrink the first failure of each kind and shape."""
     by_kind: dict[str, list[Outcome]] = {}
     for outcome in failures:
-        by_kind.setdefault(outcome.kind, []).append(outcome)
+        shape = next((t for t in sorted(outcome.tags) if t.startswith("shape:")), "")
+        by_kind.setdefault(f"{outcome.kind} ({shape})", []).append(outcome)
     kinds = sorted(by_kind.items(), key=lambda item: -len(item[1]))
     for kind, outcomes in kinds[:most]:
         names = ", ".join(o.name for o in outcomes[:5])

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +23,7 @@ from tests.prove.equal import Tolerance, differences
 Status = Literal["agreed", "refused", "failed"]
 T = TypeVar("T")
 _LIMIT = 30.0
+_SOME_TIME = datetime(2024, 3, 1, tzinfo=UTC)
 _CHOSEN = re.compile(r"^\s*lowering: (.+)$", re.MULTILINE)
 
 
@@ -55,6 +56,7 @@ class Outcome:
     status: Status = "agreed"
     kind: str = ""
     message: str = ""
+    variant: str | None = None
     chosen: str = ""
     lowerings: list[str] = field(default_factory=list)
     values: int = 0
@@ -64,14 +66,18 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def check(case: Case, engines: Engines) -> Outcome:
-    """Run one case. Only what is no Exception escapes."""
+def check(case: Case, engines: Engines, only: str | None = None) -> Outcome:
+    """Run one case. Only what is no Exception escapes.
+
+    Args:
+        only: the one variant to check, by the name that a DisagreementError gives it.
+    """
     outcome = Outcome(case.name, case.tags)
     try:
         with engines.within(_LIMIT):
-            _Check(case, engines, outcome).run()
+            _Check(case, engines, outcome, only).run()
     except DisagreementError as error:
-        outcome.kind = f"{error.variant}: {error.what}"
+        outcome.kind, outcome.variant = f"{error.variant}: {error.what}", error.variant
         outcome.sql, outcome.detail = error.sql, error.detail
         _fail(outcome, f"{error}: {error.detail}")
     except OracleError as error:
@@ -104,6 +110,7 @@ class _Check:
     case: Case
     engines: Engines
     outcome: Outcome
+    only: str | None = None
 
     def run(self) -> None:
         case = self.case
@@ -117,7 +124,7 @@ class _Check:
         compiled = self._timed("compile", lambda: compile_view(case.view, case.leaves))
         self.outcome.chosen = chosen_lowering(compiled)
         self._point_in_time(compiled, expected)
-        if not case.lag:
+        if not case.lag and self.only in (None, "as-of"):
             self._as_of(compiled)
         self._timed("incremental", lambda: check_incremental(case, compiled, self.engines))
 
@@ -125,6 +132,9 @@ class _Check:
         lag = self.case.lag or None
         seen: set[str] = set()
         for lowering in (None, *LOWERINGS):
+            variant = f"point-in-time by {lowering or 'choice'}"
+            if self.only not in (None, variant):
+                continue
             started = time.perf_counter()
             try:
                 sql = compiled.point_in_time(lowering=lowering, lag=lag)
@@ -137,17 +147,20 @@ class _Check:
             self.outcome.lowerings.append(lowering or "chosen")
             if sql not in seen:
                 seen.add(sql)
-                variant = f"point-in-time by {lowering or 'choice'}"
                 self._timed("run", partial(self._hold, sql, variant, expected))
 
     def _hold(self, sql: str, variant: str, expected: Sequence[Features]) -> None:
         """Compare one statement's rows with the spine and the expected features."""
-        names, rows = self._query(sql, variant)
-        kept, features = list(self.case.spine_columns), list(self._names)
+        types, rows = self._query(sql, variant)
+        names = list(types)
+        kept, features = list(self.case.spine_columns), list(self._types)
         detail: dict[str, Any]
         if names != [*kept, *features]:
             detail = {"actual": names, "expected": [*kept, *features]}
             raise DisagreementError(variant, "columns", sql, detail)
+        if {n: types[n] for n in features} != self._types:
+            wrong = {n: (types[n], t) for n, t in self._types.items() if types[n] != t}
+            raise DisagreementError(variant, "types", sql, {"actual, expected": wrong})
         rows.sort(key=lambda row: int(row[0]))
         if [row[: len(kept)] for row in rows] != list(self.case.spine):
             detail = {"actual": [r[: len(kept)] for r in rows], "expected": list(self.case.spine)}
@@ -176,6 +189,9 @@ class _Check:
 
     def _hold_as_of(self, sql: str, t: datetime, parameters: dict[str, Any] | None) -> None:
         names, rows = self._query(sql, "as-of", parameters)
+        mistyped = {n: (names.get(n), t) for n, t in self._types.items() if names.get(n) != t}
+        if mistyped:
+            raise DisagreementError("as-of", "types", sql, {"actual, expected": mistyped})
         entities = self.case.view.entities
         found = [dict(zip(names, row, strict=True)) for row in rows]
         actual = {tuple(row[e] for e in entities): row for row in found}
@@ -193,10 +209,11 @@ class _Check:
 
     def _query(
         self, sql: str, variant: str, parameters: dict[str, Any] | None = None
-    ) -> tuple[list[str], list[Row]]:
+    ) -> tuple[dict[str, str], list[Row]]:
+        """Column to type, and the rows."""
         try:
             result = self.engines.variants.execute(sql, parameters)
-            return [d[0] for d in result.description or []], result.fetchall()
+            return {d[0]: str(d[1]) for d in result.description or []}, result.fetchall()
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
@@ -224,20 +241,20 @@ class _Check:
 
     def _count(self, expected: list[Features]) -> None:
         """Fill in the nulls of entities without a row, and count the values."""
-        found = next((f for answer in self._answers.values() for f in answer.values()), None)
-        self._names = list(found) if found is not None else self._columns()
+        if not self._answers:
+            self._at(_SOME_TIME, None)  # so that the cut tables are there to be described
+        self._types = self._columns()
         for features in expected:
             if not features:
-                features |= dict.fromkeys(self._names)
+                features |= dict.fromkeys(self._types)
             self.outcome.values += len(features)
             self.outcome.filled += sum(v is not None for v in features.values())
 
-    def _columns(self) -> list[str]:
-        """The features' names where no instant has an entity with a row."""
+    def _columns(self) -> dict[str, str]:
+        """Feature to its SQL type, in the author's order."""
         plain = {*self.case.view.entities, self.case.view.event_time}
         result = self.engines.brute.execute(f"describe {self.case.whole_sql}")
-        names = [row[0] for row in result.fetchall()]
-        return [n for n in names if n not in plain]
+        return {row[0]: row[1] for row in result.fetchall() if row[0] not in plain}
 
     def _timed(self, what: str, action: Callable[[], T]) -> T:
         started = time.perf_counter()

@@ -32,6 +32,10 @@ class Engines:
     variants: duckdb.DuckDBPyConnection = field(default_factory=connect)
     brute: duckdb.DuckDBPyConnection = field(default_factory=connect)
 
+    def close(self) -> None:
+        self.variants.close()
+        self.brute.close()
+
     def load(self, case: Case) -> Oracle:
         """Put a case's tables into both databases."""
         oracle = Oracle(case.view, case.leaves, case.whole_sql, self.brute, visible=case.visible)
@@ -63,6 +67,7 @@ class Engines:
             raise
         finally:
             timer.cancel()
+            timer.join()
 
 
 def fill(

@@ -132,11 +132,14 @@ def one(name: str) -> Outcome:
     """Draw and check one case with this process's databases."""
     global _engines, _used
     if _engines is None or _used >= _RENEW:
+        if _engines is not None:
+            _engines.close()
         _engines, _used = Engines(), 0
     _used += 1
     outcome = check(draw_case(name), _engines)
     if outcome.status == "failed":
-        _engines = None  # an internal error may have spoilt it
+        _engines.close()  # an internal error may have spoilt it
+        _engines = None
     return outcome
 
 

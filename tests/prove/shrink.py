@@ -46,8 +46,8 @@ class _Shrinker:
         """Keep a candidate that fails as the case does."""
         if time.monotonic() > self.deadline:
             return False
-        outcome = check(candidate, self.engines)
-        if outcome.status == "failed":
+        outcome = check(candidate, self.engines, self.outcome.variant)
+        if "InternalException" in outcome.kind:
             self.engines = Engines()
         if outcome.status != "failed" or _manner(outcome) != _manner(self.outcome):
             return False

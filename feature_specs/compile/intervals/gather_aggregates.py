@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sqlglot import exp
 
 from feature_specs.compile.conjuncts import conjuncts
-from feature_specs.compile.draft import Contribution, Term, Window
+from feature_specs.compile.draft import Contribution, Window
 from feature_specs.compile.intervals.clip_clock import clip_clock
 from feature_specs.compile.intervals.relation import NoFormError
 from feature_specs.compile.resolve_clock import has_clock
@@ -63,7 +63,7 @@ class AggregateGatherer:
                 f"agg{len(self.contributions) + 1}",
                 function,
                 exp.and_(*plain) if plain else None,
-                tighten(window),
+                window,
             )
         return self.contributions[node]
 
@@ -73,16 +73,3 @@ def _nulls_handled(node: exp.Expr) -> bool:
         node.this, exp.AggFunc
     )
 
-
-def tighten(window: Window) -> Window:
-    """Drop bounds that another bound on the same instant implies."""
-    return Window(_strongest(window.starts, max), _strongest(window.ends, min))
-
-
-def _strongest(terms: tuple[Term, ...], pick: Callable[[int, int], int]) -> tuple[Term, ...]:
-    offsets: dict[tuple[exp.Expr, bool], int] = {}
-    for term in terms:
-        place = (term.instant, term.on_axis)
-        known = offsets.get(place)
-        offsets[place] = term.offset if known is None else pick(known, term.offset)
-    return tuple(Term(i, offset, on_axis) for (i, on_axis), offset in offsets.items())

@@ -74,11 +74,26 @@ def with_stream(draw: Draw, rel: Rel) -> Rel:
     return _join(draw, rel, other, alias=alias, on=on, kinds={"inner": 1, "left": 1})
 
 
+def with_last(draw: Draw, rel: Rel) -> Rel:
+    """The latest row of another stream as of each event."""
+    other = draw.table(draw.pick("stream", "stream", "trips"), untied=True)
+    alias = _alias(draw)
+    right = scan(draw, other, alias)
+    if rel.time is None or "asof" in rel.text:
+        return with_dims(draw, rel)
+    draw.tag("join:last", "construct:asof join")
+    on = f"{_on_keys(draw, rel, other, alias)} and {rel.time} {draw.pick('>=', '>=', '>')} {alias}.ts"
+    word = draw.pick("asof left join", "asof left join", "asof join")
+    text = f"{rel.text} {word} {right.text} on {on}"
+    return Rel(text, (*rel.cols, *right.cols), rel.keys, rel.time, rel.where)
+
+
 _JOINS: dict[Callable[[Draw, Rel], Rel], float] = {
     with_dims: 4,
     with_versions: 4,
     with_changes: 1.5,
     with_stream: 2,
+    with_last: 1.5,
 }
 
 

@@ -1,0 +1,167 @@
+"""Running totals of many terms, read at many instants, in one sorted pass over an axis.
+
+Rows and markers (an instant at which totals are wanted) are sorted together by key and place; one
+running total over all of them, keys too, is read at the markers. Two markers of one spine row stand
+in the same key, so their difference is free of the keys before. DuckDB runs a total that follows
+its input's order without a second sort; that the order held is checked row by row, so that it can
+fail but never mislead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from feature_specs.compile.draft import Subquery
+from feature_specs.compile.lowered import AXIS, ROW, Scope
+from feature_specs.compile.time_axis import ALWAYS
+
+#: The read from which every total of the key is counted.
+BASE = None
+
+_FIRST = 2 * ALWAYS - 1
+
+
+@dataclass
+class Pass:
+    """One sorted pass.
+
+    Attributes:
+        axis: SQL of a row's place, in microseconds, over the interval rows.
+        where: SQL of which rows take part; None for all.
+        terms: SQL of what is summed to the column that holds its total.
+        shifts: how far before the spine's instant totals are read; BASE before all rows.
+    """
+
+    name: str
+    axis: str
+    where: str | None = None
+    terms: dict[str, str] = field(default_factory=dict)
+    shifts: list[int | None] = field(default_factory=list)
+
+    def read(self, term: str, shift: int | None) -> str:
+        """SQL of the total of a term at a shift, over this pass's result."""
+        column = self.terms.setdefault(term, f"fb_v{len(self.terms) + 1}")
+        if shift not in self.shifts:
+            self.shifts.append(shift)
+        return f"coalesce({self.name}.{column}_{self.shifts.index(shift)}, 0)"
+
+
+@dataclass
+class Passes:
+    """The passes of one scope, each made when first read from."""
+
+    scope: Scope
+    gate: str | None = None
+    made: dict[str, Pass] = field(default_factory=dict)
+
+    def on(self, name: str, axis: str, where: str | None = None) -> Pass:
+        """The pass of that name."""
+        return self.made.setdefault(name, Pass(self.scope.name(name), axis, where))
+
+    def subqueries(self, cross: str = "") -> list[Subquery]:
+        """The CTEs, of which each pass's own has a row per spine row.
+
+        Args:
+            cross: a join that the terms read from, such as of units.
+        """
+        scope = self.scope
+        keys = ", ".join(scope.keys)
+        ids = Subquery(
+            scope.name("ids"),
+            f"select {keys}, row_number() over () as fb_key "
+            f"from (select distinct {keys} from {scope.name('spine')}) as keys",
+        )
+        return [ids, *(self._subquery(p, cross) for p in self.made.values())]
+
+    def _subquery(self, one: Pass, cross: str) -> Subquery:
+        scope, count = self.scope, len(one.shifts)
+        tests = [t for t in (one.where, self.gate) if t]
+        where = f" where {' and '.join(tests)}" if tests else ""
+        terms = ", ".join(f"{sql} as {column}" for sql, column in one.terms.items())
+        rows = (
+            f"select i.fb_key, ({one.axis}) * 2 as fb_place, "
+            f"cast(null as bigint) as fb_mark, {terms} from {scope.name('rows')} as r "
+            f"join {scope.name('ids')} as i on {scope.same_key('r', 'i')}{cross}{where}"
+        )
+        nulls = ", null" * len(one.terms)
+        gate = f"{cross} where {self.gate}" if self.gate else ""
+        markers = [
+            f"select i.fb_key, {_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
+            f"from {scope.name('spine')} as s "
+            f"join {scope.name('ids')} as i on {scope.same_key('s', 'i')}{gate}"
+            for number, shift in enumerate(one.shifts)
+        ]
+        together = " union all ".join([rows, *markers])
+        totals = ", ".join(
+            f"sum({c}) over (rows between unbounded preceding and current row) as {c}"
+            for c in one.terms.values()
+        )
+        running = (
+            f"select fb_mark, fb_key, fb_place, lag(fb_key) over () as fb_key_before, "
+            f"lag(fb_place) over () as fb_place_before, {totals} "
+            f"from (select * from ({together}) as together order by fb_key, fb_place) as sorted"
+        )
+        in_order = (
+            "case when fb_key_before > fb_key or (fb_key_before = fb_key "
+            "and fb_place_before > fb_place) then cast(error('rows came out of order') as boolean) "
+            "else not fb_mark is null end"
+        )
+        columns = ", ".join(one.terms.values())
+        read = (
+            f"select fb_mark // {count} as {ROW}, fb_mark % {count} as fb_read, {columns} "
+            f"from ({running}) as running where {in_order}"
+        )
+        picked = ", ".join(
+            f"any_value({c}) filter (where fb_read = {n}) as {c}_{n}"
+            for c in one.terms.values()
+            for n in range(count)
+        )
+        return Subquery(
+            one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}"
+        )
+
+    def joins(self, row: str) -> str:
+        """SQL that joins every pass to a relation's spine rows."""
+        return " ".join(
+            f"left join {p.name} on {p.name}.{ROW} = {row}.{ROW}" for p in self.made.values()
+        )
+
+
+def _place(shift: int | None) -> str:
+    if shift is None:
+        return str(_FIRST)
+    return f"(s.{AXIS} - {shift}) * 2 + 1" if shift else f"s.{AXIS} * 2 + 1"
+
+
+def units_sql(rows: str, values: Mapping[str, str]) -> str:
+    """SQL of one row: for each double a power of two, and whether all doubles fit fixed point.
+
+    A value becomes an integer count of units, in 128 bits. Units are as fine as the sum of all
+    absolute values lets them be, and fine enough only if the least value is right to 2^-32 of
+    itself; a value that is not finite never fits.
+
+    Args:
+        values: SQL of a double to the name of its unit.
+    """
+    parts, units, fits = [], [], []
+    for sql, name in values.items():
+        parts += [
+            f"sum(abs({sql})) filter (where isfinite({sql})) as {name}_all",
+            f"min(abs({sql})) filter (where isfinite({sql}) and {sql} <> 0) as {name}_least",
+            f"count(*) filter (where not isfinite({sql})) as {name}_odd",
+        ]
+        power = f"case when {name}_all > 0 then 123 - ceil(log2({name}_all)) else 0 end"
+        units.append(f"{power} as {name}_power")
+        fits.append(
+            f"{name}_odd = 0 and coalesce(isfinite({name}_all), true) and abs({name}_power) <= 1000 "
+            f"and coalesce({name}_power + floor(log2({name}_least)) >= 31, true)"
+        )
+    names = ", ".join(
+        f"cast(pow(2, case when abs({n}_power) <= 1000 then {n}_power else 0 end) as double) as {n}"
+        for n in values.values()
+    )
+    return (
+        f"select {names}, {' and '.join(fits)} as fb_fits from "
+        f"(select *, {', '.join(units)} from (select {', '.join(parts)} from {rows}) as extent) as units"
+    )
