@@ -46,6 +46,8 @@ class Leaf:
         date_visible: whether a date counts from the day's start or its end.
         valid_to_open: a far-future value of valid_to that means "still open".
         time_safe: the author's word that a model's rows depend on nothing later than themselves.
+        rows_per_key: about how many rows a key has, where that is known; it decides nothing but
+            which lowering is thought the fastest.
 
     Raises:
         SpecError: the roles contradict each other or name a column that is not there.
@@ -66,6 +68,7 @@ class Leaf:
     date_visible: Literal["start", "end"] = field(default="end", kw_only=True)
     valid_to_open: str | None = field(default=None, kw_only=True)
     time_safe: bool = field(default=False, kw_only=True)
+    rows_per_key: float | None = field(default=None, kw_only=True, compare=False)
     where: str | None = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:

@@ -14,6 +14,10 @@ from feature_specs.errors import CompileError, did_you_mean
 LOWERINGS = ("latest", "cumulative", "frames", "steps", "stab", "decorrelated")
 
 
+#: Up to so many rows a key a join of spine and rows is the fastest (benchmarks/trailing_windows.py).
+FEW_ROWS = 28
+
+
 @dataclass(frozen=True)
 class Choice:
     """What was chosen and why.
@@ -75,7 +79,8 @@ def _choose_for_rows(draft: Draft, forced: str | None) -> Choice:
 
 def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
     """Choose for each aggregate of a grouped form."""
-    order = [forced] if forced else ["cumulative", "frames", "stab"]
+    few = form.rows_per_key is not None and form.rows_per_key <= FEW_ROWS
+    order = [forced] if forced else ["stab"] if few else ["cumulative", "frames", "stab"]
     parts: dict[str, list[Contribution]] = {}
     reasons: list[str] = []
     for part in (members(form), *form.contributions):
@@ -84,6 +89,8 @@ def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
             why_not = _why_not(name, part)
             if why_not is None:
                 parts.setdefault(name, []).append(part)
+                if few and not forced:
+                    refusals.append(f"because a key has about {form.rows_per_key:g} rows")
                 reasons.append(_reason(part, name, refusals))
                 break
             refusals.append(f"not {name}, because {why_not}")

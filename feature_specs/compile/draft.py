@@ -107,6 +107,7 @@ class IntervalForm:
         grouped: whether the query aggregates.
         prelude: common table expressions that the source reads.
         unique: no two rows of one entity live at the same instant; proved, not checked.
+        rows_per_key: about how many source rows a key has, where the leaves say so.
     """
 
     source: exp.Select
@@ -120,6 +121,7 @@ class IntervalForm:
     grouped: bool = False
     prelude: tuple[Subquery, ...] = ()
     unique: bool = False
+    rows_per_key: float | None = None
 
     @property
     def simple(self) -> bool:

@@ -86,6 +86,7 @@ def _grouped_form(draft: Draft, grouped: Grouped) -> IntervalForm:
         grouped=True,
         prelude=tuple(grouped.block.loom.made),
         unique=True,
+        rows_per_key=_rows_per_key(draft),
     )
 
 
@@ -102,3 +103,10 @@ def _rows_form(draft: Draft, plain: Plain) -> IntervalForm:
         prelude=tuple(plain.block.loom.made),
         unique=unique is not None and unique <= set(view.entities),
     )
+
+
+def _rows_per_key(draft: Draft) -> float | None:
+    """Of the leaves that come and go, the most rows a key; None where one does not say."""
+    told = [leaf.rows_per_key for leaf in draft.leaves.values() if leaf.role != "static"]
+    known = [rows for rows in told if rows is not None]
+    return max(known) if known and len(known) == len(told) else None

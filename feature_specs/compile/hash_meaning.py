@@ -10,7 +10,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.leaf import Leaf
 
 #: Raised when the compiler itself comes to give other values for the same query.
-COMPILER_VERSION = 1
+COMPILER_VERSION = 2
 
 
 def hash_meaning(draft: Draft) -> str:
@@ -31,5 +31,5 @@ def hash_meaning(draft: Draft) -> str:
 
 
 def _roles(leaf: Leaf) -> dict[str, object]:
-    kept = (f.name for f in fields(leaf) if f.name not in ("name", "columns", "where"))
+    kept = (f.name for f in fields(leaf) if f.name not in ("name", "columns", "where", "rows_per_key"))
     return {name: getattr(leaf, name) for name in kept}

@@ -27,7 +27,7 @@ def lower_aggregates(
     pieces: list[Piece] = []
     for name, chosen in parts.items():
         if name == "cumulative":
-            pieces += lower_cumulative(scope, chosen)
+            pieces.append(lower_cumulative(scope, chosen))
         elif name == "frames":
             pieces += lower_frames(scope, chosen)
         else:

@@ -54,65 +54,51 @@ def lowers_cumulatively(part: Contribution) -> str | None:
     return f"{function.key} cannot be subtracted"
 
 
-def lower_cumulative(scope: Scope, parts: list[Contribution]) -> list[Piece]:
-    """Lower aggregates for which ``lowers_cumulatively`` holds."""
+def lower_cumulative(scope: Scope, parts: list[Contribution]) -> Piece:
+    """Lower aggregates for which ``lowers_cumulatively`` holds, all in the same passes."""
+    totals = _Totals(scope, parts)
+    values = {p.name: totals.value(p) for p in parts}
+    name, units = scope.name("totals"), scope.name("units")
     floats = [p for p in parts if _sums_floats(p)]
-    exact = [p for p in parts if not _sums_floats(p)]
-    pieces = [_exact(scope, exact)] if exact else []
-    return pieces + (_floats(scope, floats) if floats else [])
+    made: list[Subquery] = []
+    joins = totals.passes.joins("s")
+    cross = f" cross join {units} as u" if floats else ""
+    if floats:
+        made.append(Subquery(units, units_sql(scope.name("rows"), totals.units)))
+    made += totals.passes.subqueries(cross)
+    if floats:
+        spread, fallback = _spread(scope, floats, units)
+        made += spread
+        for piece in fallback:
+            joins += f" left join {piece.name} on {piece.name}.{ROW} = s.{ROW}"
+            for part in piece.provides:
+                values[part] = f"case when u.fb_fits then {values[part]} else {piece.name}.{part} end"
+    listed = ", ".join(f"{sql} as {part}" for part, sql in values.items())
+    select = f"select s.{ROW}, {listed} from {scope.name('spine')} as s{cross} {joins}"
+    return Piece(name, (*made, Subquery(name, select)), names_of(parts))
 
 
 def _sums_floats(part: Contribution) -> bool:
     return isinstance(part.function, (exp.Sum, exp.Avg)) and is_float(part.function.this)
 
 
-def _exact(scope: Scope, parts: list[Contribution]) -> Piece:
-    totals = _Totals(scope, parts, Passes(scope))
-    values = [f"{totals.value(p)} as {p.name}" for p in parts]
-    name = scope.name("totals")
-    select = f"select s.{ROW}, {', '.join(values)} from {scope.name('spine')} as s "
-    made = totals.passes.subqueries()
-    return Piece(name, (*made, Subquery(name, select + totals.passes.joins("s"))), names_of(parts))
-
-
-def _floats(scope: Scope, parts: list[Contribution]) -> list[Piece]:
-    """By fixed point where the data fit it, else by a lowering that takes any floats."""
-    inner = replace(scope, prefix=f"{scope.prefix}__fixed")
-    units = scope.name("units")
-    gate = "u.fb_fits"
-    totals = _Totals(inner, parts, Passes(inner, gate), unit_table="u")
-    values = [f"{totals.value(p)} as {p.name}" for p in parts]
-    name = inner.name("totals")
-    made = [
-        Subquery(inner.name("rows"), f"select * from {scope.name('rows')}", shared=False),
-        Subquery(inner.name("spine"), f"select * from {scope.name('spine')}", shared=False),
-        Subquery(units, units_sql(scope.name("rows"), totals.units)),
-        *totals.passes.subqueries(f" cross join {units} as u"),
-    ]
+def _spread(
+    scope: Scope, parts: list[Contribution], units: str
+) -> tuple[list[Subquery], list[Piece]]:
+    """The same sums by lowerings that take any floats, over nothing where fixed point will do."""
     other = replace(scope, prefix=f"{scope.prefix}__spread")
-    unfit = f"not (select fb_fits from {units})"
-    for part in ("rows", "spine"):
-        sql = f"select * from {scope.name(part)} where {unfit}"
-        made.append(Subquery(other.name(part), sql))
+    made = [
+        Subquery(
+            other.name(part),
+            f"select * from {scope.name(part)} where not (select fb_fits from {units})",
+        )
+        for part in ("rows", "spine")
+    ]
     framed = [p for p in parts if lowers_by_frames(p) is None]
     stabbed = [p for p in parts if lowers_by_frames(p) is not None]
-    fallback = lower_frames(other, framed) if framed else []
-    fallback += [lower_stab(other, stabbed)] if stabbed else []
-    for piece in fallback:
-        made += piece.subqueries
-    spread = {n: piece.name for piece in fallback for n in piece.provides}
-    chosen = ", ".join(
-        f"case when u.fb_fits then {v.rpartition(' as ')[0]} else {spread[p.name]}.{p.name} end "
-        f"as {p.name}"
-        for p, v in zip(parts, values, strict=True)
-    )
-    joins = [totals.passes.joins("s")]
-    joins += [f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in fallback]
-    select = (
-        f"select s.{ROW}, {chosen} from {scope.name('spine')} as s cross join {units} as u "
-        + " ".join(joins)
-    )
-    return [Piece(name, (*made, Subquery(name, select)), names_of(parts))]
+    pieces = lower_frames(other, framed) if framed else []
+    pieces += [lower_stab(other, stabbed)] if stabbed else []
+    return [*made, *(q for p in pieces for q in p.subqueries)], pieces
 
 
 @dataclass
@@ -121,9 +107,10 @@ class _Totals:
 
     scope: Scope
     parts: Sequence[Contribution]
-    passes: Passes
-    unit_table: str | None = None
     units: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.passes = Passes(self.scope)
 
     def value(self, part: Contribution) -> str:
         """SQL of the aggregate over the passes read so far."""
@@ -145,9 +132,10 @@ class _Totals:
         if isinstance(function, exp.CountIf):
             # DuckDB's count_if is a sum: of no known condition it is null.
             return f"case when {n} > 0 then cast({read(f'cast({x} as int)')} as hugeint) end"
-        if self.unit_table is not None:
-            unit = f"{self.unit_table}.{self._unit(x)}"
-            total = f"cast({read(f'cast({x} * {unit} as hugeint)')} as double) / {unit}"
+        if _sums_floats(part):
+            unit = f"u.{self._unit(x)}"
+            fixed = f"case when u.fb_fits then cast({x} * {unit} as hugeint) end"
+            total = f"cast({read(fixed)} as double) / {unit}"
             mean = f" / {n}" if isinstance(function, exp.Avg) else ""
             return f"case when {n} > 0 then {total}{mean} end"
         kind = exact_type(function.this)

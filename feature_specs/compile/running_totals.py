@@ -52,7 +52,6 @@ class Passes:
     """The passes of one scope, each made when first read from."""
 
     scope: Scope
-    gate: str | None = None
     made: dict[str, Pass] = field(default_factory=dict)
 
     def on(self, name: str, axis: str, where: str | None = None) -> Pass:
@@ -76,8 +75,7 @@ class Passes:
 
     def _subquery(self, one: Pass, cross: str) -> Subquery:
         scope, count = self.scope, len(one.shifts)
-        tests = [t for t in (one.where, self.gate) if t]
-        where = f" where {' and '.join(tests)}" if tests else ""
+        where = f" where {one.where}" if one.where else ""
         terms = ", ".join(f"{sql} as {column}" for sql, column in one.terms.items())
         rows = (
             f"select i.fb_key, ({one.axis}) * 2 as fb_place, "
@@ -85,11 +83,10 @@ class Passes:
             f"join {scope.name('ids')} as i on {scope.same_key('r', 'i')}{cross}{where}"
         )
         nulls = ", null" * len(one.terms)
-        gate = f"{cross} where {self.gate}" if self.gate else ""
         markers = [
             f"select i.fb_key, {_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
             f"from {scope.name('spine')} as s "
-            f"join {scope.name('ids')} as i on {scope.same_key('s', 'i')}{gate}"
+            f"join {scope.name('ids')} as i on {scope.same_key('s', 'i')}"
             for number, shift in enumerate(one.shifts)
         ]
         together = " union all ".join([rows, *markers])

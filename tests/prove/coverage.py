@@ -70,6 +70,7 @@ class Coverage:
         chosen: cases per lowering, or combination of lowerings, that the compiler chose.
         refused: cases per message.
         failed: cases per kind of failure.
+        examples: the first case of each refusal and failure.
     """
 
     cases: int = 0
@@ -79,6 +80,7 @@ class Coverage:
     shapes: dict[str, Counter[str]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
     seconds: Counter[str] = field(default_factory=Counter)
     values: int = 0
     filled: int = 0
@@ -95,6 +97,8 @@ class Coverage:
                 self.shapes.setdefault(name, Counter())[self._fate(outcome)] += 1
             elif outcome.status == "agreed":
                 self.hits.setdefault(category, Counter())[name] += 1
+        if outcome.kind:
+            self.examples.setdefault(outcome.kind, outcome.name)
         if outcome.status == "refused":
             self.refused[outcome.kind] += 1
         if outcome.status == "failed":
@@ -156,5 +160,6 @@ class Coverage:
             "shapes": {s: dict(counts) for s, counts in sorted(self.shapes.items())},
             "refused": dict(self.refused.most_common()),
             "failed": dict(self.failed.most_common()),
+            "examples": self.examples,
             "seconds": {what: round(s, 1) for what, s in self.seconds.most_common()},
         }

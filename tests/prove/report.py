@@ -26,8 +26,8 @@ def show(console: Console, coverage: Coverage, seconds: float) -> None:
         console.print(f"[bold]{category}[/]: {listed}", highlight=False)
     console.print(_shapes(coverage))
     _counts(console, "lowering chosen", coverage.chosen, _MOST)
-    _counts(console, "refused", coverage.refused, 40)
-    _counts(console, "failed", coverage.failed, 40)
+    _counts(console, "refused", _with_examples(coverage.refused, coverage), 40)
+    _counts(console, "failed", _with_examples(coverage.failed, coverage), 40)
     spent = ", ".join(f"{what} {s:.0f} s" for what, s in coverage.seconds.most_common())
     console.print(f"[bold]time[/]: {spent}", highlight=False)
     statuses = ", ".join(f"{n} {status}" for status, n in coverage.statuses.most_common())
@@ -44,6 +44,10 @@ def _counts(console: Console, title: str, counts: Counter[str], most: int) -> No
         console.print(f"[bold]{title}[/]:", highlight=False)
         for name, n in counts.most_common(most):
             console.print(f"  {n:6d}  {name}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _with_examples(counts: Counter[str], coverage: Coverage) -> Counter[str]:
+    return Counter({f"{kind} ({coverage.examples[kind]})": n for kind, n in counts.items()})
 
 
 def _shapes(coverage: Coverage) -> Table:

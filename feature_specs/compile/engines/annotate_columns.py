@@ -1,0 +1,70 @@
+"""Find the types of expressions, from the types of the tables' columns."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.schema import MappingSchema
+
+from feature_specs.compile.engines.trace_columns import Schema, Trace
+
+
+def annotate_columns(tree: exp.Expr, trace: Trace, schema: Schema) -> None:
+    """Give every node its type, in place, as far as it follows; others have none."""
+    tables = [trace.table_of(c) if isinstance(c, exp.Column) else None for c in tree.walk()]
+    typed = tree.copy()
+    for node, table in zip(list(typed.walk()), tables, strict=True):
+        if isinstance(node, exp.Column) and table is not None and not node.table:
+            node.set("table", exp.to_identifier(table, quoted=True))
+    known = MappingSchema(dialect="duckdb")
+    for name, columns in schema.items():
+        table_node = exp.to_table(name, dialect="duckdb")
+        for part in table_node.parts:
+            part.set("quoted", True)
+        known.add_table(
+            table_node, {f'"{c}"': kind for c, kind in columns.items()}, match_depth=False
+        )
+    annotate_types(typed, schema=known, dialect="duckdb")
+    _copy_types(tree, typed)
+
+
+def _copy_types(tree: exp.Expr, typed: exp.Expr) -> None:
+    """Walk both side by side; the copy has table names that the original lacks."""
+    stack = [(tree, typed)]
+    while stack:
+        node, other = stack.pop()
+        if not isinstance(node, exp.DataType):
+            node.type = other.type
+        for key, value in node.args.items():
+            theirs = other.args.get(key)
+            if isinstance(value, exp.Expr) and isinstance(theirs, exp.Expr):
+                stack.append((value, theirs))
+            elif isinstance(value, list) and isinstance(theirs, list):
+                stack += [
+                    (a, b)
+                    for a, b in zip(value, theirs, strict=True)
+                    if isinstance(a, exp.Expr) and isinstance(b, exp.Expr)
+                ]
+
+
+_INTEGERS = {"TINYINT", "SMALLINT", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINT"}
+_WIDE = {"BIGINT", "UBIGINT", "INT128", "UINT128", "HUGEINT"}
+_FLOATS = {"FLOAT", "DOUBLE", "REAL"}
+_NAIVE = {"TIMESTAMP", "TIMESTAMPNTZ", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATETIME"}
+_AWARE = {"TIMESTAMPTZ", "TIMESTAMPLTZ"}
+
+
+def kind_of(node: exp.Expr | None) -> str:
+    """One of integer, wide (an integer of 64 bits or more), decimal, float, text, boolean, date,
+    naive, aware, interval, null; or an empty string where the type is not known."""
+    kind = node.type if node is not None else None
+    if kind is None or not isinstance(kind.this, exp.DType):
+        return ""
+    name = kind.this.name
+    for found, names in (("wide", _WIDE), ("integer", _INTEGERS), ("float", _FLOATS),
+                         ("naive", _NAIVE), ("aware", _AWARE)):  # fmt: skip
+        if name in names:
+            return found
+    simple = {"DECIMAL": "decimal", "VARCHAR": "text", "TEXT": "text", "CHAR": "text",
+              "BOOLEAN": "boolean", "DATE": "date", "INTERVAL": "interval", "NULL": "null"}  # fmt: skip
+    return simple.get(name, "")
