@@ -20,14 +20,21 @@ class ExactType:
     Attributes:
         bits: 32 or 64 for integers, 128 for decimals.
         scale: digits behind the point; 0 for integers.
+        digits: all digits of a decimal; 0 for integers.
     """
 
     bits: int
     scale: int = 0
+    digits: int = 0
 
     @property
     def decimal(self) -> bool:
         return self.bits == 128
+
+    @property
+    def small(self) -> bool:
+        """Below 2^50 as a whole number, so that 2^39 of them sum to less than 2^89."""
+        return self.bits == 32 or 0 < self.digits <= 15
 
     @property
     def total(self) -> str:
@@ -76,7 +83,7 @@ def _declared(kind: exp.DataType | None) -> ExactType | None:
     if name == "DECIMAL" and len(kind.expressions) == 2:
         if int(kind.expressions[0].name) > _WIDEST:
             return None
-        return ExactType(128, int(kind.expressions[1].name))
+        return ExactType(128, int(kind.expressions[1].name), int(kind.expressions[0].name))
     return None
 
 

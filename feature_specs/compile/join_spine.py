@@ -82,7 +82,9 @@ def _view_queries(joined: Joined) -> list[Subquery]:
     rows = interval_rows(draft, draft.form)
     view = draft.view
     scope = Scope(view.name, tuple(view.entities), draft.form, rows, view.event_time)
-    first = [spine, Subquery(scope.name("rows"), rows.sql)]
+    # A plain scan is cheaper read twice than copied; what joins is computed once.
+    plain = draft.form.simple and not draft.form.source.args.get("joins")
+    first = [spine, Subquery(scope.name("rows"), rows.sql, shared=not plain)]
     if joined.choice.lowering == "latest":
         return [*first, *lower_latest(scope)]
     if joined.choice.lowering == "steps":

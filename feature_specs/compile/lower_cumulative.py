@@ -22,7 +22,11 @@ from feature_specs.compile.interval_rows import condition_of, over_rows
 from feature_specs.compile.lower_frames import lower_frames, lowers_by_frames
 from feature_specs.compile.lower_stab import lower_stab
 from feature_specs.compile.lowered import ROW, Piece, Scope, names_of
-from feature_specs.compile.running_totals import BASE, Passes, units_sql
+from feature_specs.compile.running_totals import BASE, ROWS, Passes, units_sql
+
+_SHIFT = 90
+_ONE = f"cast({2**_SHIFT} as hugeint)"
+_HALF = f"cast({2 ** (_SHIFT - 1)} as hugeint)"
 
 _MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
     # class: (sample rather than population, root of it)
@@ -124,10 +128,15 @@ class _Totals:
 
         if isinstance(function, exp.Count):
             if isinstance(function.this, exp.Star):
-                return f"cast({read('1')} as bigint)"
+                return f"cast({read(ROWS)} as bigint)"
             x = self._argument(part)
             return f"cast({read(f'case when not {x} is null then 1 end')} as bigint)"
         x = self._argument(part)
+        kind = exact_type(function.this)
+        if kind is not None and kind.small and not isinstance(function, tuple(_MOMENTS)):
+            packed = read(_packed(x, kind))
+            n = f"(({packed} + {_HALF}) >> {_SHIFT})"
+            return _finish(function, kind, n, _unpacked(packed, n, kind), str)
         n = read(f"case when not {x} is null then 1 end")
         if isinstance(function, exp.CountIf):
             # DuckDB's count_if is a sum: of no known condition it is null.
@@ -138,7 +147,6 @@ class _Totals:
             total = f"cast({read(fixed)} as double) / {unit}"
             mean = f" / {n}" if isinstance(function, exp.Avg) else ""
             return f"case when {n} > 0 then {total}{mean} end"
-        kind = exact_type(function.this)
         assert kind is not None
         return _finish(function, kind, n, read(x), lambda: read(_square(x)))
 
@@ -196,6 +204,23 @@ class _Totals:
         first = self.scope.rows.ends[self.scope.rows.place(narrowest)]
         assert first is not None
         return first, end.offset - narrowest.ends[0].offset
+
+
+def _packed(x: str, kind: ExactType) -> str:
+    """One for a value that is there and the value, in one number: 2^90 + x, x as whole units."""
+    whole = f"cast({x} * {10**kind.scale} as hugeint)" if kind.decimal else f"cast({x} as hugeint)"
+    return f"{whole} + {_ONE}"
+
+
+def _unpacked(packed: str, n: str, kind: ExactType) -> str:
+    """The sum out of a packed difference."""
+    whole = f"({packed} - {n} * {_ONE})"
+    if not kind.decimal:
+        return whole
+    if kind.scale == 0:
+        return f"cast({whole} as decimal(38, 0))"
+    unit = f"cast({10.0**-kind.scale:.{kind.scale}f} as decimal({kind.scale}, {kind.scale}))"
+    return f"(cast({whole} as decimal({38 - kind.scale}, 0)) * {unit})"
 
 
 def _plain(axis: str) -> str:

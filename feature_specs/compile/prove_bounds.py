@@ -488,7 +488,8 @@ class _Reading:
     def _follows_input(self, window: exp.Window) -> bool:
         """A frame up to the current row, over an input sorted by key and start."""
         spec = window.args.get("spec")
-        if spec is None or str(spec.args.get("end")).upper() != "CURRENT ROW":
+        counts = isinstance(window.this, exp.RowNumber)
+        if not counts and (spec is None or str(spec.args.get("end")).upper() != "CURRENT ROW"):
             return False
         (source,) = self.sources.values() if len(self.sources) == 1 else (Relation(),)
         return source.sorted_by[-1:] != () and source.sorted_by[-1] in source.carriers
@@ -531,8 +532,9 @@ class _Reading:
             return None
         if not any(c.name == "fb_mark" for t in self.tests for c in t.find_all(exp.Column)):
             return None
-        if any(e.find(exp.Window) for e in outputs.values()):
-            return None
+        windows = [w for e in outputs.values() for w in e.find_all(exp.Window)]
+        if not all(isinstance(w.this, exp.RowNumber) for w in windows):
+            return None  # the marks may be numbered, since they are the spine's own
         return self.sources[needs[0]].anchored
 
     def _is_instant_of(self, node: exp.Expr, spine: str | None) -> bool:

@@ -19,6 +19,9 @@ from feature_specs.compile.time_axis import ALWAYS
 #: The read from which every total of the key is counted.
 BASE = None
 
+#: The term that is one for every row: counting needs no sum.
+ROWS = "1"
+
 _FIRST = 2 * ALWAYS - 1
 
 
@@ -38,13 +41,23 @@ class Pass:
     where: str | None = None
     terms: dict[str, str] = field(default_factory=dict)
     shifts: list[int | None] = field(default_factory=list)
+    counted: bool = False
 
     def read(self, term: str, shift: int | None) -> str:
         """SQL of the total of a term at a shift, over this pass's result."""
-        column = self.terms.setdefault(term, f"fb_v{len(self.terms) + 1}")
         if shift not in self.shifts:
             self.shifts.append(shift)
-        return f"coalesce({self.name}.{column}_{self.shifts.index(shift)}, 0)"
+        number = self.shifts.index(shift)
+        if term == ROWS:
+            self.counted = True
+            return f"{self.name}.fb_n_{number}"
+        column = self.terms.setdefault(term, f"fb_v{len(self.terms) + 1}")
+        return f"coalesce({self.name}.{column}_{number}, 0)"
+
+    @property
+    def columns(self) -> list[str]:
+        """What is read at a marker: totals, and perhaps the number of rows before it."""
+        return [*(["fb_n"] if self.counted else []), *self.terms.values()]
 
 
 @dataclass
@@ -68,35 +81,40 @@ class Passes:
         keys = ", ".join(scope.keys)
         ids = Subquery(
             scope.name("ids"),
-            f"select {keys}, row_number() over () as fb_key "
+            f"select {keys}, cast(row_number() over () as int) as fb_key "
             f"from (select distinct {keys} from {scope.name('spine')}) as keys",
         )
-        return [ids, *(self._subquery(p, cross) for p in self.made.values())]
+        marks = Subquery(
+            scope.name("marks"),
+            f"select i.fb_key, s.{AXIS}, s.{ROW} from {scope.name('spine')} as s "
+            f"join {scope.name('ids')} as i on {scope.same_key('s', 'i')}",
+        )
+        return [ids, marks, *(self._subquery(p, cross) for p in self.made.values())]
 
     def _subquery(self, one: Pass, cross: str) -> Subquery:
         scope, count = self.scope, len(one.shifts)
         where = f" where {one.where}" if one.where else ""
-        terms = ", ".join(f"{sql} as {column}" for sql, column in one.terms.items())
+        terms = "".join(f", {sql} as {column}" for sql, column in one.terms.items())
         rows = (
             f"select i.fb_key, ({one.axis}) * 2 as fb_place, "
-            f"cast(null as bigint) as fb_mark, {terms} from {scope.name('rows')} as r "
+            f"cast(null as bigint) as fb_mark{terms} from {scope.name('rows')} as r "
             f"join {scope.name('ids')} as i on {scope.same_key('r', 'i')}{cross}{where}"
         )
         nulls = ", null" * len(one.terms)
         markers = [
-            f"select i.fb_key, {_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
-            f"from {scope.name('spine')} as s "
-            f"join {scope.name('ids')} as i on {scope.same_key('s', 'i')}"
+            f"select s.fb_key, {_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
+            f"from {scope.name('marks')} as s"
             for number, shift in enumerate(one.shifts)
         ]
         together = " union all ".join([rows, *markers])
-        totals = ", ".join(
+        totals = [
             f"sum({c}) over (rows between unbounded preceding and current row) as {c}"
             for c in one.terms.values()
-        )
+        ]
+        totals += ["row_number() over () as fb_n"] if one.counted else []
         running = (
             f"select fb_mark, fb_key, fb_place, lag(fb_key) over () as fb_key_before, "
-            f"lag(fb_place) over () as fb_place_before, {totals} "
+            f"lag(fb_place) over () as fb_place_before, {', '.join(totals)} "
             f"from (select * from ({together}) as together order by fb_key, fb_place) as sorted"
         )
         in_order = (
@@ -104,14 +122,16 @@ class Passes:
             "and fb_place_before > fb_place) then cast(error('rows came out of order') as boolean) "
             "else not fb_mark is null end"
         )
-        columns = ", ".join(one.terms.values())
+        # Of all rows before a marker those that are markers themselves are none to be counted.
+        held = ["fb_n - row_number() over () as fb_n"] if one.counted else []
+        held += one.terms.values()
         read = (
-            f"select fb_mark // {count} as {ROW}, fb_mark % {count} as fb_read, {columns} "
+            f"select fb_mark // {count} as {ROW}, fb_mark % {count} as fb_read, {', '.join(held)} "
             f"from ({running}) as running where {in_order}"
         )
         picked = ", ".join(
             f"any_value({c}) filter (where fb_read = {n}) as {c}_{n}"
-            for c in one.terms.values()
+            for c in one.columns
             for n in range(count)
         )
         return Subquery(

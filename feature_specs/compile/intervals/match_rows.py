@@ -71,9 +71,10 @@ def islands_sql(relation: str, columns: Sequence[str]) -> str:
         f"select {keys}, {START}, {END}, case when {START} <= max({END}) {order} {_BEFORE}) "
         f"then 0 else 1 end as fb_fresh from {relation}"
     )
+    # Over a RANGE frame rows of one lifetime share their island, whichever of them came first.
     numbered = (
         f"select {keys}, {START}, {END}, sum(fb_fresh) {order} "
-        f"rows between unbounded preceding and current row) as fb_island from ({fresh}) as fresh"
+        f"range between unbounded preceding and current row) as fb_island from ({fresh}) as fresh"
     )
     return (
         f"select {keys}, min({START}) as {START}, max({END}) as {END} "

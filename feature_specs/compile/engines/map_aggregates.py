@@ -1,0 +1,240 @@
+"""Aggregates as the engines have them, with DuckDB's types, nulls and orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlglot import exp
+
+from feature_specs.compile.engines.annotate_columns import kind_of
+from feature_specs.compile.engines.lower_windows import Call
+from feature_specs.compile.engines.nodes import (
+    call,
+    case,
+    not_null,
+    number,
+    raw,
+    refusal,
+    to_double,
+    to_type,
+)
+from feature_specs.compile.engines.sort_arrays import (
+    first_of_sorted,
+    sorted_values,
+    with_order,
+)
+
+Handler = Callable[[exp.Expr, Call], exp.Expr]
+
+_MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
+    # class: (sample rather than population, root of it)
+    exp.Variance: (True, False), exp.VariancePop: (False, False),
+    exp.Stddev: (True, True), exp.StddevSamp: (True, True), exp.StddevPop: (False, True),
+}  # fmt: skip
+_MOMENT_NAMES = {exp.Variance: "var_samp", exp.VariancePop: "var_pop", exp.Stddev: "stddev_samp",
+                 exp.StddevSamp: "stddev_samp", exp.StddevPop: "stddev_pop"}  # fmt: skip
+_STATE = "row(n double, m double, s double)"
+_WELFORD = (
+    "(a, x) -> if(x is null, a, cast(row(a.n + 1, a.m + (x - a.m) / (a.n + 1), "
+    f"a.s + (x - a.m) * (x - (a.m + (x - a.m) / (a.n + 1)))) as {_STATE}))"
+)
+
+
+def _inside(node: exp.Expr, at: Call, change: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """The argument changed, be it DISTINCT or not."""
+    argument = node.this
+    if isinstance(argument, exp.Distinct):
+        return exp.Distinct(expressions=[change(e) for e in argument.expressions])
+    return at.argument(change(argument))
+
+
+def _named(name: str) -> Handler:
+    def handler(node: exp.Expr, at: Call) -> exp.Expr:
+        return at.wrap(call(name, _inside(node, at, lambda e: e.copy())))
+
+    return handler
+
+
+def _pairwise(name: str) -> Handler:
+    def handler(node: exp.Expr, at: Call) -> exp.Expr:
+        return at.wrap(call(name, to_double(node.this), to_double(node.expression)))
+
+    return handler
+
+
+def _count(node: exp.Expr, at: Call) -> exp.Expr:
+    if node.expressions:
+        raise refusal("count of several values", at.engine)
+    if isinstance(node.this, exp.Distinct) and len(node.this.expressions) != 1:
+        raise refusal("count of distinct tuples", at.engine)
+    if isinstance(node.this, exp.Star) or node.this is None:
+        counted = exp.Star() if at.over is None or at.where is None else at.argument(number(1))
+        return at.wrap(exp.Count(this=counted))
+    return at.wrap(exp.Count(this=_inside(node, at, lambda e: e.copy())))
+
+
+def _sum(node: exp.Expr, at: Call) -> exp.Expr:
+    argument = node.this
+    bare = argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
+    kind = kind_of(bare)
+    if at.engine == "trino" and kind == "float" and at.moving:
+        return _moving_sum(bare, at)
+
+    def wide(value: exp.Expr) -> exp.Expr:
+        if kind == "wide":
+            return to_type(value, "DECIMAL(38, 0)")
+        return to_type(value, "INT") if kind == "boolean" else value.copy()
+
+    return at.wrap(exp.Sum(this=_inside(node, at, wide)))
+
+
+def _moving_sum(value: exp.Expr, at: Call) -> exp.Expr:
+    """Trino subtracts what leaves a frame from a sum of doubles, but folds it anew by reduce_agg."""
+    start = raw("DOUBLE '0'")
+    plus = raw("(a, b) -> a + b")
+    return at.wrap(call("reduce_agg", at.argument(to_double(value)), start, plus, plus))
+
+
+def _avg(node: exp.Expr, at: Call) -> exp.Expr:
+    bare = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
+    if kind_of(bare) in ("date", "naive", "aware", "interval"):
+        raise refusal("the average of times", at.engine)
+    if at.engine == "trino" and at.moving:
+        total = _moving_sum(bare, at)
+        return exp.Div(
+            this=total,
+            expression=to_double(at.wrap(exp.Count(this=at.argument(bare)))),
+            typed=True,
+            safe=False,
+        )
+    return at.wrap(exp.Avg(this=_inside(node, at, to_double)))
+
+
+def _moment(node: exp.Expr, at: Call) -> exp.Expr:
+    sample, root = _MOMENTS[type(node)]
+    if at.engine == "trino" and at.moving:
+        least = "if(a.n > 1, {}(a.s / (a.n - 1)))" if sample else "if(a.n > 0, {}(a.s / a.n))"
+        values = at.wrap(call("array_agg", at.argument(to_double(node.this))))
+        state = raw(f"cast(row(0, 0, 0) as {_STATE})")
+        last = raw("a -> " + least.format("sqrt" if root else ""))
+        return call("reduce", values, state, raw(_WELFORD), last)
+    return at.wrap(call(_MOMENT_NAMES[type(node)], _inside(node, at, to_double)))
+
+
+def _kurtosis(node: exp.Expr, at: Call) -> exp.Expr:
+    """DuckDB and Trino correct for the size of the sample, Spark does not."""
+    value = to_double(node.this)
+    if at.engine == "trino":
+        return at.wrap(call("kurtosis", value))
+    plain = at.wrap(call("kurtosis", value))
+    n = to_double(at.wrap(exp.Count(this=node.this.copy())))
+    made = raw(
+        f"CASE WHEN {n.sql('spark')} > 3 THEN ({n.sql('spark')} - 1) / (({n.sql('spark')} - 2) * "
+        f"({n.sql('spark')} - 3)) * (({n.sql('spark')} + 1) * {plain.sql('spark')} + 6) END"
+    )
+    return exp.Paren(this=made)
+
+
+def _quantile(node: exp.Expr, at: Call) -> exp.Expr:
+    share = exp.Literal.number("0.5") if isinstance(node, exp.Median) else node.expression
+    value = node.this
+    if not isinstance(share, exp.Literal):
+        raise refusal("a quantile whose share is not a literal", at.engine)
+    if kind_of(value) not in ("integer", "wide", "float"):
+        raise refusal(
+            f"the quantile of {value.sql('duckdb')}, which is not surely an integer or a float,",
+            at.engine,
+            "cast it to double",
+        )
+    if at.engine == "spark":
+        return at.wrap(call("percentile", at.argument(to_double(value)), share))
+    ordered = exp.Order(this=to_double(value), expressions=[exp.Ordered(this=value.copy(), nulls_first=False)])
+    array = at.wrap(exp.Anonymous(this="array_agg", expressions=[ordered]), also=not_null(value))
+    place = f"((cardinality(v) - 1) * DOUBLE '{share.this}')"
+    low, high = (f"v[cast({f}{place} as integer) + 1]" for f in ("floor", "ceiling"))
+    body = f"v -> {low} + ({high} - {low}) * ({place} - floor{place})"
+    return call("element_at", call("transform", call_array(array), raw(body)), number(1))
+
+
+def call_array(node: exp.Expr) -> exp.Expr:
+    """An array of one array, so that a lambda can name the inner one."""
+    return exp.Array(expressions=[node])
+
+
+def _list(node: exp.Expr, at: Call) -> exp.Expr:
+    if at.over is not None and at.where is not None:
+        raise refusal("a filtered list over a window", at.engine)
+    return sorted_values(node.this, at)
+
+
+def _first(node: exp.Expr, at: Call) -> exp.Expr:
+    if not isinstance(node.this, exp.Order):
+        # The compiler writes this only where all values are one and the same.
+        name = "arbitrary" if at.engine == "trino" else "any_value"
+        return at.wrap(call(name, node.this))
+    return first_of_sorted(node.this, at)
+
+
+def _last(node: exp.Expr, at: Call) -> exp.Expr:
+    if not isinstance(node.this, exp.Order):
+        raise refusal("last() without an order", at.engine)
+    turned = node.this.copy()
+    for key in turned.expressions:
+        key.set("desc", not key.args.get("desc"))
+        key.set("nulls_first", not key.args.get("nulls_first"))
+    return first_of_sorted(turned, at)
+
+
+def _any_value(node: exp.Expr, at: Call) -> exp.Expr:
+    if not isinstance(node.this, exp.Order):
+        return _first(node, at)
+    tests = [t for t in (at.where, not_null(node.this.this)) if t is not None]
+    return first_of_sorted(node.this, Call(at.engine, exp.and_(*tests), at.over))
+
+
+def _string_agg(node: exp.Expr, at: Call) -> exp.Expr:
+    separator = node.args.get("separator") or exp.Literal.string(",")
+    value, keys, distinct = with_order(node.this)
+    if at.engine == "spark":
+        given: exp.Expr = exp.Distinct(expressions=[value]) if distinct else value
+        function: exp.Expr = call("listagg", given, separator)
+        if keys:
+            function = exp.WithinGroup(this=function, expression=exp.Order(expressions=keys))
+        return at.wrap(function)
+    array = sorted_values(node.this, at)
+    some = exp.GT(this=at.wrap(exp.Count(this=value.copy())), expression=number(0))
+    return case((some, call("array_join", array, separator)))
+
+
+def _extreme(name: str) -> Handler:
+    def handler(node: exp.Expr, at: Call) -> exp.Expr:
+        # DuckDB passes over rows without the value that is asked for.
+        place = case((not_null(node.this), node.expression))
+        return at.wrap(call(name, node.this, at.argument(place)))
+
+    return handler
+
+
+def _skewness(node: exp.Expr, at: Call) -> exp.Expr:
+    raise refusal("skewness, which DuckDB corrects for the size of the sample,", at.engine)
+
+
+def _logical(name: str) -> Handler:
+    return _named(name)
+
+
+COMMON: Mapping[type[exp.Expr], Handler] = {
+    exp.Count: _count, exp.CountIf: _named("count_if"), exp.Sum: _sum, exp.Avg: _avg,
+    exp.Min: _named("min"), exp.Max: _named("max"), **dict.fromkeys(_MOMENTS, _moment),
+    exp.LogicalOr: _logical("bool_or"), exp.LogicalAnd: _logical("bool_and"),
+    exp.Median: _quantile, exp.PercentileCont: _quantile, exp.ArrayAgg: _list,
+    exp.First: _first, exp.Last: _last, exp.AnyValue: _any_value, exp.GroupConcat: _string_agg,
+    exp.ArgMax: _extreme("max_by"), exp.ArgMin: _extreme("min_by"),
+    exp.Corr: _pairwise("corr"), exp.CovarSamp: _pairwise("covar_samp"),
+    exp.CovarPop: _pairwise("covar_pop"), exp.Kurtosis: _kurtosis, exp.Skewness: _skewness,
+}  # fmt: skip
+
+AGGREGATES: Mapping[str, Mapping[type[exp.Expr], Handler]] = {
+    "trino": {**COMMON, exp.ApproxDistinct: _named("approx_distinct")},
+    "spark": {**COMMON, exp.ApproxDistinct: _named("approx_count_distinct")},
+}
