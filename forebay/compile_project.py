@@ -236,7 +236,7 @@ def _write(project: Project, compiled: Compiled) -> None:
 
 
 def _statements(view: CompiledView) -> dict[str, str]:
-    steps = view.incremental()
+    steps = view.stored_queries()
     out = {
         "point_in_time": view.point_in_time(),
         "as_of": view.as_of(),

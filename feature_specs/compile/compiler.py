@@ -17,10 +17,16 @@ from feature_specs.compile.form_intervals import form_intervals
 from feature_specs.compile.hash_meaning import hash_meaning
 from feature_specs.compile.inline_models import inline_models
 from feature_specs.compile.join_spine import Joined, join_spine, pretty
+from feature_specs.compile.maintain_state import (
+    Incremental,
+    StoredQueries,
+    maintain_state,
+    stored_queries,
+)
 from feature_specs.compile.order_totally import order_totally
 from feature_specs.compile.parse_query import parse_query
 from feature_specs.compile.qualify_columns import qualify_columns
-from feature_specs.compile.read_as_of import read_as_of, touched_keys
+from feature_specs.compile.read_as_of import read_as_of
 from feature_specs.compile.read_features import feature_columns
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
@@ -43,24 +49,6 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
 )
 
 ENGINES = ("duckdb",)
-
-
-@dataclass(frozen=True)
-class Incremental:
-    """Statements that bring a feature table from (D0, T0) to (D1, T1).
-
-    Attributes:
-        create: the rows of F(D1, T1) in full; parameter ``$as_of``.
-        touched: keys that may have changed; parameters ``$before`` and ``$as_of``; None where
-            every key may have.
-        step: F(D1, T1) of the keys in ``forebay_touched``; parameter ``$as_of``.
-        added: leaf name to the relation that ``touched`` reads for the rows added since D0.
-    """
-
-    create: str
-    touched: str | None
-    step: str
-    added: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -132,20 +120,13 @@ class CompiledView:
         return read_as_of(self.draft, instant or _parameter("as_of"), only=only)
 
     def incremental(self, engine: str = "duckdb") -> Incremental:
-        """Statements that maintain the stored columns."""
+        """Statements that keep F(D, T) in tables: create them, bring them on, read them."""
         _check_engine(engine)
-        added = {
-            leaf.name: f"forebay_added_{key}"
-            for key, leaf in self.draft.leaves.items()
-            if leaf.role != "static"
-        }
-        touched = touched_keys(self.draft, _parameter("before"), _parameter("as_of"), added)
-        return Incremental(
-            create=self.stored_as_of(),
-            touched=touched,
-            step=self.stored_as_of(only="forebay_touched"),
-            added=added if touched is not None else {},
-        )
+        return maintain_state(self.draft)
+
+    def stored_queries(self) -> StoredQueries:
+        """The queries behind a feature table whose rows and state are kept elsewhere."""
+        return stored_queries(self.draft)
 
     def trace(self, spine: str, timestamp: str) -> str | None:
         """SQL of the source rows behind a spine of one row; None where none stands for itself."""

@@ -137,16 +137,18 @@ class _Totals:
             packed = read(_packed(x, kind))
             n = f"(({packed} + {_HALF}) >> {_SHIFT})"
             return _finish(function, kind, n, _unpacked(packed, n, kind), str)
+        if _sums_floats(part):
+            unit = f"u.{self._unit(x)}"
+            whole = f"cast({x} * {unit} as hugeint) + {_ONE}"
+            packed = read(f"case when u.fb_fits then {whole} end")
+            n = f"(({packed} + {_HALF}) >> {_SHIFT})"
+            total = f"cast({packed} - {n} * {_ONE} as double) / {unit}"
+            mean = f" / cast({n} as double)" if isinstance(function, exp.Avg) else ""
+            return f"case when {n} > 0 then {total}{mean} end"
         n = read(f"case when not {x} is null then 1 end")
         if isinstance(function, exp.CountIf):
             # DuckDB's count_if is a sum: of no known condition it is null.
             return f"case when {n} > 0 then cast({read(f'cast({x} as int)')} as hugeint) end"
-        if _sums_floats(part):
-            unit = f"u.{self._unit(x)}"
-            fixed = f"case when u.fb_fits then cast({x} * {unit} as hugeint) end"
-            total = f"cast({read(fixed)} as double) / {unit}"
-            mean = f" / {n}" if isinstance(function, exp.Avg) else ""
-            return f"case when {n} > 0 then {total}{mean} end"
         assert kind is not None
         return _finish(function, kind, n, read(x), lambda: read(_square(x)))
 

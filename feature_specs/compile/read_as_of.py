@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
@@ -84,14 +84,15 @@ def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
 
 
 def touched_keys(
-    draft: Draft, before: exp.Expr, after: exp.Expr, added: Mapping[str, str]
+    draft: Draft, before: exp.Expr, after: exp.Expr, changes: Sequence[Mapping[str, str]]
 ) -> str | None:
     """SQL of the keys whose features may differ between (D0, T0) and (D1, T1); None for all.
 
-    A key is touched when a row of it starts or ends in (T0, T1], or was added and has started.
+    A key is touched when a row of it starts or ends in (T0, T1], or was added or removed and has
+    started.
 
     Args:
-        added: leaf name to a relation of the rows that D1 has and D0 has not.
+        changes: for each kind of change, leaf name to a relation to read in its place.
     """
     form = draft.form
     if form is None or not form.simple:
@@ -102,9 +103,9 @@ def touched_keys(
     edges = {c for c in (*rows.starts, *rows.ends) if c is not None}
     crossed = " or ".join(f"({c} > {low} and {c} <= {high})" for c in sorted(edges))
     queries = [f"select {keys} from ({rows.sql}) as moved where {crossed}"]
-    for leaf in added:
-        fresh = interval_rows(draft, form, {leaf: added[leaf]})
+    for relations in changes:
+        changed = interval_rows(draft, form, relations)
         queries.append(
-            f"select {keys} from ({fresh.sql}) as come where {fresh.starts[0]} <= {high}"
+            f"select {keys} from ({changed.sql}) as changed where {changed.starts[0]} <= {high}"
         )
     return pretty(" union ".join(queries))

@@ -22,6 +22,9 @@ BASE = None
 #: The term that is one for every row: counting needs no sum.
 ROWS = "1"
 
+#: The sum of all absolute values stays below 2 to this; what is above it counts the values.
+FIXED_BITS = 88
+
 _FIRST = 2 * ALWAYS - 1
 
 
@@ -154,8 +157,8 @@ def _place(shift: int | None) -> str:
 def units_sql(rows: str, values: Mapping[str, str]) -> str:
     """SQL of one row: for each double a power of two, and whether all doubles fit fixed point.
 
-    A value becomes an integer count of units, in 128 bits. Units are as fine as the sum of all
-    absolute values lets them be, and fine enough only if the least value is right to 2^-32 of
+    A value becomes an integer count of units. Units are as fine as the sum of all absolute values
+    lets them be within FIXED_BITS, and fine enough only if the least value is right to 2^-32 of
     itself; a value that is not finite never fits.
 
     Args:
@@ -168,7 +171,7 @@ def units_sql(rows: str, values: Mapping[str, str]) -> str:
             f"min(abs({sql})) filter (where isfinite({sql}) and {sql} <> 0) as {name}_least",
             f"count(*) filter (where not isfinite({sql})) as {name}_odd",
         ]
-        power = f"case when {name}_all > 0 then 123 - ceil(log2({name}_all)) else 0 end"
+        power = f"case when {name}_all > 0 then {FIXED_BITS} - ceil(log2({name}_all)) else 0 end"
         units.append(f"{power} as {name}_power")
         fits.append(
             f"{name}_odd = 0 and coalesce(isfinite({name}_all), true) and abs({name}_power) <= 1000 "

@@ -43,7 +43,7 @@ def entry_of(compiled: CompiledView) -> tuple[ViewEntry, ViewPlan]:
     """What `forebay compile` makes of a view, as the materialization takes it."""
     stored, features = TypeOracle().describe(compiled)
     view = compiled.draft.view
-    steps = compiled.incremental()
+    steps = compiled.stored_queries()
     entry = ViewEntry(
         name=compiled.name,
         unique_id=f"model.test.{compiled.name}",

@@ -57,6 +57,8 @@ _AWARE = {"TIMESTAMPTZ", "TIMESTAMPLTZ"}
 def kind_of(node: exp.Expr | None) -> str:
     """One of integer, wide (an integer of 64 bits or more), decimal, float, text, boolean, date,
     naive, aware, interval, null; or an empty string where the type is not known."""
+    if isinstance(node, exp.Null):
+        return "null"
     kind = node.type if node is not None else None
     if kind is None or not isinstance(kind.this, exp.DType):
         return ""

@@ -187,7 +187,9 @@ def _last(node: exp.Expr, at: Call) -> exp.Expr:
 
 def _any_value(node: exp.Expr, at: Call) -> exp.Expr:
     if not isinstance(node.this, exp.Order):
-        return _first(node, at)
+        if at.engine == "trino":
+            return at.wrap(call("arbitrary", node.this))
+        return at.wrap(call("any_value", node.this, exp.true()))
     tests = [t for t in (at.where, not_null(node.this.this)) if t is not None]
     return first_of_sorted(node.this, Call(at.engine, exp.and_(*tests), at.over))
 

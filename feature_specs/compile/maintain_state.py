@@ -1,0 +1,192 @@
+"""The incremental variant: statements that bring a feature table from (D0, T0) to (D1, T1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import sqlglot
+from sqlglot import exp
+
+from feature_specs.compile.draft import Draft
+from feature_specs.compile.read_as_of import read_as_of, touched_keys
+from feature_specs.compile.read_features import feature_columns
+
+
+@dataclass(frozen=True)
+class StoredQueries:
+    """Queries from which a feature table is maintained, by whoever keeps its rows and its state.
+
+    Attributes:
+        create: the rows of F(D1, T1) in full; parameter ``$as_of``.
+        touched: keys that may have changed; parameters ``$before`` and ``$as_of``; None where
+            every key may have.
+        step: F(D1, T1) of the keys in ``forebay_touched``; parameter ``$as_of``.
+        added: leaf name to the relation that ``touched`` reads for the rows added since D0.
+    """
+
+    create: str
+    touched: str | None
+    step: str
+    added: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """Statements that keep F(D, T) in tables of the database they run in.
+
+    Run ``create`` once and ``step`` whenever data or time have moved on, each statement in order,
+    with the parameter ``$as_of`` (a timestamp with time zone) where a statement names it. After
+    either, ``read`` gives the author's columns, a row an entity, equal to F(D1, T1). A step that
+    fails rolls back and leaves the state as it was. Time may stand still or go back; rows may have
+    been added, removed or changed in any leaf, however late.
+
+    Attributes:
+        tables: the state's tables. They hold the rows, the instant T0, and each leaf as it stood
+            at D0, from which a step sees what changed.
+        by_key: whether a step recomputes the entities that changed, not all.
+        why: what decided that.
+    """
+
+    create: tuple[str, ...]
+    step: tuple[str, ...]
+    read: str
+    tables: tuple[str, ...]
+    by_key: bool
+    why: str
+
+
+def stored_queries(draft: Draft) -> StoredQueries:
+    """The queries of a view, with parameters for the instants."""
+    added = {
+        leaf.name: f"forebay_added_{key}"
+        for key, leaf in draft.leaves.items()
+        if leaf.role != "static"
+    }
+    before, after = (exp.cast(exp.Parameter(this=exp.var(n)), "timestamptz") for n in ("before", "as_of"))
+    touched = touched_keys(draft, before, after, [{leaf: name} for leaf, name in added.items()])
+    return StoredQueries(
+        create=read_as_of(draft, after),
+        touched=touched,
+        step=read_as_of(draft, after, only="forebay_touched"),
+        added=added if touched is not None else {},
+    )
+
+
+def maintain_state(draft: Draft) -> Incremental:
+    """Statements that keep the state of a view in tables named ``<view>__state...``."""
+    names = _Names(draft)
+    at = sqlglot.parse_one(f"(select at_time from {names.clock})", dialect="duckdb")
+    before = sqlglot.parse_one(f"(select before from {names.clock})", dialect="duckdb")
+    touched = touched_keys(
+        draft, _earlier(before, at), _later(before, at), _changes(draft, names)
+    )
+    setup = [
+        f"create or replace table {names.seen(key)} as select * from {names.leaf(key)}"
+        for key in draft.leaves
+    ]
+    create = [
+        "begin transaction",
+        f"create or replace temp table {names.clock} as "
+        "select cast(null as timestamptz) as before, cast($as_of as timestamptz) as at_time",
+        f"create or replace table {names.rows} as {read_as_of(draft, at)}",
+        *setup,
+        f"create or replace table {names.at} as select at_time from {names.clock}",
+        "commit",
+    ]
+    step = [
+        "begin transaction",
+        f"create or replace temp table {names.clock} as select at_time as before, "
+        f"cast($as_of as timestamptz) as at_time from {names.at}",
+    ]
+    if touched is None:
+        step += [
+            f"delete from {names.rows}",
+            f"insert into {names.rows} by name {read_as_of(draft, at)}",
+        ]
+    else:
+        keys = ", ".join(f'"{e}"' for e in draft.view.entities)
+        for key in draft.leaves:
+            leaf, seen = names.leaf(key), names.seen(key)
+            step += [
+                f"create or replace temp table {names.added(key)} as "
+                f"select * from {leaf} except all select * from {seen}",
+                f"create or replace temp table {names.removed(key)} as "
+                f"select * from {seen} except all select * from {leaf}",
+            ]
+        step += [
+            f"create or replace temp table {names.touched} as {touched}",
+            f"delete from {names.rows} where ({keys}) in (select ({keys}) from {names.touched})",
+            f"insert into {names.rows} by name {read_as_of(draft, at, only=names.touched)}",
+        ]
+    step += [*setup, f"create or replace table {names.at} as select at_time from {names.clock}", "commit"]
+    now = sqlglot.parse_one(f"(select at_time from {names.at})", dialect="duckdb")
+    read = f"select {feature_columns(draft, now)} from {names.rows} as stored"
+    tables = (names.rows, names.at, *map(names.seen, draft.leaves))
+    why = "" if touched is not None else draft.why_no_form or "keys cannot be traced to its leaves"
+    return Incremental(
+        tuple(create), tuple(step), read, tables, touched is not None,
+        why or "each row's life says which entities changed",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The tables of a state."""
+
+    draft: Draft
+    prefix: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix", f"{self.draft.view.name}__state")
+
+    def _name(self, part: str) -> str:
+        return f'"{self.prefix}{part}"'
+
+    @property
+    def rows(self) -> str:
+        return self._name("")
+
+    @property
+    def at(self) -> str:
+        return self._name("_at")
+
+    @property
+    def clock(self) -> str:
+        return self._name("_clock")
+
+    @property
+    def touched(self) -> str:
+        return self._name("_touched")
+
+    def leaf(self, key: str) -> str:
+        """A leaf's own table, as the author's SQL names it."""
+        return exp.to_table(self.draft.leaves[key].name, dialect="duckdb").sql("duckdb", identify=True)
+
+    def seen(self, key: str) -> str:
+        """A leaf as it stood at D0."""
+        return self._name(f"_seen_{key}")
+
+    def added(self, key: str) -> str:
+        return self._name(f"_added_{key}")
+
+    def removed(self, key: str) -> str:
+        return self._name(f"_removed_{key}")
+
+
+def _changes(draft: Draft, names: _Names) -> list[dict[str, str]]:
+    """For each leaf, what came beside the others as they are, and what went as they were."""
+    out = []
+    for key, leaf in draft.leaves.items():
+        out.append({leaf.name: names.added(key)})
+        was = {other.name: names.seen(k) for k, other in draft.leaves.items()}
+        out.append({**was, leaf.name: names.removed(key)})
+    return out
+
+
+def _earlier(one: exp.Expr, other: exp.Expr) -> exp.Expr:
+    return exp.Least(this=one.copy(), expressions=[other.copy()])
+
+
+def _later(one: exp.Expr, other: exp.Expr) -> exp.Expr:
+    return exp.Greatest(this=one.copy(), expressions=[other.copy()])

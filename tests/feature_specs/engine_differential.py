@@ -1,0 +1,225 @@
+"""The cases of the one law on Trino and Spark, held to DuckDB's answers on the same tables.
+
+Run by hand, a few minutes an engine (both are fetched into ~/.cache/forebay/engines once):
+
+    python -m tests.feature_specs.engine_differential trino spark [--only NAME] [--spine unknown]
+
+pytest runs it where FOREBAY_ENGINES names the engines (test_engines.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from feature_specs.compile import CompiledView, compile_view
+from feature_specs.compile.choose_lowering import LOWERINGS
+from feature_specs.compile.engines import Engine, write_for_engine
+from feature_specs.compile.engines.map_types import type_name
+from feature_specs.errors import CompileError
+from feature_specs.leaf import Leaf
+from feature_specs.view import FeatureView
+from tests.feature_specs import test_algebra, test_variants_agree, worlds
+from tests.feature_specs.engine_servers import (
+    EngineError,
+    Server,
+    insert_statements,
+    spark_server,
+    trino_server,
+)
+from tests.feature_specs.oracle import Row, connect, differences, fill, magnitude
+from tests.feature_specs.worlds import TZ, instants_of, make_rows, make_spine
+
+_SEED, _SPINE_ROWS = 3, 24
+_KEY_TYPES = {"k": "VARCHAR", "j": "INTEGER"}
+_LEAVES = (worlds.EVENTS, worlds.DIMS, worlds.VERSIONS, worlds.TRIPS, worlds.CHANGES, worlds.DAYS,
+           worlds.LOCAL, worlds.BILLS)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EngineCase:
+    """A view to compare on."""
+
+    name: str
+    view: FeatureView
+    leaves: tuple[Leaf, ...]
+    widths: tuple[timedelta, ...] = (timedelta(hours=1), timedelta(hours=6))
+    lag: timedelta = timedelta()
+
+    @property
+    def schema(self) -> dict[str, Mapping[str, str]]:
+        return {leaf.name: leaf.columns for leaf in self.leaves}
+
+    @property
+    def spine_types(self) -> dict[str, str]:
+        keys = {e: _KEY_TYPES[e] for e in self.view.entities}
+        return {"id": "INTEGER", **keys, "ts": TZ, "amount": "DOUBLE"}
+
+    @property
+    def tables(self) -> dict[str, list[Row]]:
+        return {leaf.name: make_rows(leaf, _SEED) for leaf in self.leaves}
+
+    @property
+    def spine(self) -> list[Row]:
+        rows = list(self.tables.values())
+        return make_spine(rows, self.widths, len(self.view.entities), _SEED, size=_SPINE_ROWS)
+
+    def statements(self, *, all_lowerings: bool = False) -> Iterator[tuple[str, str]]:
+        """What DuckDB runs, each with a name."""
+        compiled = compile_view(self.view, self.leaves)
+        yield "chosen", compiled.point_in_time(lag=self.lag)
+        for lowering in LOWERINGS if all_lowerings else ():
+            with contextlib.suppress(CompileError):
+                yield lowering, compiled.point_in_time(lag=self.lag, lowering=lowering)
+        yield "as-of", compiled.as_of(self.instant(compiled))
+
+    def instant(self, compiled: CompiledView) -> datetime:
+        times = instants_of(list(self.tables.values())) or [worlds.BASE]
+        return times[2 * len(times) // 3]
+
+
+def cases() -> list[EngineCase]:
+    """Those of test_variants_agree and of test_algebra, and some of the engines' own."""
+    made = []
+    for prefix, given in (("agree", test_variants_agree.CASES), ("algebra", test_algebra.CASES)):
+        for case in given:
+            name = "".join(c if c.isalnum() else "_" for c in case.name)
+            view = FeatureView(name, case.sql, case.entities, **case.options)
+            made.append(
+                EngineCase(f"{prefix}: {case.name}", view, case.leaves, lag=getattr(case, "lag", timedelta()))
+            )
+    return made
+
+
+@contextlib.contextmanager
+def server_of(engine: str) -> Iterator[Server]:
+    with trino_server() if engine == "trino" else spark_server() as server:
+        yield server
+
+
+def create(server: Server, engine: Engine, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
+    """Make a table of the engine hold these rows."""
+    types = [type_name(kind, engine) for kind in columns.values()]
+    mark = "`" if engine == "spark" else '"'
+    listed = ", ".join(f"{mark}{c}{mark} {t}" for c, t in zip(columns, types, strict=True))
+    server.run(f"drop table if exists {name}")
+    server.run(f"create table {name} ({listed}){' using parquet' if engine == 'spark' else ''}")
+    for statement in insert_statements(name, types, rows, engine):
+        server.run(statement)
+
+
+@dataclass
+class Result:
+    case: str
+    statement: str
+    outcome: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+def compare(
+    engine: Engine,
+    server: Server,
+    chosen: Sequence[EngineCase],
+    report: Callable[[Result], None],
+    *,
+    spine_known: bool = True,
+    all_lowerings: bool = False,
+) -> None:
+    """Run cases on the engine and on DuckDB; outcomes are equal, different, refused or failed."""
+    duck = connect()
+    for leaf in _LEAVES:
+        rows = make_rows(leaf, _SEED)
+        fill(duck, leaf.name, leaf.columns, rows)
+        create(server, engine, leaf.name, leaf.columns, rows)
+    for case in chosen:
+        scale = magnitude(list(case.tables.values()))
+        fill(duck, "spine", case.spine_types, case.spine)
+        create(server, engine, "spine", case.spine_types, case.spine)
+        for name, sql in case.statements(all_lowerings=all_lowerings):
+            began = time.monotonic()
+            spine = list(case.spine_types) if spine_known else None
+            result = _one(engine, server, duck, sql, scale, case, spine)
+            report(replace(result, statement=name, seconds=time.monotonic() - began))
+
+
+def _one(
+    engine: Engine,
+    server: Server,
+    duck: duckdb.DuckDBPyConnection,
+    sql: str,
+    scale: float,
+    case: EngineCase,
+    spine: list[str] | None,
+) -> Result:
+    try:
+        text = write_for_engine(sql, engine, spine_columns=spine, schema=case.schema)
+    except CompileError as error:
+        return Result(case.name, "", "refused", str(error))
+    try:
+        names, rows = server.run(text)
+    except EngineError as error:
+        return Result(case.name, "", "failed", str(error))
+    answer = duck.execute(sql)
+    expected_names = [d[0] for d in answer.description or []]
+    if names != expected_names:
+        return Result(case.name, "", "different", f"columns {names}, not {expected_names}")
+    ours, theirs = (sorted(map(_plain, r), key=_place) for r in (rows, answer.fetchall()))
+    if len(ours) != len(theirs):
+        return Result(case.name, "", "different", f"{len(ours)} rows, not {len(theirs)}")
+    for row, expected in zip(ours, theirs, strict=True):
+        wrong = differences(
+            dict(zip(names, row, strict=True)), dict(zip(names, expected, strict=True)), scale
+        )
+        if wrong:
+            return Result(case.name, "", "different", f"{expected[:3]}: (actual, expected) = {wrong}")
+    return Result(case.name, "", "equal")
+
+
+def _plain(row: Row) -> Row:
+    return tuple(list(v) if isinstance(v, tuple) else v for v in row)
+
+
+def _place(row: Row) -> list[tuple[bool, str]]:
+    return [(v is None, f"{v:012d}" if isinstance(v, int) else str(v)) for v in row[:3]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("engines", nargs="+", choices=["trino", "spark"])
+    parser.add_argument("--only", default="")
+    parser.add_argument("--spine", choices=["known", "unknown"], default="known")
+    parser.add_argument("--all-lowerings", action="store_true")
+    options = parser.parse_args(arguments)
+    chosen = [c for c in cases() if options.only in c.name]
+    failed = 0
+    for engine in options.engines:
+        results: list[Result] = []
+
+        def report(result: Result, into: list[Result] = results, on: str = engine) -> None:
+            into.append(result)
+            if result.outcome != "equal":
+                print(f"{on} | {result.case} | {result.statement} | {result.outcome}: {result.detail[:600]}", flush=True)
+
+        with server_of(engine) as server:
+            compare(
+                engine, server, chosen, report, spine_known=options.spine == "known",
+                all_lowerings=options.all_lowerings,
+            )  # fmt: skip
+        counts = {o: sum(r.outcome == o for r in results) for o in ("equal", "different", "failed", "refused")}
+        slowest: Any = max(results, key=lambda r: r.seconds)
+        print(f"{engine}: {counts}; slowest {slowest.case} {slowest.statement} {slowest.seconds:.1f} s")
+        failed += counts["different"] + counts["failed"]
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
