@@ -91,6 +91,11 @@ class CompiledView:
         """
         _check_engine(engine)
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
+        return self._joined(spine, timestamp, choice, lag).sql("duckdb", pretty=True)
+
+    def _joined(
+        self, spine: str, timestamp: str, choice: Choice, lag: timedelta | None = None
+    ) -> exp.Expr:
         columns = [(f.name, f.name) for f in self.features]
         return join_spine(
             spine, timestamp, [Joined(self.draft, choice, columns)], behind=lag_us(lag)
@@ -135,7 +140,8 @@ class CompiledView:
     @cached_property
     def certificate(self) -> Certificate:
         """The bound of every leaf scan in the point-in-time variant."""
-        return certify_bounds(self.point_in_time(), self.leaves, self.draft.file)
+        statement = self._joined("spine", "ts", self.choice)
+        return certify_bounds(statement, self.leaves, self.draft.file)
 
     @cached_property
     def semantic_hash(self) -> str:
@@ -212,10 +218,10 @@ def compile_service(
             )
         chosen.setdefault(reference.view, []).append((reference.feature, reference.column))
     joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
-    sql = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
+    statement = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
     leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)
-    certify_bounds(sql, leaves, "service")
-    return sql
+    certify_bounds(statement, leaves, "service")
+    return statement.sql("duckdb", pretty=True)
 
 
 def lag_us(lag: timedelta | None) -> str:

@@ -29,8 +29,10 @@ class Joined:
     columns: Sequence[tuple[str, str]]
 
 
-def join_spine(spine: str, timestamp: str, views: Sequence[Joined], *, behind: str = "0") -> str:
-    """SQL that keeps every spine row and column and adds the features, F(D, t - lag) each.
+def join_spine(
+    spine: str, timestamp: str, views: Sequence[Joined], *, behind: str = "0"
+) -> exp.Expr:
+    """A statement, parsed, that keeps every spine row and column and adds the features, F(D, t - lag) each.
 
     Args:
         spine: a relation or a parenthesised query.
@@ -59,8 +61,9 @@ def join_spine(spine: str, timestamp: str, views: Sequence[Joined], *, behind: s
         ]
     ctes = ", ".join(f"{p.name} as {'materialized ' if p.shared else ''}({p.sql})" for p in parts)
     kept = f"fb_spine.* exclude ({ROW}, {ASKED}, {AXIS})"
-    return pretty(
-        f"with {ctes} select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
+    return sqlglot.parse_one(
+        f"with {ctes} select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}",
+        dialect="duckdb",
     )
 
 

@@ -47,7 +47,8 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     _name_windows(query)
     query = query.transform(_as_aggregate, copy=False)
     for node in query.walk():
-        node.meta["file"] = file
+        if "line" in node.meta:
+            node.meta["file"] = file
     query.comments = None
     assert isinstance(query, exp.Query)
     return query

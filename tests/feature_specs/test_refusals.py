@@ -252,7 +252,7 @@ def test_what_the_engine_refuses_is_refused_at_compile() -> None:
 
 
 def test_a_lowering_that_is_not_valid_or_known_is_refused() -> None:
-    view = FeatureView("v", "select k, sum(f) as v from events group by k", ("k",), file=FILE)
+    view = FeatureView("v", "select k, max(f) as v from events group by k", ("k",), file=FILE)
     compiled = compile_view(view, [LATE])
     with pytest.raises(CompileError, match="not valid here"):
         compiled.point_in_time(lowering="cumulative")

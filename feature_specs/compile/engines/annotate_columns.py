@@ -16,6 +16,8 @@ def annotate_columns(tree: exp.Expr, trace: Trace, schema: Schema) -> None:
     for node, table in zip(list(typed.walk()), tables, strict=True):
         if isinstance(node, exp.Column) and table is not None and not node.table:
             node.set("table", exp.to_identifier(table, quoted=True))
+        elif isinstance(node, exp.Literal) and _is_decimal(node):
+            node.replace(exp.Cast(this=node.copy(), to=exp.DataType.build(_decimal_of(node))))
     known = MappingSchema(dialect="duckdb")
     for name, columns in schema.items():
         table_node = exp.to_table(name, dialect="duckdb")
@@ -26,6 +28,17 @@ def annotate_columns(tree: exp.Expr, trace: Trace, schema: Schema) -> None:
         )
     annotate_types(typed, schema=known, dialect="duckdb")
     _copy_types(tree, typed)
+
+
+def _is_decimal(node: exp.Literal) -> bool:
+    """DuckDB reads 0.1 as a decimal, 1e-1 as a double; SQLGlot takes both for doubles."""
+    return not node.is_string and "." in node.this and "e" not in node.this.lower()
+
+
+def _decimal_of(node: exp.Literal) -> str:
+    whole, _, rest = node.this.partition(".")
+    digits = len(whole.lstrip("0")) + len(rest)
+    return f"DECIMAL({max(digits, 1)}, {len(rest)})"
 
 
 def _copy_types(tree: exp.Expr, typed: exp.Expr) -> None:
