@@ -63,7 +63,9 @@ def make_events(connection: duckdb.DuckDBPyConnection, shape: str, events: int, 
     connection.execute(
         "create or replace table events_double as select k, ts, cents / 100 as amount from base"
     )
-    delay = "case when late < 0.9 then late * 66 else -129600 * ln(1.0000001 - (late - 0.9) * 10) end"
+    delay = (
+        "case when late < 0.9 then late * 66 else -129600 * ln(1.0000001 - (late - 0.9) * 10) end"
+    )
     connection.execute(
         "create or replace table events_arrival as select k, ts, "
         f"ts + to_microseconds(cast({delay} * 1000000 as bigint)) as loaded, "
@@ -117,10 +119,10 @@ def range_join(kind: str, keys: str) -> str:
     )
 
 
-def timed(run: Callable[[], object]) -> Seconds:
-    """Wall and processor seconds of one run."""
+def timed(run: Callable[[str], object], sql: str) -> Seconds:
+    """Wall and processor seconds of one statement."""
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    run()
+    run(sql)
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Seconds(time.perf_counter() - started, cpu)
@@ -152,10 +154,10 @@ def measure(
     seen: dict[str, list[Seconds]] = {name: [] for name in ["sort", *kinds]}
     wrong: dict[str, int] = {}
     for _ in range(runs):
-        seen["sort"].append(timed(lambda: connection.execute(sort)))
+        seen["sort"].append(timed(connection.execute, sort))
         for kind, sql in texts.items():
             create = f"create or replace temp table out as {sql}"
-            seen[kind].append(timed(lambda text=create: connection.execute(text)))
+            seen[kind].append(timed(connection.execute, create))
             wrong[kind] = count_differences(connection, kind)
     wall = {n: statistics.median(s.wall for s in found) for n, found in seen.items()}
     cpu = {n: statistics.median(s.cpu for s in found) for n, found in seen.items()}
@@ -173,7 +175,9 @@ def measure(
             told += f"  {ratio:5.2f}x {against} (at most {limit})"
         values = f"  {wrong[name]} rows differ" if wrong.get(name) else ""
         kept = kept and not wrong.get(name)
-        print(f"{shape:>5} a key  {name:8} wall {wall[name]:7.2f}  cpu {cpu[name]:7.2f}{told}{values}")
+        print(
+            f"{shape:>5} a key  {name:8} wall {wall[name]:7.2f}  cpu {cpu[name]:7.2f}{told}{values}"
+        )
     return kept
 
 

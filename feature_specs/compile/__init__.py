@@ -2,9 +2,9 @@
 
 from feature_specs.compile.compiler import (
     CompiledView,
-    Incremental,
     compile_service,
     compile_view,
 )
+from feature_specs.compile.maintain_state import Incremental
 
 __all__ = ["CompiledView", "Incremental", "compile_service", "compile_view"]

@@ -62,4 +62,3 @@ def certify_bounds(sql: str | exp.Expr, leaves: tuple[Leaf, ...], file: str) -> 
         if leaf.loaded_at is not None and leaf.visibility == "event"
     ]
     return Certificate(tuple(dict.fromkeys(scans)), tuple(words))
-

@@ -11,9 +11,7 @@ def conjuncts(node: exp.Expr | None) -> Iterator[exp.Expr]:
     """The parts of a conjunction, BETWEEN as two comparisons; nothing for None."""
     if node is None:
         return
-    if isinstance(node, (exp.Where, exp.Having, exp.Qualify)):
-        yield from conjuncts(node.this)
-    elif isinstance(node, exp.Paren):
+    if isinstance(node, (exp.Where, exp.Having, exp.Qualify, exp.Paren)):
         yield from conjuncts(node.this)
     elif isinstance(node, exp.And):
         yield from conjuncts(node.this)

@@ -31,5 +31,7 @@ def hash_meaning(draft: Draft) -> str:
 
 
 def _roles(leaf: Leaf) -> dict[str, object]:
-    kept = (f.name for f in fields(leaf) if f.name not in ("name", "columns", "where", "rows_per_key"))
+    kept = (
+        f.name for f in fields(leaf) if f.name not in ("name", "columns", "where", "rows_per_key")
+    )
     return {name: getattr(leaf, name) for name in kept}

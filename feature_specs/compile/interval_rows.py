@@ -50,8 +50,7 @@ def interval_rows(
     windows = tuple(dict.fromkeys([form.window, *(c.window for c in form.contributions)]))
     names = draft.view.entities if nullable is None else nullable
     select: list[str] = [
-        f'{k.sql("duckdb")} as "{name}"'
-        for k, name in zip(form.keys, names, strict=True)
+        f'{k.sql("duckdb")} as "{name}"' for k, name in zip(form.keys, names, strict=True)
     ]
     starts: list[str] = []
     ends: list[str | None] = []
@@ -82,7 +81,9 @@ def interval_rows(
             copy=False,
         )
     read_leaves(draft, query, relations)
-    return IntervalRows(with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends))
+    return IntervalRows(
+        with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends)
+    )
 
 
 def with_prelude(form: IntervalForm, sql: str) -> str:

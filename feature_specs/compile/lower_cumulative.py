@@ -76,7 +76,9 @@ def lower_cumulative(scope: Scope, parts: list[Contribution]) -> Piece:
         for piece in fallback:
             joins += f" left join {piece.name} on {piece.name}.{ROW} = s.{ROW}"
             for part in piece.provides:
-                values[part] = f"case when u.fb_fits then {values[part]} else {piece.name}.{part} end"
+                values[part] = (
+                    f"case when u.fb_fits then {values[part]} else {piece.name}.{part} end"
+                )
     listed = ", ".join(f"{sql} as {part}" for part, sql in values.items())
     select = f"select s.{ROW}, {listed} from {scope.name('spine')} as s{cross} {joins}"
     return Piece(name, (*made, Subquery(name, select)), names_of(parts))

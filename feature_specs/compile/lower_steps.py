@@ -14,7 +14,9 @@ from feature_specs.compile.lowered import AXIS, ROW, Scope, quoted
 
 def lower_steps(scope: Scope) -> Subquery:
     """The subquery ``features`` of a form whose rows are unique."""
-    values = ", ".join(f"{over_rows(n, 'r').sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
+    values = ", ".join(
+        f"{over_rows(n, 'r').sql('duckdb')} as {quoted(c)}" for c, n in answers(scope)
+    )
     end = scope.rows.ends[0]
     alive = f" where s.{AXIS} < r.{end}" if end is not None else ""
     sql = (

@@ -63,7 +63,9 @@ def stored_queries(draft: Draft) -> StoredQueries:
         for key, leaf in draft.leaves.items()
         if leaf.role != "static"
     }
-    before, after = (exp.cast(exp.Parameter(this=exp.var(n)), "timestamptz") for n in ("before", "as_of"))
+    before, after = (
+        exp.cast(exp.Parameter(this=exp.var(n)), "timestamptz") for n in ("before", "as_of")
+    )
     touched = touched_keys(draft, before, after, [{leaf: name} for leaf, name in added.items()])
     return StoredQueries(
         create=read_as_of(draft, after),
@@ -78,9 +80,7 @@ def maintain_state(draft: Draft) -> Incremental:
     names = _Names(draft)
     at = sqlglot.parse_one(f"(select at_time from {names.clock})", dialect="duckdb")
     before = sqlglot.parse_one(f"(select before from {names.clock})", dialect="duckdb")
-    touched = touched_keys(
-        draft, _earlier(before, at), _later(before, at), _changes(draft, names)
-    )
+    touched = touched_keys(draft, _earlier(before, at), _later(before, at), _changes(draft, names))
     setup = [
         f"create or replace table {names.seen(key)} as select * from {names.leaf(key)}"
         for key in draft.leaves
@@ -119,7 +119,11 @@ def maintain_state(draft: Draft) -> Incremental:
             f"delete from {names.rows} where ({keys}) in (select ({keys}) from {names.touched})",
             f"insert into {names.rows} by name {read_as_of(draft, at, only=names.touched)}",
         ]
-    step += [*setup, f"create or replace table {names.at} as select at_time from {names.clock}", "commit"]
+    step += [
+        *setup,
+        f"create or replace table {names.at} as select at_time from {names.clock}",
+        "commit",
+    ]
     now = sqlglot.parse_one(f"(select at_time from {names.at})", dialect="duckdb")
     read = f"select {feature_columns(draft, now)} from {names.rows} as stored"
     tables = (names.rows, names.at, *map(names.seen, draft.leaves))
@@ -161,7 +165,9 @@ class _Names:
 
     def leaf(self, key: str) -> str:
         """A leaf's own table, as the author's SQL names it."""
-        return exp.to_table(self.draft.leaves[key].name, dialect="duckdb").sql("duckdb", identify=True)
+        return exp.to_table(self.draft.leaves[key].name, dialect="duckdb").sql(
+            "duckdb", identify=True
+        )
 
     def seen(self, key: str) -> str:
         """A leaf as it stood at D0."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NoReturn
 
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
@@ -42,7 +43,7 @@ def order_totally(draft: Draft) -> Draft:
     return replace(draft, tree=tree)
 
 
-def _refuse(draft: Draft, node: exp.Expr, what: str, mend: str) -> None:
+def _refuse(draft: Draft, node: exp.Expr, what: str, mend: str) -> NoReturn:
     raise UnsafeQueryError(what, where=draft.locate(node), mend=mend)
 
 
@@ -99,7 +100,6 @@ class _Completion:
                 f"{function.sql_name().lower()}() over a RANGE frame picks one of several peers",
                 "add `rows between unbounded preceding and current row`",
             )
-        assert order is not None
         _extend(order, self._columns())
 
     def _extreme(self, node: exp.ArgMax | exp.ArgMin) -> None:
@@ -120,7 +120,7 @@ class _Completion:
             self._no_order(node)
         _extend(inner, [inner.this])
 
-    def _no_order(self, node: exp.Expr) -> None:
+    def _no_order(self, node: exp.Expr) -> NoReturn:
         name = _written_name(node)
         _refuse(
             self.draft,
@@ -139,7 +139,7 @@ class _Completion:
     def _distinct_on(self) -> None:
         distinct = self.select.args.get("distinct")
         on = distinct.args.get("on") if distinct is not None else None
-        if on is None:
+        if distinct is None or on is None:
             return
         order = self.select.args.get("order")
         if order is None or self.select.args.get("qualify"):
@@ -179,9 +179,7 @@ class _Completion:
             source = self.scope.sources.get(name)
             columns = _source_columns(self.draft, source)
             if not places or not columns:
-                _refuse(
-                    self.draft, join, "an ASOF join without ON", "write its condition under ON"
-                )
+                _refuse(self.draft, join, "an ASOF join without ON", "write its condition under ON")
             order = [_ordered(exp.column(c, table=name, quoted=True)) for c in columns]
             rank = exp.Window(
                 this=exp.RowNumber(),
@@ -189,10 +187,14 @@ class _Completion:
                 order=exp.Order(expressions=order),
             )
             inner = exp.Select(
-                expressions=[exp.alias_(exp.column(c, table=name, quoted=True), c, quoted=True)
-                             for c in columns]
+                expressions=[
+                    exp.alias_(exp.column(c, table=name, quoted=True), c, quoted=True)
+                    for c in columns
+                ]
             ).from_(join.this.copy())
-            inner.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1))))
+            inner.set(
+                "qualify", exp.Qualify(this=exp.EQ(this=rank, expression=exp.Literal.number(1)))
+            )
             wrapped = exp.Subquery(
                 this=inner, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True))
             )
@@ -262,7 +264,8 @@ def _source_columns(draft: Draft, source: object) -> list[str]:
         leaf = draft.leaves.get(source.name)
         return list(leaf.columns) if leaf is not None else []
     if isinstance(source, Scope):
-        return list(source.expression.named_selects)
+        query = source.expression
+        return list(query.named_selects) if isinstance(query, exp.Query) else []
     return []
 
 
@@ -275,4 +278,5 @@ def _written_name(node: exp.Expr) -> str:
     if isinstance(node, exp.Distinct):
         return "distinct on "
     names = {"ArrayAgg": "list", "GroupConcat": "string_agg"}
-    return names.get(type(node).__name__, node.sql_name().lower())
+    name = node.sql_name().lower() if isinstance(node, exp.Func) else node.key
+    return names.get(type(node).__name__, name)

@@ -45,13 +45,13 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
         )
     query = statements[0]
     _name_windows(query)
-    query = query.transform(_as_aggregate, copy=False)
-    for node in query.walk():
+    marked = query.transform(_as_aggregate, copy=False)
+    assert isinstance(marked, exp.Query)
+    for node in marked.walk():
         if "line" in node.meta:
             node.meta["file"] = file
-    query.comments = None
-    assert isinstance(query, exp.Query)
-    return query
+    marked.comments = None
+    return marked
 
 
 #: DuckDB's aggregates that SQLGlot takes for plain functions.

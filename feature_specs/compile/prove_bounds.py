@@ -221,9 +221,7 @@ class _Reading:
         if {"fb_row", "fb_t"} <= set(columns):
             passed = [r.spine for r in self.sources.values() if "fb_row" in r.columns]
             spine = passed[0] if passed else self.name
-        return Relation(
-            columns, "free", frozenset(columns), spine, marker=self._marker(outputs)
-        )
+        return Relation(columns, "free", frozenset(columns), spine, marker=self._marker(outputs))
 
     def _marker(self, outputs: Mapping[str, exp.Expr]) -> tuple[int, int, str | None] | None:
         """Places of ``(fb_t - constant) * 2 + 1`` and of a number made of ``fb_row``."""
@@ -259,7 +257,10 @@ class _Reading:
             if alias in self.scans:
                 shown = claims[sorted(good)[0]].sql("duckdb")
                 self.bounds.scans.append(
-                    (self.scans[alias].name, f"visible from {shown}, read only up to the spine's instant")
+                    (
+                        self.scans[alias].name,
+                        f"visible from {shown}, read only up to the spine's instant",
+                    )
                 )
         anchored = next((self.sources[a].anchored for a in needs if a in self.sources), None)
         in_step = self._in_step(claims, outputs)
@@ -278,7 +279,9 @@ class _Reading:
         if isinstance(start, exp.Column) and len(self.sources) == 1 and not self.scans:
             (source,) = self.sources.values()
             return frozenset(
-                n for n, e in outputs.items() if isinstance(e, exp.Column) and e.name in source.in_step
+                n
+                for n, e in outputs.items()
+                if isinstance(e, exp.Column) and e.name in source.in_step
             )
         return frozenset()
 
@@ -364,9 +367,10 @@ class _Reading:
         """``node`` is at least one of the columns, by its form or by a condition."""
         for test in self.tests:
             small, large = _ordered_sides(test)
-            if isinstance(small, exp.Column) and large is not None and large == node:
-                if self._owner(small) == alias and small.name in columns:
-                    return True
+            if not isinstance(small, exp.Column) or large is None or large != node:
+                continue
+            if self._owner(small) == alias and small.name in columns:
+                return True
         if isinstance(node, exp.Paren):
             return self._reaches(node.this, alias, columns)
         if isinstance(node, exp.Greatest):
@@ -404,9 +408,7 @@ class _Reading:
         times |= set(leaf.known_later.values())
         nodes = [e for n, e in outputs.items() if not _is_bookkeeping(n)]
         nodes += [t for t in self.tests if not self._named(t, alias) <= times]
-        read = {
-            c.name for n in nodes for c in n.find_all(exp.Column) if self._owner(c) == alias
-        }
+        read = {c.name for n in nodes for c in n.find_all(exp.Column) if self._owner(c) == alias}
         arrives = leaf.loaded_at if leaf.role == "arrival" else None
         return {later[c] for c in read & later.keys() if later[c] != arrives}
 
@@ -460,10 +462,16 @@ class _Reading:
 
     def _window_is_bounded(self, window: exp.Window, starts: set[exp.Expr], good: set[str]) -> bool:
         def is_start(node: exp.Expr) -> bool:
-            return node in starts or (
-                isinstance(node, exp.Column)
-                and any(node.name in r.carriers for r in self.sources.values() if r.status == "held")
-            ) or (isinstance(node, exp.Column) and node.name in good)
+            return (
+                node in starts
+                or (
+                    isinstance(node, exp.Column)
+                    and any(
+                        node.name in r.carriers for r in self.sources.values() if r.status == "held"
+                    )
+                )
+                or (isinstance(node, exp.Column) and node.name in good)
+            )
 
         base = window
         if window.args.get("alias"):
@@ -623,4 +631,3 @@ def _unshifted(test: exp.LTE | exp.LT) -> bool:
         instant = instant.this
     early = test.this.find(exp.Sub, exp.Interval, exp.Least, exp.Case, exp.Coalesce)
     return early is None and isinstance(instant, (exp.Column, exp.Parameter, exp.Literal))
-

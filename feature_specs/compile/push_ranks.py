@@ -43,7 +43,9 @@ def _push(select: exp.Select, test: exp.Expr) -> None:
     inner.set("qualify", exp.Qualify(this=moved))
     kept = [t for t in conjuncts(select.args["where"]) if t is not test]
     select.set("where", exp.Where(this=exp.and_(*(t.copy() for t in kept))) if kept else None)
-    readers = [c for c in select.find_all(exp.Column) if c.table == column.table and c.name == column.name]
+    readers = [
+        c for c in select.find_all(exp.Column) if c.table == column.table and c.name == column.name
+    ]
     if isinstance(test, exp.EQ) and bound.this == "1":
         for reader in readers:
             reader.replace(exp.Literal.number(1))
@@ -72,13 +74,19 @@ def _inline_single_ctes(tree: exp.Query) -> None:
         for cte in list(tree.find_all(exp.CTE)):
             readers = [t for t in tree.find_all(exp.Table) if not t.db and t.name == cte.alias]
             same = [c for c in tree.find_all(exp.CTE) if c.alias == cte.alias]
-            if len(readers) == 1 and len(same) == 1 and not cte.find(exp.Table, bfs=False) is readers[0]:
+            if (
+                len(readers) == 1
+                and len(same) == 1
+                and cte.find(exp.Table, bfs=False) is not readers[0]
+            ):
                 break
         else:
             return
         reader = readers[0]
         alias = exp.TableAlias(this=exp.to_identifier(reader.alias_or_name, quoted=True))
-        reader.replace(exp.Subquery(this=cte.this.copy(), alias=alias, joins=reader.args.get("joins")))
+        reader.replace(
+            exp.Subquery(this=cte.this.copy(), alias=alias, joins=reader.args.get("joins"))
+        )
         holder = cte.parent
         cte.pop()
         if holder is not None and not holder.expressions:

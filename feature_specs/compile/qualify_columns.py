@@ -12,7 +12,6 @@ from sqlglot.optimizer.qualify import qualify
 from feature_specs.compile.draft import Draft
 from feature_specs.errors import CompileError, Location, did_you_mean
 
-
 #: Names of compiled SQL's own columns, which an author's must not hide.
 RESERVED = re.compile(
     r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"

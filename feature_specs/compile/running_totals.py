@@ -137,9 +137,7 @@ class Passes:
             for c in one.columns
             for n in range(count)
         )
-        return Subquery(
-            one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}"
-        )
+        return Subquery(one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}")
 
     def joins(self, row: str) -> str:
         """SQL that joins every pass to a relation's spine rows."""

@@ -94,7 +94,12 @@ def cases() -> list[EngineCase]:
             name = "".join(c if c.isalnum() else "_" for c in case.name)
             view = FeatureView(name, case.sql, case.entities, **case.options)
             made.append(
-                EngineCase(f"{prefix}: {case.name}", view, case.leaves, lag=getattr(case, "lag", timedelta()))
+                EngineCase(
+                    f"{prefix}: {case.name}",
+                    view,
+                    case.leaves,
+                    lag=getattr(case, "lag", timedelta()),
+                )
             )
     return made
 
@@ -105,7 +110,9 @@ def server_of(engine: str) -> Iterator[Server]:
         yield server
 
 
-def create(server: Server, engine: Engine, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
+def create(
+    server: Server, engine: Engine, name: str, columns: Mapping[str, str], rows: Sequence[Row]
+) -> None:
     """Make a table of the engine hold these rows."""
     types = [type_name(kind, engine) for kind in columns.values()]
     mark = "`" if engine == "spark" else '"'
@@ -180,7 +187,9 @@ def _one(
             dict(zip(names, row, strict=True)), dict(zip(names, expected, strict=True)), scale
         )
         if wrong:
-            return Result(case.name, "", "different", f"{expected[:3]}: (actual, expected) = {wrong}")
+            return Result(
+                case.name, "", "different", f"{expected[:3]}: (actual, expected) = {wrong}"
+            )
     return Result(case.name, "", "equal")
 
 
@@ -207,16 +216,24 @@ def main(arguments: Sequence[str]) -> int:
         def report(result: Result, into: list[Result] = results, on: str = engine) -> None:
             into.append(result)
             if result.outcome != "equal":
-                print(f"{on} | {result.case} | {result.statement} | {result.outcome}: {result.detail[:600]}", flush=True)
+                print(
+                    f"{on} | {result.case} | {result.statement} | {result.outcome}: {result.detail[:600]}",
+                    flush=True,
+                )
 
         with server_of(engine) as server:
             compare(
                 engine, server, chosen, report, spine_known=options.spine == "known",
                 all_lowerings=options.all_lowerings,
             )  # fmt: skip
-        counts = {o: sum(r.outcome == o for r in results) for o in ("equal", "different", "failed", "refused")}
+        counts = {
+            o: sum(r.outcome == o for r in results)
+            for o in ("equal", "different", "failed", "refused")
+        }
         slowest: Any = max(results, key=lambda r: r.seconds)
-        print(f"{engine}: {counts}; slowest {slowest.case} {slowest.statement} {slowest.seconds:.1f} s")
+        print(
+            f"{engine}: {counts}; slowest {slowest.case} {slowest.statement} {slowest.seconds:.1f} s"
+        )
         failed += counts["different"] + counts["failed"]
     return 1 if failed else 0
 

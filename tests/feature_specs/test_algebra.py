@@ -400,9 +400,7 @@ def test_every_variant_gives_what_the_oracle_gives(case: Case) -> None:
     name = "".join(c if c.isalnum() else "_" for c in case.name)
     view = FeatureView(name, case.sql, case.entities, **case.options)
     world = make_world(view, case.leaves, tables, spine)
-    assert (world.compiled.draft.form is not None) == case.formed, (
-        world.compiled.draft.why_no_form
-    )
+    assert (world.compiled.draft.form is not None) == case.formed, world.compiled.draft.why_no_form
     world.check_point_in_time()
     times = instants_of(list(tables.values())) or [BASE + n * HOUR for n in range(9)]
     world.check_as_of([times[len(times) // 2], times[-1] + US, times[3] + 4 * QUARTER])

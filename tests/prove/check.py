@@ -17,8 +17,8 @@ from feature_specs.compile.choose_lowering import LOWERINGS
 from feature_specs.errors import CompileError, ForebayError
 from tests.feature_specs.oracle import Features, Key, Oracle, Row
 from tests.prove.case import Case
-from tests.prove.engines import Engines, TimedOutError
 from tests.prove.disagreement import DisagreementError
+from tests.prove.engines import Engines, TimedOutError
 from tests.prove.equal import Tolerance, differences
 from tests.prove.steps import INCREMENTAL, check_incremental
 

@@ -20,6 +20,7 @@ from feature_specs.compile.engines.lower_windows import window_refusal
 from feature_specs.compile.engines.map_calls import map_calls, refuse_unmapped
 from feature_specs.compile.engines.number_rows import number_rows
 from feature_specs.compile.engines.order_windows import order_windows
+from feature_specs.compile.engines.rename_tables import rename_tables
 from feature_specs.compile.engines.trace_columns import Schema, Trace
 from feature_specs.compile.engines.write_out_names import write_out_names
 
@@ -52,6 +53,7 @@ def write_for_engine(
     tree: exp.Expr = sqlglot.parse_one(sql, dialect="duckdb")
     known = {name.lower(): columns for name, columns in (schema or {}).items()}
     trace = Trace(tree, known, spine_columns)
+    rename_tables(tree, trace)
     expand_stars(tree, trace)
     write_out_names(tree, trace)
     order_windows(tree, trace)

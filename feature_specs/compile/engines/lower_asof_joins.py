@@ -171,7 +171,10 @@ def _union(
             _as(condition.left, _AT),
             _as(exp.Literal.number(ours), _SIDE),
             _as(exp.false(), "fb_asof_right"),
-            *(_as(exp.column(c, table=t, quoted=True), n) for (t, c), n in zip(held, names, strict=True)),
+            *(
+                _as(exp.column(c, table=t, quoted=True), n)
+                for (t, c), n in zip(held, names, strict=True)
+            ),
             _as(exp.null(), _PACKED),
         ],
         from_=exp.From(this=start),

@@ -38,7 +38,9 @@ def window_refusal(function: exp.Expr, engine: str) -> str | None:
     if not isinstance(function, allowed):
         return f"{name} over a frame"
     if engine == "trino" and isinstance(function, exp.Sum) and not kind_of(function.this):
-        return "sum over a frame of values whose type is not known (a float's frame must not subtract)"
+        return (
+            "sum over a frame of values whose type is not known (a float's frame must not subtract)"
+        )
     return None
 
 

@@ -148,7 +148,9 @@ def _quantile(node: exp.Expr, at: Call) -> exp.Expr:
         )
     if at.engine == "spark":
         return at.wrap(call("percentile", at.argument(to_double(value)), share))
-    ordered = exp.Order(this=to_double(value), expressions=[exp.Ordered(this=value.copy(), nulls_first=False)])
+    ordered = exp.Order(
+        this=to_double(value), expressions=[exp.Ordered(this=value.copy(), nulls_first=False)]
+    )
     array = at.wrap(exp.Anonymous(this="array_agg", expressions=[ordered]), also=not_null(value))
     place = f"((cardinality(v) - 1) * DOUBLE '{share.this}')"
     low, high = (f"v[cast({f}{place} as integer) + 1]" for f in ("floor", "ceiling"))

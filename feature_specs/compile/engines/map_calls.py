@@ -90,7 +90,9 @@ def _aggregate(node: exp.Filter, engine: str) -> exp.Expr:
 
 def _window(node: exp.Window, engine: str) -> exp.Expr:
     spec = node.args.get("spec")
-    if spec is not None and (spec.args.get("exclude") or str(spec.args.get("kind")).upper() == "GROUPS"):
+    if spec is not None and (
+        spec.args.get("exclude") or str(spec.args.get("kind")).upper() == "GROUPS"
+    ):
         raise refusal("a frame of GROUPS, or with EXCLUDE,", engine)
     function, where = node.this, None
     if isinstance(function, exp.Filter):
@@ -106,5 +108,3 @@ def _window(node: exp.Window, engine: str) -> exp.Expr:
     over = node.copy()
     over.set("this", exp.null())
     return AGGREGATES[engine][type(function)](function, Call(engine, where, over))
-
-

@@ -73,7 +73,9 @@ def _divide_integers(node: exp.Expr, engine: str) -> exp.Expr:
     if not {kind_of(node.this), kind_of(node.expression)} <= {"integer", "wide"}:
         raise refusal(f"{node.sql('duckdb')} of other than integers", engine)
     if engine == "spark":
-        return exp.Paren(this=raw(f"{paren(node.this).sql('spark')} DIV {paren(node.expression).sql('spark')}"))
+        return exp.Paren(
+            this=raw(f"{paren(node.this).sql('spark')} DIV {paren(node.expression).sql('spark')}")
+        )
     return exp.Div(this=paren(node.this), expression=paren(node.expression), typed=True, safe=False)
 
 
@@ -107,7 +109,9 @@ def _extreme(name: str) -> Handler:
         if len(arguments) == 1:
             return paren(arguments[0])
         if len(arguments) == 2:
-            return exp.Coalesce(this=call(name, *arguments), expressions=[a.copy() for a in arguments])
+            return exp.Coalesce(
+                this=call(name, *arguments), expressions=[a.copy() for a in arguments]
+            )
         array = exp.Array(expressions=[a.copy() for a in arguments])
         best = "array_max" if name == "greatest" else "array_min"
         return call(best, call("filter", array, raw("e -> e is not null")))
@@ -145,7 +149,9 @@ def _text(node: exp.Expr, engine: str) -> exp.Expr:
     """``||`` of texts only: elsewhere it appends to lists."""
     for side in (node.this, node.expression):
         if kind_of(side) not in ("text", "null"):
-            raise refusal(f"{node.sql('duckdb')} of other than texts", engine, "cast both to varchar")
+            raise refusal(
+                f"{node.sql('duckdb')} of other than texts", engine, "cast both to varchar"
+            )
     return node
 
 
@@ -171,7 +177,9 @@ def _logarithm(name: str) -> Handler:
     """DuckDB and Trino give infinities and not-a-number, where Spark gives null."""
 
     def handler(node: exp.Expr, engine: str) -> exp.Expr:
-        value = to_double(node.expression if isinstance(node, exp.Log) and node.expression else node.this)
+        value = to_double(
+            node.expression if isinstance(node, exp.Log) and node.expression else node.this
+        )
         base = node.this.name if isinstance(node, exp.Log) and node.expression else "10"
         if base not in ("10", "2"):
             raise refusal("a logarithm to another base than e, 2 and 10", engine)
@@ -261,7 +269,9 @@ def _shift(node: exp.Expr, engine: str) -> exp.Expr:
     if kind_of(node.this) != "wide" or not isinstance(bits, exp.Literal):
         raise refusal(f"{node.sql('duckdb')[:80]} of other than a hugeint by a literal", engine)
     value = to_type(node.this, "INT128")
-    size = raw(f"DECIMAL '{2 ** int(bits.this)}'" if engine == "trino" else str(2 ** int(bits.this)))
+    size = raw(
+        f"DECIMAL '{2 ** int(bits.this)}'" if engine == "trino" else str(2 ** int(bits.this))
+    )
     if engine == "spark":
         whole = exp.Sub(this=value, expression=call("pmod", value, size))
         return to_type(raw(f"(({whole.sql('spark')}) DIV {size.sql()})"), "BIGINT")

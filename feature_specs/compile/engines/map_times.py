@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 
 from feature_specs.compile.engines.annotate_columns import kind_of
-from feature_specs.compile.engines.nodes import call, number, paren, raw, refusal, to_double, to_type
+from feature_specs.compile.engines.nodes import (
+    call,
+    engine_type,
+    number,
+    paren,
+    raw,
+    refusal,
+    to_double,
+    to_type,
+)
 from feature_specs.compile.time_axis import interval_us
 
 Handler = Callable[[exp.Expr, str], exp.Expr]
@@ -25,15 +34,20 @@ def microseconds(instant: exp.Expr, engine: str) -> exp.Expr:
         value = value.this  # a cast to microseconds would round
     if engine == "spark":
         return call("unix_micros", to_type(value, "TIMESTAMPTZ"))
-    fine = exp.Cast(this=value.copy(), to=raw("TIMESTAMP(9) WITH TIME ZONE"))
+    fine = exp.Cast(this=value.copy(), to=engine_type("TIMESTAMP(9) WITH TIME ZONE"))
     if _is_text(value):
         fine = exp.Cast(this=to_type(value, "TIMESTAMPTZ"), to=fine.args["to"])
     seconds = exp.Cast(
         this=call("to_unixtime", call("date_trunc", exp.Literal.string("second"), fine)),
-        to=raw("BIGINT"),
+        to=engine_type("BIGINT"),
     )
-    text = call("split_part", exp.Cast(this=fine.copy(), to=raw("VARCHAR")), exp.Literal.string("."), number(2))
-    rest = exp.Cast(this=call("substr", text, number(1), number(6)), to=raw("BIGINT"))
+    text = call(
+        "split_part",
+        exp.Cast(this=fine.copy(), to=engine_type("VARCHAR")),
+        exp.Literal.string("."),
+        number(2),
+    )
+    rest = exp.Cast(this=call("substr", text, number(1), number(6)), to=engine_type("BIGINT"))
     return exp.Paren(
         this=exp.Add(this=exp.Mul(this=seconds, expression=number(1_000_000)), expression=rest)
     )
@@ -166,7 +180,11 @@ def _interval(node: exp.Expr, engine: str) -> exp.Expr:
         unit = node.text("unit").upper().removesuffix("S")
         months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(unit)
         count = node.this
-        if months is None or not isinstance(count, exp.Literal) or not count.this.lstrip("-").isdigit():
+        if (
+            months is None
+            or not isinstance(count, exp.Literal)
+            or not count.this.lstrip("-").isdigit()
+        ):
             raise refusal(f"the interval {node.sql('duckdb')}", engine)
         return _of_unit(int(count.this) * months, "MONTH")
     return _fixed(width, engine)
@@ -184,7 +202,12 @@ def _constructed(unit: str) -> Handler:
 
 
 def _fixed(width: int, engine: str) -> exp.Expr:
-    for unit, size in (("DAY", 86_400_000_000), ("HOUR", 3_600_000_000), ("MINUTE", 60_000_000), ("SECOND", 1_000_000)):
+    for unit, size in (
+        ("DAY", 86_400_000_000),
+        ("HOUR", 3_600_000_000),
+        ("MINUTE", 60_000_000),
+        ("SECOND", 1_000_000),
+    ):
         if width % size == 0:
             return _of_unit(width // size, unit)
     if engine == "trino" and width % 1000:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.engines.annotate_columns import kind_of
-from feature_specs.compile.engines.nodes import call, case, number, paren, raw, refusal
+from feature_specs.compile.engines.nodes import (
+    call,
+    case,
+    engine_type,
+    number,
+    paren,
+    raw,
+    refusal,
+)
 
-_SAME = {"BOOLEAN", "SMALLINT", "INT", "BIGINT", "DOUBLE", "DATE", "TINYINT"}
+_SAME = {"BOOLEAN", "SMALLINT", "INT", "BIGINT", "DOUBLE", "DATE", "TINYINT", "USERDEFINED"}
 _OTHER = {
     "trino": {
         "UTINYINT": "SMALLINT", "USMALLINT": "INT", "UINT": "BIGINT", "UBIGINT": "DECIMAL(20, 0)",
@@ -22,12 +30,22 @@ _OTHER = {
         "VARBINARY": "BINARY",
     },
 }  # fmt: skip
-_INTEGERS = {"TINYINT", "SMALLINT", "INT", "BIGINT", "INT128", "UTINYINT", "USMALLINT", "UINT", "UBIGINT"}
+_INTEGERS = {
+    "TINYINT",
+    "SMALLINT",
+    "INT",
+    "BIGINT",
+    "INT128",
+    "UTINYINT",
+    "USMALLINT",
+    "UINT",
+    "UBIGINT",
+}
 #: Spark gives up digits behind the point beyond this scale, without a word.
 _SPARK_SCALE = 6
 
 
-def map_type(kind: exp.DataType, engine: str) -> exp.Expr:
+def map_type(kind: exp.DataType, engine: str) -> exp.DataType:
     """The engine's type. Raises CompileError where it has none that holds the same values."""
     name = kind.this.name if isinstance(kind.this, exp.DType) else str(kind.this)
     if name in _SAME:
@@ -37,11 +55,11 @@ def map_type(kind: exp.DataType, engine: str) -> exp.Expr:
         precision, scale = (*parts, 0)[:2]
         if engine == "spark" and precision == 38 and scale > _SPARK_SCALE:
             raise refusal(f"a decimal(38, {scale}), whose differences it rounds,", engine)
-        return raw(f"DECIMAL({precision}, {scale})")
+        return engine_type(f"DECIMAL({precision}, {scale})")
     other = _OTHER[engine].get(name)
     if other is None:
         raise refusal(f"the type {kind.sql('duckdb')}", engine)
-    return raw(other)
+    return engine_type(other)
 
 
 def type_name(kind: str, engine: str) -> str:
@@ -51,8 +69,8 @@ def type_name(kind: str, engine: str) -> str:
 
 def map_cast(node: exp.Cast, engine: str) -> exp.Expr:
     """A cast that gives what DuckDB's gives."""
-    target = node.to.this.name if isinstance(node.to, exp.DataType) else ""
-    if not target or not isinstance(node.to.this, exp.DType):
+    target = node.to.this.name if isinstance(node.to.this, exp.DType) else ""
+    if target in ("", "USERDEFINED"):
         return node  # mapped already
     source = kind_of(node.this)
     value = node.this

@@ -34,13 +34,13 @@ def raw(text: str) -> exp.Var:
     return exp.var(text)
 
 
+def engine_type(name: str) -> exp.DataType:
+    """A type by the engine's own name, which is mapped no further."""
+    return exp.DataType(this=exp.DType.USERDEFINED, kind=name)
+
+
 def number(value: int | float) -> exp.Expr:
     return exp.Literal.number(value)
-
-
-def double(value: str) -> exp.Var:
-    """A literal of type double in every engine."""
-    return raw(value)
 
 
 def to_type(node: exp.Expr, kind: str) -> exp.Expr:

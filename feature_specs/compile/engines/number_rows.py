@@ -36,7 +36,9 @@ def _of_star(tree: exp.Expr, select: exp.Select, item: exp.Expr, trace: Trace) -
         # Of the spine: what the views read of it. Other columns are read with the row itself.
         alias = item.table if isinstance(item, exp.Column) else ""
         own = {s.alias for s in select.expressions}
-        return [exp.column(n, table=alias, quoted=True) for n in _read_of_spine(tree) if n not in own]
+        return [
+            exp.column(n, table=alias, quoted=True) for n in _read_of_spine(tree) if n not in own
+        ]
     return [exp.column(name, table=alias, quoted=True) for alias, name in known]
 
 

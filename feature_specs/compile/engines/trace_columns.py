@@ -35,6 +35,11 @@ class Trace:
         """What FROM and the joins of a SELECT read, by alias."""
         return self._sources.get(id(select), {})
 
+    def rename(self, select: exp.Expr, old: str, new: str) -> None:
+        """An alias has changed."""
+        known = self._sources[id(select)]
+        self._sources[id(select)] = {new if a == old else a: names for a, names in known.items()}
+
     def table_of(self, column: exp.Column) -> str | None:
         """The alias that an unqualified column belongs to, by name; None where that is not sure.
 
@@ -45,7 +50,9 @@ class Trace:
         select = column.parent_select
         while select is not None:
             sources = self.sources(select)
-            found = [a for a, names in sources.items() if names is not None and column.name in names]
+            found = [
+                a for a, names in sources.items() if names is not None and column.name in names
+            ]
             if len(found) == 1:
                 return found[0]
             if found or any(names is None for names in sources.values()):

@@ -118,7 +118,9 @@ class Block:
             if isinstance(node, exp.Column) and (node.table, node.name) in new:
                 column = new[node.table, node.name].copy()
                 column.type = node.type
-                column.meta.update({k: v for k, v in node.meta.items() if k in ("line", "col", "file")})
+                column.meta.update(
+                    {k: v for k, v in node.meta.items() if k in ("line", "col", "file")}
+                )
                 return column
             return node
 

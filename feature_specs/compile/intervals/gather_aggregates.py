@@ -21,7 +21,9 @@ class AggregateGatherer:
         table: the table that the new columns are said to be of.
     """
 
-    def __init__(self, window: Window, keys: Mapping[exp.Expr, str], table: str | None = None) -> None:
+    def __init__(
+        self, window: Window, keys: Mapping[exp.Expr, str], table: str | None = None
+    ) -> None:
         self.window = window
         self.keys = dict(keys)
         self.table = table
@@ -72,4 +74,3 @@ def _nulls_handled(node: exp.Expr) -> bool:
     return isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)) and isinstance(
         node.this, exp.AggFunc
     )
-

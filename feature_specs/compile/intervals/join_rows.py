@@ -270,4 +270,3 @@ def _moved(node: exp.Expr, tables: dict[str, str], passed: Right | None = None) 
 
 def _axis(alias: str, column: str) -> Term:
     return Term(exp.column(column, table=alias, quoted=True), on_axis=True)
-

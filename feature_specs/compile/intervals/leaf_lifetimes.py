@@ -78,11 +78,15 @@ def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
         (leaf_window(draft, leaf, alias), {c: exp.column(c, alias, quoted=True) for c in used})
     ]
     for time, columns in splits.items():
-        instant = valid_to_of(leaf, alias) if time == leaf.valid_to else instant_of(leaf, time, alias)
+        instant = (
+            valid_to_of(leaf, alias) if time == leaf.valid_to else instant_of(leaf, time, alias)
+        )
         at = _axis(f"coalesce({us_sql(instant)}, {NEVER})")
         split = []
         for window, items in pieces:
-            hidden = {c: exp.cast(exp.Null(), leaf.columns[c], dialect=draft.dialect) for c in columns}
+            hidden = {
+                c: exp.cast(exp.Null(), leaf.columns[c], dialect=draft.dialect) for c in columns
+            }
             split.append((window.clip(Window(ends=(at,))), {**items, **hidden}))
             split.append((window.clip(Window(starts=(at,))), items))
         pieces = split
@@ -103,11 +107,14 @@ def weave_changelog(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
     draft, alias = loom.draft, "leaf"
     items = {c: exp.column(c, alias, quoted=True) for c in leaf.columns}
     changes = loom.add(
-        "changes", physical(draft, _source(draft, leaf, alias), leaf_window(draft, leaf, alias), items)
+        "changes",
+        physical(draft, _source(draft, leaf, alias), leaf_window(draft, leaf, alias), items),
     )
     keys = [f'"{k}"' for k in leaf.changelog.key]
     first = [leaf.event_time] + ([leaf.loaded_at] if leaf.loaded_at else [])
-    order = ", ".join(f'"{c}" desc nulls last' for c in [*first, *(c for c in leaf.columns if c not in first)])
+    order = ", ".join(
+        f'"{c}" desc nulls last' for c in [*first, *(c for c in leaf.columns if c not in first)]
+    )
     sql = winners_sql(f'"{changes}"', ", ".join(keys), order)
     columns = ", ".join(f'"{c}"' for c in used)
     name = loom.add(
@@ -129,7 +136,9 @@ def winners_sql(relation: str, partition: str, order: str, alias: str = "w") -> 
         partition, order: SQL over ``alias``.
     """
     by = f"partition by {partition} " if partition else ""
-    ranked = f"select *, row_number() over ({by}order by {order}) as fb_rank from {relation} as {alias}"
+    ranked = (
+        f"select *, row_number() over ({by}order by {order}) as fb_rank from {relation} as {alias}"
+    )
     least = (
         f"select * from ({ranked}) as {alias} qualify fb_rank = min(fb_rank) over "
         f"({by}order by {START} range between unbounded preceding and current row)"

@@ -75,7 +75,9 @@ def _first_rows(block: Block) -> _FirstRows | None:
     test = tests[0]
     if not isinstance(test, (exp.EQ, exp.LT, exp.LTE)) or test.this is not windows[0]:
         return None
-    if not isinstance(windows[0].this, exp.RowNumber) or not isinstance(test.expression, exp.Literal):
+    if not isinstance(windows[0].this, exp.RowNumber) or not isinstance(
+        test.expression, exp.Literal
+    ):
         return None
     if not test.expression.is_int:
         return None
@@ -95,9 +97,7 @@ def _follows(block: Block, rank: exp.Window) -> bool:
 def _keep_latest(block: Block, relation: str, kept: _FirstRows) -> None:
     columns = block.columns[block.settled]
     order = ", ".join(_reversed(o) for o in kept.rank.args["order"].expressions)
-    until = (
-        f"lead({START}, {kept.count}, {NEVER}) over ({_partition(kept.rank)} order by {order})"
-    )
+    until = f"lead({START}, {kept.count}, {NEVER}) over ({_partition(kept.rank)} order by {order})"
     sql = (
         f"select * from (select {listed(columns)}{START}, least({END}, {until}) as {END} "
         f'from "{relation}" as {block.settled}) as latest where {START} < {END}'
@@ -147,7 +147,7 @@ def _add_columns(block: Block, windows: list[exp.Window], *, settled: bool) -> N
     columns = block.columns[alias]
     named = {w: f"win{len(columns) + i}" for i, w in enumerate(dict.fromkeys(windows))}
     if settled:
-        values = "".join(f', {w.sql("duckdb")} as {n}' for w, n in named.items())
+        values = "".join(f", {w.sql('duckdb')} as {n}" for w, n in named.items())
         name = block.loom.add(
             "ranked",
             f'select {listed(columns)}{START}, {END}{values} from "{relation}" as {alias}',

@@ -11,7 +11,7 @@ from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.intervals.block import Block, Names
 from feature_specs.compile.intervals.join_rows import Right, correlated_aggregate, semi_join
 from feature_specs.compile.intervals.read_from import read_from
-from feature_specs.compile.intervals.relation import Loom, NoFormError, Woven, physical
+from feature_specs.compile.intervals.relation import Loom, NoFormError, Woven
 from feature_specs.compile.resolve_clock import has_clock
 
 Weave = Callable[[Loom, exp.Expr, Names], Woven]
@@ -48,8 +48,12 @@ def _conditions(block: Block, weave: Weave) -> None:
         found = _membership(chosen)
         assert found is not None
         kept = [t for t in tests if t is not chosen]
-        block.tree.set("where", exp.Where(this=exp.and_(*(t.copy() for t in kept))) if kept else None)
-        right, on = _matches(block, found.query, weave, needles=found.needles, negated=found.negated)
+        block.tree.set(
+            "where", exp.Where(this=exp.and_(*(t.copy() for t in kept))) if kept else None
+        )
+        right, on = _matches(
+            block, found.query, weave, needles=found.needles, negated=found.negated
+        )
         block.take_where()
         semi_join(block, right, on, negated=found.negated)
 
@@ -99,7 +103,7 @@ def _matches(
         if any(c.table in block.columns for c in query.find_all(exp.Column)):
             raise NoFormError("a subquery that aggregates or ranks reads the outer row")
         woven = weave(block.loom, query, block.names)
-        outputs = [exp.column(c, table=alias, quoted=True) for c in woven.columns]
+        outputs: list[exp.Expr] = [exp.column(c, table=alias, quoted=True) for c in woven.columns]
         right = Right(woven.name, alias, woven.columns, woven.unique)
     else:
         assert isinstance(query, exp.Select)
@@ -158,9 +162,9 @@ def _rows(
         return node
 
     expressions = [e.transform(moved) for e in inner.tree.expressions]
-    if any(
-        c.table != alias for e in expressions[:count] for c in e.find_all(exp.Column)
-    ) or any(e.find(exp.Query) for e in expressions):
+    if any(c.table != alias for e in expressions[:count] for c in e.find_all(exp.Column)) or any(
+        e.find(exp.Query) for e in expressions
+    ):
         raise NoFormError("a subquery hands on a column of the outer row")
     unique = inner.unique
     right = Right(
@@ -200,7 +204,11 @@ def _value(block: Block, node: exp.Expr, marker: str, weave: Weave) -> None:
         plain.set(part, None)
     column = exp.column(marker, table="fb_scalar", quoted=True)
     column.type = value.type
-    node.replace(column if not isinstance(node, exp.Exists) else exp.GT(this=column, expression=exp.Literal.number(0)))
+    node.replace(
+        column
+        if not isinstance(node, exp.Exists)
+        else exp.GT(this=column, expression=exp.Literal.number(0))
+    )
     arguments = tuple(dict.fromkeys(value.find_all(exp.Column)))
     plain.set("expressions", [a.copy() for a in arguments] or [exp.Literal.number(1)])
     if has_clock(value):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, Subquery, Term, Window
-from feature_specs.compile.interval_rows import ALWAYS, read_leaves
-from feature_specs.compile.time_axis import NEVER, earliest_sql, latest_sql, null_tests
+from feature_specs.compile.interval_rows import read_leaves
+from feature_specs.compile.time_axis import ALWAYS, NEVER, earliest_sql, latest_sql, null_tests
 
 START, END, ROW_ID = "fb_start", "fb_end", "fb_id"
 

@@ -55,7 +55,8 @@ def _atoms(root: exp.Expr) -> Iterator[exp.Expr]:
         plain |= {id(t) for t in conjuncts(node.expression) if has_clock(t) and clip_clock(t)}
         plain |= _bounds_in_between(node)
     for clock in root.find_all(exp.CurrentTimestamp):
-        atom, inside_plain = clock, False
+        atom: exp.Expr = clock
+        inside_plain = False
         while True:
             inside_plain = inside_plain or id(atom) in plain
             if isinstance(atom, (exp.GT, exp.GTE, exp.LT, exp.LTE)) or atom is root:
@@ -112,7 +113,11 @@ def _cases(
     yield _with(source, tests), window.clip(atom), "true"
     yield _with(source, tests), window.clip(Window(atom.ends, atom.starts)), "false"
     if tests:
-        yield _with(source, [f"{term.instant.sql('duckdb')} is null"]), window, "cast(null as boolean)"
+        yield (
+            _with(source, [f"{term.instant.sql('duckdb')} is null"]),
+            window,
+            "cast(null as boolean)",
+        )
 
 
 def _with(source: exp.Select, tests: list[str]) -> exp.Select:

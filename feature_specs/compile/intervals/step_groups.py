@@ -67,7 +67,9 @@ def step_groups(loom: Loom, form: IntervalForm, keys: Mapping[str, exp.Expr]) ->
         f"join {scope.name('features')} as f on f.{ROW} = s.{ROW}{held}"
     )
     return Woven(
-        loom.add("groups", sql), (*keys, *form.columns), unique=frozenset(keys) if keys else frozenset()
+        loom.add("groups", sql),
+        (*keys, *form.columns),
+        unique=frozenset(keys) if keys else frozenset(),
     )
 
 

@@ -8,7 +8,6 @@ from functools import cache
 
 from sqlglot import exp
 
-from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.draft import Contribution, IntervalForm, Window
 from feature_specs.compile.intervals.block import Block, Names
 from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer
@@ -216,7 +215,9 @@ def _gather(block: Block) -> Grouped:
         raise NoFormError("the clock is a quantity in a grouping key")
     if any(k.find(exp.Window) for k in keys):
         raise NoFormError("a window function is a grouping key")
-    gatherer = AggregateGatherer(block.window, {k: f"key{i}" for i, k in enumerate(keys)}, "fb_group")
+    gatherer = AggregateGatherer(
+        block.window, {k: f"key{i}" for i, k in enumerate(keys)}, "fb_group"
+    )
     items = {s.alias_or_name: gatherer.take(s.unalias()) for s in tree.selects}
     having = tree.args.get("having")
     test = gatherer.take(having.this) if having is not None else None
@@ -291,7 +292,9 @@ def _weave_set(loom: Loom, query: exp.SetOperation, names: Names) -> Woven:
     columns = left.columns
     distinct = bool(query.args.get("distinct"))
     if isinstance(query, exp.Union):
-        same = ", ".join(f'"{mine}" as "{name}"' for mine, name in zip(right.columns, columns, strict=True))
+        same = ", ".join(
+            f'"{mine}" as "{name}"' for mine, name in zip(right.columns, columns, strict=True)
+        )
         sql = (
             f'select {listed(columns)}{START}, {END} from "{left.name}" union all '
             f'select {same}, {START}, {END} from "{right.name}"'
@@ -315,7 +318,8 @@ def _overlap(loom: Loom, query: exp.SetOperation, left: Woven, right: Woven) -> 
     block.add_woven(left, "mine")
     block.tree = exp.Select(
         expressions=[
-            exp.alias_(exp.column(c, table="mine", quoted=True), c, quoted=True) for c in left.columns
+            exp.alias_(exp.column(c, table="mine", quoted=True), c, quoted=True)
+            for c in left.columns
         ]
     )
     on = [
