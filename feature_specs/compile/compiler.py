@@ -32,7 +32,13 @@ from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.split_read_time import split_read_time
 from feature_specs.compile.trace_rows import trace_rows
-from feature_specs.errors import CompileError, SpecError, UnknownNameError, did_you_mean
+from feature_specs.errors import (
+    CompileError,
+    SpecError,
+    UnknownNameError,
+    UnsafeQueryError,
+    did_you_mean,
+)
 from feature_specs.leaf import Changelog, Leaf
 from feature_specs.view import FeatureReference, FeatureView
 
@@ -174,7 +180,15 @@ def compile_view(
     for step in PASSES:
         draft = step(draft)
     compiled = CompiledView(draft, choose_lowering(draft))
-    assert compiled.certificate is not None
+    try:
+        assert compiled.certificate is not None
+    except UnsafeQueryError as gap:
+        if draft.form is None:
+            raise
+        # The query cut leaf by leaf needs no interval form, and has a proof of its own.
+        draft = replace(draft, form=None, why_no_form=f"its interval form lacks a proof: {gap.what}")
+        compiled = CompiledView(draft, choose_lowering(draft))
+        assert compiled.certificate is not None
     return compiled
 
 

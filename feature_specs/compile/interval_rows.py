@@ -54,16 +54,16 @@ def interval_rows(
     ]
     starts: list[str] = []
     ends: list[str | None] = []
-    known: dict[str, str] = {}
+    known: dict[tuple[str, str], str] = {}
     for i, window in enumerate(windows):
         start = latest_sql(window.starts) or str(ALWAYS)
         end = earliest_sql(window.ends)
         for kind, text in (("start", start), ("end", end)):
-            if text is not None and text not in known:
-                known[text] = f"fb_{kind}{i}"
-                select.append(f"{text} as {known[text]}")
-        starts.append(known[start])
-        ends.append(known[end] if end is not None else None)
+            if text is not None and (kind, text) not in known:
+                known[kind, text] = f"fb_{kind}{i}"
+                select.append(f"{text} as fb_{kind}{i}")
+        starts.append(known["start", start])
+        ends.append(known["end", end] if end is not None else None)
     select += [f'{c.sql("duckdb")} as "{passed_name(c)}"' for c in _columns_used(form)]
     query = form.source.copy()
     tests = [f"not {k.sql('duckdb')} is null" for k in form.keys if nullable is None]

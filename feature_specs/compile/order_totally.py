@@ -118,7 +118,8 @@ class _Completion:
             return
         if not isinstance(inner, exp.Order):
             self._no_order(node)
-        _extend(inner, [inner.this])
+        if not isinstance(inner.this, exp.Distinct):  # what is distinct has no ties
+            _extend(inner, [inner.this])
 
     def _no_order(self, node: exp.Expr) -> NoReturn:
         name = _written_name(node)

@@ -39,6 +39,13 @@ def interval_us(node: exp.Expr) -> int | None:
     if isinstance(node, exp.Interval) and node.this is not None:
         unit = node.text("unit").upper().removesuffix("S")
         return _scaled(node.this, _UNITS.get(unit))
+    if isinstance(node, exp.Mul):
+        sides = (node.this, node.expression)
+        for count, unit in (sides, sides[::-1]):
+            width = interval_us(unit)
+            if width is not None and isinstance(count, exp.Literal) and count.is_int:
+                return int(count.this) * width
+        return None
     if isinstance(node, exp.ToDays):
         return _scaled(node.this, _UNITS["DAY"])
     if isinstance(node, exp.Anonymous) and node.name.lower() in _CONSTRUCTORS:

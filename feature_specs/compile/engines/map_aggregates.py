@@ -128,11 +128,13 @@ def _kurtosis(node: exp.Expr, at: Call) -> exp.Expr:
         return at.wrap(call("kurtosis", value))
     plain = at.wrap(call("kurtosis", value))
     n = to_double(at.wrap(exp.Count(this=node.this.copy())))
-    made = raw(
-        f"CASE WHEN {n.sql('spark')} > 3 THEN ({n.sql('spark')} - 1) / (({n.sql('spark')} - 2) * "
-        f"({n.sql('spark')} - 3)) * (({n.sql('spark')} + 1) * {plain.sql('spark')} + 6) END"
-    )
-    return exp.Paren(this=made)
+    less = [exp.Paren(this=exp.Sub(this=n.copy(), expression=number(i))) for i in (1, 2, 3)]
+    more = exp.Paren(this=exp.Add(this=n.copy(), expression=number(1)))
+    under = exp.Paren(this=exp.Mul(this=less[1], expression=less[2]))
+    spread = exp.Add(this=exp.Mul(this=more, expression=plain), expression=number(6))
+    share = exp.Div(this=less[0], expression=under, typed=True, safe=False)
+    made = exp.Mul(this=share, expression=exp.Paren(this=spread))
+    return case((exp.GT(this=n, expression=number(3)), made))
 
 
 def _quantile(node: exp.Expr, at: Call) -> exp.Expr:

@@ -7,7 +7,7 @@ from sqlglot import exp
 from feature_specs.compile.engines.lower_windows import PLACED, Call, window_refusal
 from feature_specs.compile.engines.map_aggregates import AGGREGATES
 from feature_specs.compile.engines.map_functions import SCALARS
-from feature_specs.compile.engines.map_types import map_cast
+from feature_specs.compile.engines.map_types import map_cast, map_type
 from feature_specs.compile.engines.nodes import raw, refusal, rewrite
 
 #: What a query is made of, besides operators and functions.
@@ -52,7 +52,12 @@ def _name(node: exp.Expr) -> str:
 
 def map_calls(tree: exp.Expr, engine: str) -> exp.Expr:
     """The statement in the engine's own functions and types."""
-    return rewrite(tree, lambda node: _mapped(node, engine))
+    tree = rewrite(tree, lambda node: _mapped(node, engine))
+    for kind in list(tree.find_all(exp.DataType)):  # of casts that the mappings have written
+        mapped = map_type(kind, engine)
+        if mapped is not kind:
+            kind.replace(mapped)
+    return tree
 
 
 def _mapped(node: exp.Expr, engine: str) -> exp.Expr:

@@ -273,8 +273,8 @@ def _shift(node: exp.Expr, engine: str) -> exp.Expr:
         f"DECIMAL '{2 ** int(bits.this)}'" if engine == "trino" else str(2 ** int(bits.this))
     )
     if engine == "spark":
-        whole = exp.Sub(this=value, expression=call("pmod", value, size))
-        return to_type(raw(f"(({whole.sql('spark')}) DIV {size.sql()})"), "BIGINT")
+        whole = exp.Paren(this=exp.Sub(this=value, expression=call("pmod", value, size)))
+        return exp.Paren(this=exp.IntDiv(this=whole, expression=size))
     rest = call("mod", exp.Add(this=call("mod", value, size), expression=size), size)
     whole = exp.Paren(this=exp.Sub(this=value, expression=rest))
     return to_type(exp.Div(this=whole, expression=size, typed=True, safe=False), "BIGINT")

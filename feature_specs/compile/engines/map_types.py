@@ -78,6 +78,8 @@ def map_cast(node: exp.Cast, engine: str) -> exp.Expr:
         source = "text"
     if target in ("TIMESTAMP", "TIMESTAMPTZ") and isinstance(value, exp.Literal):
         node.set("this", _instant(value))
+    elif target == "INT128" and isinstance(value, exp.Literal) and engine == "trino":
+        node.set("this", raw(f"DECIMAL '{value.this}'"))  # longer than a bigint's literal
     elif target in _INTEGERS and source in ("float", "decimal"):
         node.set("this", _rounded(value, source, engine))
     elif target in _INTEGERS and source == "":

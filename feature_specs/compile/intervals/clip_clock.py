@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.draft import Term, Window
+from feature_specs.compile.intervals.clip_calendar import clip_calendar
 from feature_specs.compile.resolve_clock import has_clock, is_clock
 from feature_specs.compile.time_axis import interval_us
 
@@ -33,6 +34,10 @@ def clip_clock(test: exp.Expr) -> Window | None:
     """
     if type(test) not in _MIRROR:
         return None
+    test = _as_bound(test)
+    floored = clip_calendar(test)
+    if floored is not None:
+        return floored
     left, right = _linear(test.this), _linear(test.expression)
     if left is None or right is None or (left.instant is None) == (right.instant is None):
         return None
@@ -48,6 +53,25 @@ def clip_clock(test: exp.Expr) -> Window | None:
     if kind is exp.LTE:
         return Window(starts=(Term(left.instant, reach),))
     return Window(starts=(Term(left.instant, reach + 1),))
+
+
+def _as_bound(test: exp.Expr) -> exp.Expr:
+    """``now - ts < w`` as ``now < ts + w``, and the same of ``epoch(now - ts)`` in whole seconds."""
+    kind = type(test)
+    left, right = _unwrapped(test.this), _unwrapped(test.expression)
+    if interval_us(left) is not None or isinstance(left, exp.Literal):
+        left, right, kind = right, left, _MIRROR[kind]
+    width = interval_us(right)
+    if isinstance(left, exp.TimeToUnix) and isinstance(right, exp.Literal) and right.is_int:
+        left, width = _unwrapped(left.this), int(right.this) * 1_000_000
+    if width is None or not isinstance(left, exp.Sub) or interval_us(left.expression) is not None:
+        return test
+    wide = exp.Interval(this=exp.Literal.string(str(width)), unit=exp.var("MICROSECOND"))
+    return kind(this=left.this.copy(), expression=exp.Add(this=left.expression.copy(), expression=wide))
+
+
+def _unwrapped(node: exp.Expr) -> exp.Expr:
+    return _unwrapped(node.this) if isinstance(node, exp.Paren) else node
 
 
 def _linear(node: exp.Expr) -> _Linear | None:

@@ -34,7 +34,8 @@ class AggregateGatherer:
         return node.copy().transform(self._replace)
 
     def _replace(self, node: exp.Expr) -> exp.Expr:
-        if isinstance(node, (exp.Filter, exp.AggFunc)) or _nulls_handled(node):
+        counted = isinstance(node, (exp.Filter, exp.AggFunc)) or _nulls_handled(node)
+        if counted and not is_window_function(node):
             column = exp.column(self._contribution(node).name, table=self.table, quoted=True)
             column.type = node.type
             return column
@@ -68,6 +69,14 @@ class AggregateGatherer:
                 window,
             )
         return self.contributions[node]
+
+
+def is_window_function(node: exp.Expr) -> bool:
+    """The aggregate runs over a window, of groups where the query groups."""
+    parent = node.parent
+    while isinstance(parent, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
+        parent = parent.parent
+    return isinstance(parent, exp.Window)
 
 
 def _nulls_handled(node: exp.Expr) -> bool:

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, IntervalForm, Window
 from feature_specs.compile.intervals.block import Block, Names
-from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer
+from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer, is_window_function
 from feature_specs.compile.intervals.join_rows import Right, semi_join
 from feature_specs.compile.intervals.match_rows import islands_sql
 from feature_specs.compile.intervals.rank_rows import rank_rows
@@ -185,22 +185,10 @@ def _rename_tables(query: exp.Expr, taken: set[str], number: int) -> None:
 def _aggregates(tree: exp.Select) -> bool:
     roots = [*tree.selects, *([tree.args["having"]] if tree.args.get("having") else [])]
     return any(
-        not isinstance(_above(node), exp.Window)
+        isinstance(node, exp.AggFunc) and not is_window_function(node)
         for root in roots
         for node in root.walk(prune=lambda n: isinstance(n, exp.Query))
-        if isinstance(node, exp.AggFunc) and not _is_window_function(node)
     )
-
-
-def _is_window_function(node: exp.Expr) -> bool:
-    return isinstance(_above(node), exp.Window)
-
-
-def _above(node: exp.Expr) -> exp.Expr | None:
-    parent = node.parent
-    while isinstance(parent, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
-        parent = parent.parent
-    return parent
 
 
 def _ranks(tree: exp.Select) -> bool:
