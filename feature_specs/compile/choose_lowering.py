@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sqlglot import exp
+
 from feature_specs.compile.draft import Contribution, Draft, IntervalForm
 from feature_specs.compile.interval_rows import members
 from feature_specs.compile.lower_cumulative import lowers_cumulatively
@@ -95,7 +97,7 @@ def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
                 break
             refusals.append(f"not {name}, because {why_not}")
         else:
-            reasons.append(f"{part.function.sql('duckdb')}: {'; '.join(refusals)}")
+            reasons.append(f"{_as_written(part)}: {'; '.join(refusals)}")
             return Choice("cumulative + frames + stab", tuple(reasons))
     return Choice(" + ".join(n for n in LOWERINGS if n in parts), tuple(reasons), parts)
 
@@ -109,4 +111,16 @@ def _why_not(name: str, part: Contribution) -> str | None:
 
 
 def _reason(part: Contribution, name: str, refusals: list[str]) -> str:
-    return f"{part.function.sql('duckdb')}: {'; '.join([name, *refusals])}"
+    return f"{_as_written(part)}: {'; '.join([name, *refusals])}"
+
+
+def _as_written(part: Contribution) -> str:
+    """The aggregate over the author's tables, not over what they were woven into."""
+
+    def written(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Column) and node.table.startswith("fb_s") and "__" in node.name:
+            table, _, name = node.name.rpartition("__")
+            return exp.column(name, table=table.rpartition("__")[2])
+        return node
+
+    return part.function.copy().transform(written).sql("duckdb", identify=False)

@@ -13,6 +13,7 @@ from feature_specs.catalog import Column
 from feature_specs.compile.certify_bounds import Certificate, certify_bounds
 from feature_specs.compile.choose_lowering import Choice, choose_lowering
 from feature_specs.compile.draft import Draft, OutputFeature
+from feature_specs.compile.explain_view import explain_view
 from feature_specs.compile.form_intervals import form_intervals
 from feature_specs.compile.hash_meaning import hash_meaning
 from feature_specs.compile.inline_models import inline_models
@@ -153,15 +154,15 @@ class CompiledView:
     def semantic_hash(self) -> str:
         return hash_meaning(self.draft)
 
-    def explain(self) -> str:
-        """Leaf roles, the shape found, the lowering and why, and the certificate, as text."""
-        lines = [f"view {self.name} ({'history' if self.draft.view.event_time else 'as-of'} view)"]
-        lines += [f"  leaf {leaf.name}: {leaf.role}" for leaf in self.leaves]
-        lines += [f"  entities: {', '.join(self.draft.view.entities)}"]
-        lines += [f"  lowering: {self.choice.lowering}"]
-        lines += [f"    {reason}" for reason in self.choice.reasons]
-        lines += ["  certificate:"] + [f"    {line}" for line in self.certificate.lines()]
-        return "\n".join(lines)
+    def explain(self, lowering: str | None = None) -> str:
+        """Leaf roles, the shape found, the lowering and why, the certificate and the SQL, as text.
+
+        Raises:
+            CompileError: ``lowering`` is not valid for this view.
+        """
+        choice = choose_lowering(self.draft, lowering) if lowering else self.choice
+        sql = self.point_in_time(lowering=lowering)
+        return explain_view(self.draft, choice, self.certificate, self.incremental(), sql)
 
 
 def compile_view(

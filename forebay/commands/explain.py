@@ -27,7 +27,6 @@ def explain_command(view: str, lowering: str | None, target: str | None, as_json
             f"no feature view is named {view!r}", where="VIEW", mend=did_you_mean(view, views)
         )
     chosen = views[view]
-    sql = chosen.point_in_time(lowering=lowering)
     if as_json:
         emit_json(
             {
@@ -37,9 +36,8 @@ def explain_command(view: str, lowering: str | None, target: str | None, as_json
                 "reasons": list(chosen.choice.reasons),
                 "certificate": chosen.certificate.lines(),
                 "semantic_hash": chosen.semantic_hash,
-                "point_in_time": sql,
+                "point_in_time": chosen.point_in_time(lowering=lowering),
             }
         )
         return
-    say(chosen.explain())
-    say(f"\n-- point in time, {lowering or chosen.choice.lowering}\n{sql}")
+    say(chosen.explain(lowering))

@@ -384,8 +384,29 @@ CASES = [
         options={"boundary": "exclusive"},
     ),
     Case(
-        "a calendar window",
-        "select k, count(*) as n from events where ts >= date_trunc('day', now()) group by k",
+        "calendar windows",
+        "select k, count(*) as n, sum(x) filter (where ts > date_trunc('hour', now())) as h, "
+        "max(f) filter (where ts < date_trunc('day', now())) as y, "
+        "count(*) filter (where ts >= date_trunc('week', now()) - interval '1' day) as w "
+        "from events where ts >= date_trunc('month', now()) group by k",
+        (LATE,),
+    ),
+    Case(
+        "calendar windows over dates",
+        "select k, count(*) as n, max(x) filter (where day < current_date) as m "
+        "from days where day >= current_date - 7 group by k",
+        (DAYS,),
+    ),
+    Case(
+        "ages as intervals and as seconds",
+        "select k, count(*) filter (where now() - ts < interval '1 hour') as a, "
+        "count(*) filter (where epoch(now() - ts) <= 21600) as b, "
+        "count(*) filter (where ts > now() - 4 * interval '15 minutes') as c from events group by k",
+        (LATE,),
+    ),
+    Case(
+        "a month that slides",
+        "select k, count(*) as n from events where ts > now() - interval '1' month group by k",
         (EVENTS,),
         formed=False,
     ),

@@ -26,7 +26,6 @@ Status = Literal["agreed", "refused", "failed"]
 T = TypeVar("T")
 _LIMIT = 30.0
 _SOME_TIME = datetime(2024, 3, 1, tzinfo=UTC)
-_CHOSEN = re.compile(r"^\s*lowering: (.+)$", re.MULTILINE)
 
 
 class OracleError(Exception):
@@ -116,11 +115,11 @@ class _Check:
         expected = self._timed("oracle", lambda: [self._expected(row) for row in case.spine])
         self._count(expected)
         compiled = self._timed("compile", lambda: compile_view(case.view, case.leaves))
-        self.outcome.chosen = chosen_lowering(compiled)
+        self.outcome.chosen = compiled.choice.lowering
         self._point_in_time(compiled, expected)
         if not case.lag and self.only in (None, "as-of"):
             self._as_of(compiled)
-        if not case.lag and self.only in (None, INCREMENTAL):
+        if not case.lag and (self.only == INCREMENTAL or (self.only is None and _stepped(case))):
             self._timed("incremental", lambda: check_incremental(case, compiled, self.engines))
 
     def _point_in_time(self, compiled: CompiledView, expected: Sequence[Features]) -> None:
@@ -263,7 +262,6 @@ class _Check:
         seconds[what] = seconds.get(what, 0.0) + time.perf_counter() - started
 
 
-def chosen_lowering(compiled: CompiledView) -> str:
-    """What ``explain`` says was chosen: one lowering, or several joined by " + "."""
-    found = _CHOSEN.search(compiled.explain())
-    return found.group(1) if found else "?"
+def _stepped(case: Case) -> bool:
+    """Every third case goes through its steps: they cost as much as all else together."""
+    return sum(case.name.encode()) % 3 == 0

@@ -47,6 +47,7 @@ def rank_rows(block: Block) -> None:
         if lasting and kept.count == 1:
             _keep_winner(block, relation, kept)
             return
+    once = _partition_columns(kept)
     while windows := [w for part in block.expressions() for w in part.find_all(exp.Window)]:
         together = [w.copy() for w in windows if _partition(w) == _partition(windows[0])]
         settled = in_order and lasting and all(_is_settled(block, w) for w in together)
@@ -56,6 +57,8 @@ def rank_rows(block: Block) -> None:
         if not block.keep(test.copy()):
             raise NoFormError("the clock stands in QUALIFY")
     block.tree.set("qualify", None)
+    if once is not None:
+        block.unique = frozenset((block.settled, name) for name in once)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,14 @@ class _FirstRows:
 
     rank: exp.Window
     count: int
+
+
+def _partition_columns(kept: _FirstRows | None) -> list[str] | None:
+    """Columns of which one row a value is kept; None where that is not all the SELECT keeps."""
+    if kept is None or kept.count != 1:
+        return None
+    parts = kept.rank.args.get("partition_by") or []
+    return [p.name for p in parts] if all(isinstance(p, exp.Column) for p in parts) else None
 
 
 def _first_rows(block: Block) -> _FirstRows | None:
@@ -115,10 +126,9 @@ def _keep_winner(block: Block, relation: str, kept: _FirstRows) -> None:
 
 
 def _go_on(block: Block, name: str, kept: _FirstRows) -> None:
-    parts = kept.rank.args.get("partition_by") or []
     block.tree.set("qualify", None)
-    unique = kept.count == 1 and all(isinstance(p, exp.Column) for p in parts)
-    block.unique = frozenset((p.table, p.name) for p in parts) if unique else None
+    once = _partition_columns(kept)
+    block.unique = frozenset((block.settled, name) for name in once) if once is not None else None
     block.appended = None
     block.go_on(name, block.own_columns())
 
