@@ -177,7 +177,8 @@ def compile_view(
     Raises:
         ForebayError: a subclass that says what is wrong, where, and how to mend it.
     """
-    draft = Draft(_lower_names(view), dialect, {leaf.name: _lower_leaf(leaf) for leaf in leaves})
+    known = {leaf.name: _lower_leaf(leaf, dialect) for leaf in leaves}
+    draft = Draft(_lower_names(view), dialect, known)
     for step in PASSES:
         draft = step(draft)
     compiled = CompiledView(draft, choose_lowering(draft))
@@ -274,8 +275,13 @@ def _lower_names(view: FeatureView) -> FeatureView:
     )
 
 
-def _lower_leaf(leaf: Leaf) -> Leaf:
-    """DuckDB's names know no case, so the passes compare them in lower case."""
+def _lower_leaf(leaf: Leaf, dialect: str) -> Leaf:
+    """DuckDB's names know no case, so the passes compare them in lower case; types are DuckDB's."""
+
+    def kind(written: str) -> str:
+        if dialect == "duckdb":
+            return written
+        return exp.DataType.build(written, dialect=dialect).sql("duckdb")
 
     def low(name: str | None) -> str | None:
         return name.lower() if name else None
@@ -283,7 +289,7 @@ def _lower_leaf(leaf: Leaf) -> Leaf:
     log = leaf.changelog
     return replace(
         leaf,
-        columns={c.lower(): t for c, t in leaf.columns.items()},
+        columns={c.lower(): kind(t) for c, t in leaf.columns.items()},
         event_time=low(leaf.event_time),
         loaded_at=low(leaf.loaded_at),
         valid_from=low(leaf.valid_from),

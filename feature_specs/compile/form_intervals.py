@@ -38,7 +38,7 @@ def form_intervals(draft: Draft) -> Draft:
 def _form(draft: Draft) -> IntervalForm:
     tree = merge_subqueries(push_ranks(draft.stored), leave_tables_isolated=False)
     schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
-    tree = annotate_types(tree, schema=schema, dialect=draft.dialect)
+    tree = annotate_types(tree, schema=schema, dialect="duckdb")
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):
         woven = weave_query(loom, tree, {})

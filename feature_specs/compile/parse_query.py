@@ -43,7 +43,7 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             where=Location(file),
             mend="leave one SELECT statement, without a semicolon-separated second one",
         )
-    query = statements[0]
+    query = _in_duckdb(statements[0], dialect)
     _name_windows(query)
     marked = query.transform(_as_aggregate, copy=False)
     assert isinstance(marked, exp.Query)
@@ -52,6 +52,15 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             node.meta["file"] = file
     marked.comments = None
     return marked
+
+
+def _in_duckdb(query: exp.Query, dialect: str) -> exp.Query:
+    """The query as DuckDB writes it, which all passes work on."""
+    if dialect == "duckdb":
+        return query
+    written = sqlglot.parse_one(query.sql("duckdb"), dialect="duckdb")
+    assert isinstance(written, exp.Query)
+    return written
 
 
 #: DuckDB's aggregates that SQLGlot takes for plain functions.

@@ -27,7 +27,7 @@ def qualify_columns(draft: Draft) -> Draft:
     """
     schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
     try:
-        tree = qualify(draft.tree.copy(), schema=schema, dialect=draft.dialect)
+        tree = qualify(draft.tree.copy(), schema=schema, dialect="duckdb")
     except (OptimizeError, SchemaError) as error:
         raise _explain(draft, error) from None
     for select in tree.find_all(exp.Select):

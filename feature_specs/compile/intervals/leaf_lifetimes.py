@@ -85,7 +85,7 @@ def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
         split = []
         for window, items in pieces:
             hidden = {
-                c: exp.cast(exp.Null(), leaf.columns[c], dialect=draft.dialect) for c in columns
+                c: exp.cast(exp.Null(), leaf.columns[c], dialect="duckdb") for c in columns
             }
             split.append((window.clip(Window(ends=(at,))), {**items, **hidden}))
             split.append((window.clip(Window(starts=(at,))), items))

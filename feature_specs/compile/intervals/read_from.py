@@ -200,6 +200,6 @@ def _add_leaf(
             block.appended = exp.column(instant.name, table=alias, quoted=True)
     for column in used:
         if never_seen(leaf, column):
-            null = exp.cast(exp.Null(), leaf.columns[column], dialect=draft.dialect)
+            null = exp.cast(exp.Null(), leaf.columns[column], dialect="duckdb")
             block.substitute(alias, column, null)
     return None
