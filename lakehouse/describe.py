@@ -32,7 +32,11 @@ class TypeOracle:
         instant = datetime(2000, 1, 1, tzinfo=UTC)
         literal = exp.cast(exp.Literal.string(instant.isoformat()), "timestamptz")
         stored = self._types(view, view.stored_as_of(literal))
-        features = self._types(view, view.as_of(instant))
+        empty = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in stored.items())
+        features_sql = view.features_over(f"(select {empty})").replace(
+            "$as_of", literal.sql("duckdb")
+        )
+        features = self._types(view, features_sql)
         for key in view.draft.view.entities:
             if stored[key] in _FLOATS:
                 raise CompileError(

@@ -34,11 +34,11 @@ class Certificate:
         return proved + [f"taken on the author's word: {word}" for word in self.taken_on_word]
 
 
-def certify_bounds(sql: str | exp.Expr, leaves: tuple[Leaf, ...], file: str) -> Certificate:
+def certify_bounds(sql: str, leaves: tuple[Leaf, ...], file: str) -> Certificate:
     """Check a finished statement.
 
     Args:
-        sql: its text, or the tree that its text was parsed to and is written from.
+        sql: its text, as it will be run but for white space.
 
     Raises:
         UnsafeQueryError: a scan is not bounded by t; the statement must not be used.
@@ -46,7 +46,7 @@ def certify_bounds(sql: str | exp.Expr, leaves: tuple[Leaf, ...], file: str) -> 
     known = {relation_key(exp.to_table(leaf.name, dialect="duckdb")): leaf for leaf in leaves}
     bounds = Bounds(known)
     try:
-        bounds.prove(sqlglot.parse_one(sql, dialect="duckdb") if isinstance(sql, str) else sql)
+        bounds.prove(sqlglot.parse_one(sql, dialect="duckdb"))
     except UnboundError as gap:
         raise UnsafeQueryError(
             f"the compiled statement reads rows without a bound in time: {gap}",

@@ -17,7 +17,8 @@ from feature_specs.compile.explain_view import explain_view
 from feature_specs.compile.form_intervals import form_intervals
 from feature_specs.compile.hash_meaning import hash_meaning
 from feature_specs.compile.inline_models import inline_models
-from feature_specs.compile.join_spine import Joined, join_spine, pretty
+from feature_specs.compile.join_spine import Joined, join_spine
+from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.maintain_state import (
     Incremental,
     StoredQueries,
@@ -98,11 +99,11 @@ class CompiledView:
         """
         _check_engine(engine)
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
-        return self._joined(spine, timestamp, choice, lag).sql("duckdb", pretty=True)
+        return lay_out(self._joined(spine, timestamp, choice, lag))
 
     def _joined(
         self, spine: str, timestamp: str, choice: Choice, lag: timedelta | None = None
-    ) -> exp.Expr:
+    ) -> str:
         columns = [(f.name, f.name) for f in self.features]
         return join_spine(
             spine, timestamp, [Joined(self.draft, choice, columns)], behind=lag_us(lag)
@@ -120,12 +121,12 @@ class CompiledView:
         if at is None and "$as_of" not in sql:
             # Static through and through; whoever runs it passes the parameter all the same.
             sql += " where not cast($as_of as timestamptz) is null"
-        return pretty(sql)
+        return lay_out(sql)
 
     def features_over(self, relation: str) -> str:
         """SQL of the author's columns over a relation of stored ones; parameter ``$as_of``."""
         columns = feature_columns(self.draft, _parameter("as_of"))
-        return pretty(f"select {columns} from {relation} as stored")
+        return lay_out(f"select {columns} from {relation} as stored")
 
     def stored_as_of(self, instant: exp.Expr | None = None, only: str | None = None) -> str:
         """SQL of the stored columns at one instant (``$as_of`` by default): what tables hold."""
@@ -188,7 +189,9 @@ def compile_view(
         if draft.form is None:
             raise
         # The query cut leaf by leaf needs no interval form, and has a proof of its own.
-        draft = replace(draft, form=None, why_no_form=f"its interval form lacks a proof: {gap.what}")
+        draft = replace(
+            draft, form=None, why_no_form=f"its interval form lacks a proof: {gap.what}"
+        )
         compiled = CompiledView(draft, choose_lowering(draft))
         assert compiled.certificate is not None
     return compiled
@@ -237,7 +240,7 @@ def compile_service(
     statement = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
     leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)
     certify_bounds(statement, leaves, "service")
-    return statement.sql("duckdb", pretty=True)
+    return lay_out(statement)
 
 
 def lag_us(lag: timedelta | None) -> str:

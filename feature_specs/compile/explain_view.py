@@ -41,7 +41,9 @@ def _shape(draft: Draft) -> str:
     if form is None:
         return f"no interval form: {draft.why_no_form}"
     what = "groups of rows" if form.grouped else "rows"
-    one = "one row an entity, proved" if form.unique else "one row an entity, checked when it is read"
+    one = (
+        "one row an entity, proved" if form.unique else "one row an entity, checked when it is read"
+    )
     if draft.view.event_time is not None:
         one = "the greatest row an entity answers"
     return f"{what} with lifetimes{_by(form)}; {one}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.choose_lowering import Choice
@@ -29,10 +28,8 @@ class Joined:
     columns: Sequence[tuple[str, str]]
 
 
-def join_spine(
-    spine: str, timestamp: str, views: Sequence[Joined], *, behind: str = "0"
-) -> exp.Expr:
-    """A statement, parsed, that keeps every spine row and column and adds the features, F(D, t - lag) each.
+def join_spine(spine: str, timestamp: str, views: Sequence[Joined], *, behind: str = "0") -> str:
+    """SQL that keeps every spine row and column and adds the features, F(D, t - lag) each.
 
     Args:
         spine: a relation or a parenthesised query.
@@ -61,15 +58,7 @@ def join_spine(
         ]
     ctes = ", ".join(f"{p.name} as {'materialized ' if p.shared else ''}({p.sql})" for p in parts)
     kept = f"fb_spine.* exclude ({ROW}, {ASKED}, {AXIS})"
-    return sqlglot.parse_one(
-        f"with {ctes} select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}",
-        dialect="duckdb",
-    )
-
-
-def pretty(sql: str) -> str:
-    """The same SQL, laid out for reading."""
-    return sqlglot.parse_one(sql, dialect="duckdb").sql("duckdb", pretty=True)
+    return f"with {ctes} select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
 
 
 def _view_queries(joined: Joined) -> list[Subquery]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -49,7 +50,7 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     assert isinstance(marked, exp.Query)
     for node in marked.walk():
         if "line" in node.meta:
-            node.meta["file"] = file
+            node._meta = _Place({**node.meta, "file": file})
     marked.comments = None
     return marked
 
@@ -61,6 +62,13 @@ def _in_duckdb(query: exp.Query, dialect: str) -> exp.Query:
     written = sqlglot.parse_one(query.sql("duckdb"), dialect="duckdb")
     assert isinstance(written, exp.Query)
     return written
+
+
+class _Place(dict[str, Any]):
+    """Where a node stands in the author's file: copies of the node share it."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Place:
+        return self
 
 
 #: DuckDB's aggregates that SQLGlot takes for plain functions.

@@ -9,7 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.interval_rows import interval_rows, over_rows
-from feature_specs.compile.join_spine import pretty
+from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lower_decorrelated import row_order
 from feature_specs.compile.lower_latest import answers, ranking
 from feature_specs.compile.lowered import Scope, quoted
@@ -59,7 +59,7 @@ def _guarded(draft: Draft, cut: exp.Query, only: str | None) -> str:
             "group by the entities, or declare event_time') as boolean) else true end"
         )
     columns = ", ".join(f"q.{quoted(n)}" for n in names)
-    return pretty(
+    return lay_out(
         f"select {columns} from ({cut.sql('duckdb')}) as q where {' and '.join(tests)} "
         + (f"qualify {keep}" if keep else "")
     )
@@ -77,7 +77,7 @@ def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
         tests.append(f"epoch_us({instant.sql('duckdb')}) < {rows.ends[0]}")
     if only is not None:
         tests.append(f"({keys}) in (select ({keys}) from {only})")
-    return pretty(
+    return lay_out(
         f"select {keys}, {values} from ({rows.sql}) as alive where {' and '.join(tests)} "
         f"qualify row_number() over (partition by {keys} order by {ranking(scope)}) = 1"
     )
@@ -108,4 +108,4 @@ def touched_keys(
         queries.append(
             f"select {keys} from ({changed.sql}) as changed where {changed.starts[0]} <= {high}"
         )
-    return pretty(" union ".join(queries))
+    return lay_out(" union ".join(queries))

@@ -6,7 +6,7 @@ import sqlglot
 
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.join_spine import pretty
+from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lowered import quoted
 from feature_specs.compile.time_axis import earliest_sql, latest_sql
 
@@ -35,4 +35,4 @@ def trace_rows(draft: Draft, spine: str, timestamp: str) -> str | None:
     if end is not None:
         query = query.where(f"{asked} < {end}", dialect="duckdb")
     instant = sqlglot.parse_one(f"(select {quoted(timestamp)} from {spine})", dialect="duckdb")
-    return pretty(bound_leaves(draft, query, instant).sql("duckdb"))
+    return lay_out(bound_leaves(draft, query, instant).sql("duckdb"))

@@ -67,7 +67,9 @@ def _as_bound(test: exp.Expr) -> exp.Expr:
     if width is None or not isinstance(left, exp.Sub) or interval_us(left.expression) is not None:
         return test
     wide = exp.Interval(this=exp.Literal.string(str(width)), unit=exp.var("MICROSECOND"))
-    return kind(this=left.this.copy(), expression=exp.Add(this=left.expression.copy(), expression=wide))
+    return kind(
+        this=left.this.copy(), expression=exp.Add(this=left.expression.copy(), expression=wide)
+    )
 
 
 def _unwrapped(node: exp.Expr) -> exp.Expr:

@@ -84,9 +84,7 @@ def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
         at = _axis(f"coalesce({us_sql(instant)}, {NEVER})")
         split = []
         for window, items in pieces:
-            hidden = {
-                c: exp.cast(exp.Null(), leaf.columns[c], dialect="duckdb") for c in columns
-            }
+            hidden = {c: exp.cast(exp.Null(), leaf.columns[c], dialect="duckdb") for c in columns}
             split.append((window.clip(Window(ends=(at,))), {**items, **hidden}))
             split.append((window.clip(Window(starts=(at,))), items))
         pieces = split
