@@ -1,9 +1,9 @@
-"""Latest row as of each spine row: forebay's SQL against Feast's DuckDB store, polars and bare ASOF.
+"""Latest row as of each spine row: forebay's SQL against Feast (DuckDB), polars and bare ASOF.
 
 The data is made here: Parquet, timestamps in microseconds, 100 events a key, 10 doubles a row, no
-two rows at one instant (the rivals settle ties by chance), in no order. Every side starts from those
-files and ends in a Parquet file of Snappy pages with each spine row, its columns and 10 features;
-the sides take turns, medians count, and their values must be equal. Of Feast only
+two rows at one instant (the rivals settle ties by chance), in no order. Every side starts from
+those files and ends in a Parquet file of Snappy pages with each spine row, its columns and 10
+features; the sides take turns, medians count, and their values must be equal. Of Feast only
 ``get_historical_features(...).to_arrow()`` and the writing are timed: its imports, its registry
 and reading the spine into a DataFrame are not. It lives in a virtual environment of its own, which
 the first run makes (717 MB).
@@ -64,7 +64,8 @@ store = FeatureStore(config=RepoConfig(
 ))
 key = Entity(name="k", join_keys=["k"], value_type=ValueType.INT64)
 view = FeatureView(
-    name="h0", entities=[key], ttl=timedelta(0), schema=[Field(name=n, dtype=Float64) for n in names],
+    name="h0", entities=[key], ttl=timedelta(0),
+    schema=[Field(name=n, dtype=Float64) for n in names],
     source=FileSource(name="h0", path=str(folder / "h0.parquet"), timestamp_field="ts"),
 )
 store.apply([key, view])
@@ -126,7 +127,8 @@ def make_data(folder: Path, *, views: int, rows: int, spine: int) -> None:
             f" to '{folder}/h{view}.parquet' (format parquet)"
         )
     connection.execute(
-        f"copy (select i as id, {columns(101, spine)}, (i % 2)::integer as label from range({spine}) as t(i))"
+        f"copy (select i as id, {columns(101, spine)}, (i % 2)::integer as label"
+        f" from range({spine}) as t(i))"
         f" to '{folder}/spine.parquet' (format parquet)"
     )
     connection.close()
@@ -210,7 +212,8 @@ def differences(ours: str, theirs: str, columns: Sequence[str]) -> list[str]:
     connection = duckdb.connect()
     unequal = ", ".join(f"count(*) filter (where o.{c} is distinct from t.{c})" for c in columns)
     row = connection.execute(
-        f"select (select count(*) from {ours}), (select count(*) from {theirs}), count(*), {unequal}"
+        f"select (select count(*) from {ours}), (select count(*) from {theirs}), count(*),"
+        f" {unequal}"
         f" from {ours} as o join {theirs} as t on o.id = t.id"
     ).fetchone()
     assert row is not None

@@ -33,6 +33,7 @@ class Pass:
     """One sorted pass.
 
     Attributes:
+        alias: what it is joined as.
         axis: SQL of a row's place, in microseconds, over the interval rows.
         where: SQL of which rows take part; None for all.
         terms: SQL of what is summed to the column that holds its total.
@@ -40,6 +41,7 @@ class Pass:
     """
 
     name: str
+    alias: str
     axis: str
     where: str | None = None
     terms: dict[str, str] = field(default_factory=dict)
@@ -53,9 +55,9 @@ class Pass:
         number = self.shifts.index(shift)
         if term == ROWS:
             self.counted = True
-            return f"{self.name}.fb_n_{number}"
+            return f"{self.alias}.fb_n_{number}"
         column = self.terms.setdefault(term, f"fb_v{len(self.terms) + 1}")
-        return f"coalesce({self.name}.{column}_{number}, 0)"
+        return f"{self.alias}.{column}_{number}"
 
     @property
     def columns(self) -> list[str]:
@@ -72,7 +74,8 @@ class Passes:
 
     def on(self, name: str, axis: str, where: str | None = None) -> Pass:
         """The pass of that name."""
-        return self.made.setdefault(name, Pass(self.scope.name(name), axis, where))
+        alias = f"p{len(self.made) + 1}"
+        return self.made.setdefault(name, Pass(self.scope.name(name), alias, axis, where))
 
     def subqueries(self, cross: str = "") -> list[Subquery]:
         """The CTEs, of which each pass's own has a row per spine row.
@@ -133,7 +136,7 @@ class Passes:
             f"from ({running}) as running where {in_order}"
         )
         picked = ", ".join(
-            f"any_value({c}) filter (where fb_read = {n}) as {c}_{n}"
+            f"coalesce(any_value({c}) filter (where fb_read = {n}), 0) as {c}_{n}"
             for c in one.columns
             for n in range(count)
         )
@@ -142,7 +145,8 @@ class Passes:
     def joins(self, row: str) -> str:
         """SQL that joins every pass to a relation's spine rows."""
         return " ".join(
-            f"left join {p.name} on {p.name}.{ROW} = {row}.{ROW}" for p in self.made.values()
+            f"left join {p.name} as {p.alias} on {p.alias}.{ROW} = {row}.{ROW}"
+            for p in self.made.values()
         )
 
 
