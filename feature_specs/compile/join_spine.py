@@ -56,7 +56,9 @@ def join_spine(spine: str, timestamp: str, views: Sequence[Joined], *, behind: s
             f"{_output(joined.draft, known[feature])} as {quoted(column)}"
             for feature, column in joined.columns
         ]
-    ctes = ", ".join(f"{p.name} as {'materialized ' if p.shared else ''}({p.sql})" for p in parts)
+    ctes = ", ".join(
+        f"{p.name} as {'' if p.shared else 'not '}materialized ({p.sql})" for p in parts
+    )
     kept = f"fb_spine.* exclude ({ROW}, {ASKED}, {AXIS})"
     return f"with {ctes} select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
 

@@ -29,26 +29,63 @@ def ranks_by_start(form: IntervalForm) -> bool:
 
 
 def lower_latest(scope: Scope) -> list[Subquery]:
-    """Subqueries ``winners`` and ``features`` of a history view."""
+    """Subqueries, of which the last is ``features``, of a history view."""
+    return _lower_in_order(scope) if _starts_in_order(scope.form) else _lower_late(scope)
+
+
+def _lower_in_order(scope: Scope) -> list[Subquery]:
+    """Match on the start alone, fetch the rows that start then, and settle the few that tie.
+
+    Only keys and instants go through the as-of join, so that no feature is sorted.
+    """
+    keys = ", ".join(scope.keys)
+    spine_keys = ", ".join(f"s.{k}" for k in scope.keys)
+    start, rows = scope.rows.starts[0], scope.name("rows")
+    matched, answers, tied = (scope.name(part) for part in ("matched", "answers", "tied"))
+    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
+    order = ranking(scope, starts_alike=True)
+    return [
+        Subquery(
+            matched,
+            f"select s.{ROW}, s.{AXIS}, {spine_keys}, w.{start} as fb_matched "
+            f"from {scope.name('spine')} as s {nearest(scope, f'(select {keys}, {start} from {rows})')}",
+        ),
+        Subquery(
+            answers,
+            f"select m.{ROW}, r.* exclude ({start}) from {matched} as m join {rows} as r on {scope.same_key('m', 'r')} "
+            f"and m.fb_matched = r.{start} and m.{AXIS} >= r.{start}",
+        ),
+        # Where no two rows tie, which the counts tell, nothing is grouped.
+        Subquery(
+            tied,
+            f"select {ROW} from {answers} where (select count(*) from {answers}) > "
+            f"(select count(*) from {matched}) group by {ROW} having count(*) > 1",
+        ),
+        Subquery(
+            scope.name("features"),
+            f"select {ROW}, {values} from {answers} anti join {tied} using ({ROW}) union all "
+            f"select {ROW}, {values} from {answers} semi join {tied} using ({ROW}) "
+            f"qualify row_number() over (partition by {ROW} order by {order}) = 1",
+        ),
+    ]
+
+
+def _lower_late(scope: Scope) -> list[Subquery]:
+    """Keep the rows that no row outranks that starts by then, and match on their starts."""
     keys = ", ".join(scope.keys)
     start = scope.rows.starts[0]
-    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
-    names = ", ".join(f"w.{quoted(c)}" for c, _ in answers(scope))
-    rows = scope.name("rows")
-    if _starts_in_order(scope.form):
-        first = f"row_number() over (partition by {keys}, {start} order by {ranking(scope)}) = 1"
-    else:
-        rank = f"row_number() over (partition by {keys} order by {ranking(scope)})"
-        rows = f"(select *, {rank} as fb_rank from {rows}) as ranked"
-        first = (
-            f"fb_rank = min(fb_rank) over (partition by {keys} order by {start} "
-            "range between unbounded preceding and current row)"
-        )
-    winners = f"select {keys}, {start} as fb_start0, {values} from {rows} qualify {first}"
+    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
+    names = ", ".join(f"w.{quoted(c)}" for c, _ in answers_of(scope))
+    rank = f"row_number() over (partition by {keys} order by {ranking(scope)})"
+    winners = (
+        f"select {keys}, {start} as fb_start0, {values} "
+        f"from (select *, {rank} as fb_rank from {scope.name('rows')}) as ranked "
+        f"qualify fb_rank = min(fb_rank) over (partition by {keys} order by {start} "
+        "range between unbounded preceding and current row)"
+    )
     features = (
         f"select s.{ROW}, {names} from {scope.name('spine')} as s "
-        f"asof join {scope.name('winners')} as w "
-        f"on {scope.same_key('s', 'w')} and s.{AXIS} >= w.fb_start0"
+        f"{nearest(scope, scope.name('winners'))}"
     )
     return [
         Subquery(scope.name("winners"), winners),
@@ -56,18 +93,35 @@ def lower_latest(scope: Scope) -> list[Subquery]:
     ]
 
 
-def ranking(scope: Scope) -> str:
-    """SQL for ORDER BY: the row that answers first comes first."""
+def nearest(scope: Scope, relation: str) -> str:
+    """SQL after ``from ... as s``: the row of a relation, as w, that started last by then.
+
+    Written as an outer join without its outer rows: where DuckDB thinks the spine small it would
+    loop over an inner as-of join's sides, and behind several CTEs it thinks wrong.
+    """
+    start = scope.rows.starts[0]
+    return (
+        f"asof full join {relation} as w on {scope.same_key('s', 'w')} and s.{AXIS} >= w.{start} "
+        f"where not s.{ROW} is null and not w.{start} is null"
+    )
+
+
+def ranking(scope: Scope, *, starts_alike: bool = False) -> str:
+    """SQL for ORDER BY: the row that answers first comes first.
+
+    Args:
+        starts_alike: the rows ranked all start at once.
+    """
     form, start = scope.form, scope.rows.starts[0]
     assert form.event_time is not None
     first: list[exp.Expr] = [form.event_time, *form.tie_break]
     rest = [n for n in form.columns.values() if n not in first]
     before = [f"{over_rows(n).sql('duckdb')} desc nulls last" for n in first]
     after = [f"{over_rows(n).sql('duckdb')} desc nulls last" for n in rest]
-    return ", ".join([*before, f"{start} desc", *after])
+    return ", ".join([*before, *([] if starts_alike else [f"{start} desc"]), *after])
 
 
-def answers(scope: Scope) -> list[tuple[str, exp.Expr]]:
+def answers_of(scope: Scope) -> list[tuple[str, exp.Expr]]:
     """Output columns of a row: event_time, then what is stored."""
     form = scope.form
     event_time = scope.event_time

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from feature_specs.compile.draft import Contribution, Subquery
 from feature_specs.compile.interval_rows import condition_of, over_rows
-from feature_specs.compile.lower_latest import answers, ranking
+from feature_specs.compile.lower_latest import answers_of, ranking
 from feature_specs.compile.lowered import (
     AXIS,
     ROW,
@@ -56,7 +56,7 @@ def stab_rows(scope: Scope) -> Subquery:
 
 
 def _stab_history(scope: Scope) -> Subquery:
-    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
+    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
         f"join {scope.name('rows')} as r on {scope.same_key('s', 'r')} and {alive(scope, 0)} "

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from feature_specs.compile.draft import Subquery
 from feature_specs.compile.interval_rows import over_rows
-from feature_specs.compile.lower_latest import answers
+from feature_specs.compile.lower_latest import answers_of, nearest
 from feature_specs.compile.lowered import AXIS, ROW, Scope, quoted
 
 
 def lower_steps(scope: Scope) -> Subquery:
     """The subquery ``features`` of a form whose rows are unique."""
     values = ", ".join(
-        f"{over_rows(n, 'r').sql('duckdb')} as {quoted(c)}" for c, n in answers(scope)
+        f"{over_rows(n, 'w').sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope)
     )
     end = scope.rows.ends[0]
-    alive = f" where s.{AXIS} < r.{end}" if end is not None else ""
+    alive = f" and s.{AXIS} < w.{end}" if end is not None else ""
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
-        f"asof join {scope.name('rows')} as r "
-        f"on {scope.same_key('s', 'r')} and s.{AXIS} >= r.{scope.rows.starts[0]}{alive}"
+        f"{nearest(scope, scope.name('rows'))}{alive}"
     )
     return Subquery(scope.name("features"), sql)

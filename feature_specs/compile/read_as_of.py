@@ -11,7 +11,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.interval_rows import interval_rows, over_rows
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lower_decorrelated import row_order
-from feature_specs.compile.lower_latest import answers, ranking
+from feature_specs.compile.lower_latest import answers_of, ranking
 from feature_specs.compile.lowered import Scope, quoted
 
 
@@ -71,7 +71,7 @@ def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
     view = draft.view
     scope = Scope(view.name, tuple(view.entities), draft.form, rows, view.event_time)
     keys = ", ".join(scope.keys)
-    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers(scope))
+    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
     tests = [f"{rows.starts[0]} <= epoch_us({instant.sql('duckdb')})"]
     if rows.ends[0] is not None:
         tests.append(f"epoch_us({instant.sql('duckdb')}) < {rows.ends[0]}")

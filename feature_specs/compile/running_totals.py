@@ -98,18 +98,29 @@ class Passes:
         return [ids, marks, *(self._subquery(p, cross) for p in self.made.values())]
 
     def _subquery(self, one: Pass, cross: str) -> Subquery:
+        # Two halves of the keys, so that two threads can each follow an order.
+        read = " union all ".join(self._half(one, cross, half) for half in (0, 1))
+        picked = ", ".join(
+            f"coalesce(any_value({c}) filter (where fb_read = {n}), 0) as {c}_{n}"
+            for c in one.columns
+            for n in range(len(one.shifts))
+        )
+        return Subquery(one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}")
+
+    def _half(self, one: Pass, cross: str, half: int) -> str:
         scope, count = self.scope, len(one.shifts)
-        where = f" where {one.where}" if one.where else ""
+        where = f" and {one.where}" if one.where else ""
         terms = "".join(f", {sql} as {column}" for sql, column in one.terms.items())
         rows = (
             f"select i.fb_key, ({one.axis}) * 2 as fb_place, "
             f"cast(null as bigint) as fb_mark{terms} from {scope.name('rows')} as r "
-            f"join {scope.name('ids')} as i on {scope.same_key('r', 'i')}{cross}{where}"
+            f"join {scope.name('ids')} as i on {scope.same_key('r', 'i')}{cross} "
+            f"where i.fb_key & 1 = {half}{where}"
         )
         nulls = ", null" * len(one.terms)
         markers = [
             f"select s.fb_key, {_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
-            f"from {scope.name('marks')} as s"
+            f"from {scope.name('marks')} as s where s.fb_key & 1 = {half}"
             for number, shift in enumerate(one.shifts)
         ]
         together = " union all ".join([rows, *markers])
@@ -131,16 +142,10 @@ class Passes:
         # Of all rows before a marker those that are markers themselves are none to be counted.
         held = ["fb_n - row_number() over () as fb_n"] if one.counted else []
         held += one.terms.values()
-        read = (
+        return (
             f"select fb_mark // {count} as {ROW}, fb_mark % {count} as fb_read, {', '.join(held)} "
             f"from ({running}) as running where {in_order}"
         )
-        picked = ", ".join(
-            f"coalesce(any_value({c}) filter (where fb_read = {n}), 0) as {c}_{n}"
-            for c in one.columns
-            for n in range(count)
-        )
-        return Subquery(one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}")
 
     def joins(self, row: str) -> str:
         """SQL that joins every pass to a relation's spine rows."""

@@ -1,0 +1,1 @@
+"""The mutations, by the passes that they break."""

@@ -1,0 +1,221 @@
+"""Visibility of leaf rows, the microsecond axis and the clock."""
+
+from __future__ import annotations
+
+from tests.mutation.mutation import Mutation, algebra, holes, variants
+
+_LATE = variants("late rows, some later than the window")
+_SCD2 = variants("slowly changing versions")
+_KEPT = variants("slowly changing versions, closed ones kept")
+
+LEAVES = (
+    Mutation(
+        "cut forgets the arrival", "bound_leaves",
+        'if leaf.loaded_at is not None and leaf.visibility != "event":', "if False:",
+        "the cut query sees rows that had not arrived", _LATE,
+    ),
+    Mutation(
+        "cut at an event_time of now", "bound_leaves",
+        'order = exp.LT if draft.view.boundary == "exclusive" else exp.LTE', "order = exp.LT",
+        "<= becomes <", variants("lifetime"),
+    ),
+    Mutation(
+        "cut knows no exclusive boundary", "bound_leaves",
+        'order = exp.LT if draft.view.boundary == "exclusive" else exp.LTE', "order = exp.LTE",
+        "< becomes <= under boundary: exclusive", variants("exclusive boundary"),
+    ),
+    Mutation(
+        "cut keeps closed versions", "bound_leaves",
+        'if leaf.visibility != "history":', "if False:",
+        "a closed version stays visible", _SCD2,
+    ),
+    Mutation(
+        "cut closes a version one instant late", "bound_leaves",
+        "exp.LT(this=instant.copy(), expression=end.copy())",
+        "exp.LTE(this=instant.copy(), expression=end.copy())",
+        "t < valid_to becomes <=", _SCD2,
+    ),
+    Mutation(
+        "cut keeps versions of no length", "bound_leaves",
+        "exp.LT(this=start.copy(), expression=end.copy())",
+        "exp.LTE(this=start.copy(), expression=end.copy())",
+        "valid_from = valid_to is visible under visibility: history",
+        holes("a_version_of_no_length_is_never_seen"),
+    ),
+    Mutation(
+        "cut masks for an instant too long", "bound_leaves",
+        "seen = exp.LTE(this=known, expression=instant.copy())",
+        "seen = exp.LT(this=known, expression=instant.copy())",
+        "a value known at t reads as null at t", variants("a column known later"),
+    ),
+    Mutation(
+        "cut shows what is known later", "bound_leaves",
+        "elif column in leaf.known_later:", "elif False:",
+        "a leak: columns known later are not masked", variants("a column known later"),
+    ),
+    Mutation(
+        "cut keeps two changes of a key", "bound_leaves",
+        "forebay_change = 1", "forebay_change <= 2",
+        "the change before the latest answers too", variants("a change log"),
+    ),
+    Mutation(
+        "cut ignores deletes", "bound_leaves",
+        ".where(exp.Not(this=exp.Coalesce(this=deleted, expressions=[exp.false()])))",
+        ".where(exp.Or(this=deleted, expression=exp.true()))",
+        "a deleted key of a change log lives on", variants("a change log"),
+    ),
+    Mutation(
+        "cut takes no word for a delete", "bound_leaves",
+        "expressions=[exp.false()]", "expressions=[exp.true()]",
+        "a null in the deleted column deletes", variants("a change log"),
+    ),
+    Mutation(
+        "cut takes the first change", "bound_leaves",
+        """f'"{c}" desc nulls last' for c in [*first, *rest]""",
+        """f'"{c}" asc nulls last' for c in [*first, *rest]""",
+        "the earliest change of a key answers, not the latest", variants("a change log"),
+    ),
+    Mutation(
+        "a day is seen at its start", "time_axis",
+        'days = 0 if leaf.date_visible == "start" else 1', "days = 0",
+        "a date counts a day early", variants("a date"),
+    ),
+    Mutation(
+        "a naive time is UTC", "time_axis",
+        """{node.sql('duckdb')} at time zone '{leaf.timezone}'""",
+        """{node.sql('duckdb')} at time zone 'UTC'""",
+        "the leaf's zone is forgotten", variants("a naive timestamp of New York"),
+    ),
+    Mutation(
+        "nanoseconds round down", "time_axis",
+        "+ 999) // 1000", ") // 1000",
+        "a row is seen up to a microsecond early", holes("nanoseconds_round_up_on_a_leaf"),
+    ),
+    Mutation(
+        "a week has six days", "time_axis",
+        '"WEEK": 604_800_000_000', '"WEEK": 518_400_000_000',
+        "a wrong unit", holes("each_unit_of_a_window_has_its_length"),
+    ),
+    Mutation(
+        "milliseconds of a constructor are microseconds", "time_axis",
+        '"to_milliseconds": 1_000,', '"to_milliseconds": 1,',
+        "a wrong scale", holes("each_unit_of_a_window_has_its_length"),
+    ),
+    Mutation(
+        "a negative interval loses its sign", "time_axis",
+        "sign = -sign if isinstance(count, exp.Neg) else sign", "sign = 1",
+        "now() + interval '-1' hour reaches ahead", holes("each_unit_of_a_window_has_its_length"),
+    ),
+    Mutation(
+        "a row starts at its earliest time", "time_axis",
+        'return _of(terms, "greatest")', 'return _of(terms, "least")',
+        "greatest and least swapped", _LATE,
+    ),
+    Mutation(
+        "a row ends at its last time", "time_axis",
+        'return _of(terms, "least")', 'return _of(terms, "greatest")',
+        "least and greatest swapped", algebra("inner join with the version of now"),
+    ),
+    Mutation(
+        "an exclusive boundary moves nothing", "time_axis",
+        'return 1 if draft.view.boundary == "exclusive" else 0', "return 0",
+        "off by one microsecond", variants("exclusive boundary"),
+    ),
+    Mutation(
+        "rows without a time live", "time_axis",
+        "return [f\"not {instant.sql('duckdb')} is null\" for instant in instants]",
+        "return [] if instants else []",
+        "greatest() skips the null of a row that never arrived", _LATE,
+    ),
+    Mutation(
+        "a row leaves a window late", "intervals/clip_clock",
+        "return Window(ends=(Term(left.instant, reach),))",
+        "return Window(ends=(Term(left.instant, reach + 1),))",
+        "> becomes >=", variants("window open at its far edge"),
+    ),
+    Mutation(
+        "a row leaves a window early", "intervals/clip_clock",
+        "return Window(ends=(Term(left.instant, reach + 1),))",
+        "return Window(ends=(Term(left.instant, reach),))",
+        ">= becomes >", variants("window closed at its far edge"),
+    ),
+    Mutation(
+        "a delayed row comes late", "intervals/clip_clock",
+        "return Window(starts=(Term(left.instant, reach),))",
+        "return Window(starts=(Term(left.instant, reach + 1),))",
+        "<= becomes <", variants("a window that ended a while ago"),
+    ),
+    Mutation(
+        "a delayed row comes early", "intervals/clip_clock",
+        "return Window(starts=(Term(left.instant, reach + 1),))",
+        "return Window(starts=(Term(left.instant, reach),))",
+        "< becomes <=", variants("windows in FILTER that ended a while ago"),
+    ),
+    Mutation(
+        "a mirrored comparison is not mirrored", "intervals/clip_clock",
+        "    if left.instant is None:\n        left, right, kind = right, left, _MIRROR[kind]",
+        "    if left.instant is None:\n        left, right = right, left",
+        "now() - w < ts reads as ts < now() - w", variants("window written the other way round"),
+    ),
+    Mutation(
+        "an offset loses its sign", "intervals/clip_clock",
+        "sign = 1 if isinstance(node, exp.Add) else -1", "sign = 1",
+        "now() - w reads as now() + w", variants("window open at its far edge"),
+    ),
+    Mutation(
+        "lifetimes forget the arrival", "intervals/leaf_lifetimes",
+        'if leaf.loaded_at is not None and leaf.visibility != "event":', "if False:",
+        "late rows count from their event_time", _LATE,
+    ),
+    Mutation(
+        "versions never close", "intervals/leaf_lifetimes",
+        'return Window((start,), (_axis(f"coalesce({end}, {NEVER})"),))', "return Window((start,))",
+        "valid_to is forgotten", _SCD2,
+    ),
+    Mutation(
+        "kept versions close", "intervals/leaf_lifetimes",
+        'if leaf.valid_to is None or leaf.visibility == "history":', "if leaf.valid_to is None:",
+        "visibility: history is forgotten", _KEPT,
+    ),
+    Mutation(
+        "lifetimes of versions that end first", "intervals/leaf_lifetimes",
+        "lives = exp.LT(this=start, expression=end)", "lives = exp.LTE(this=start, expression=end)",
+        "valid_from = valid_to lives under visibility: history",
+        holes("a_version_of_no_length_is_never_seen"),
+    ),
+    Mutation(
+        "a value shows before it is known", "intervals/leaf_lifetimes",
+        "split.append((window.clip(Window(starts=(at,))), items))", "split.append((window, items))",
+        "a leak: the later piece of a row starts with the row", variants("a column known later"),
+    ),
+    Mutation(
+        "a value never becomes known", "intervals/leaf_lifetimes",
+        "split.append((window.clip(Window(starts=(at,))), items))", "pass",
+        "the later piece of a row is lost", variants("a column known later"),
+    ),
+    Mutation(
+        "a kept version shows its end early", "intervals/leaf_lifetimes",
+        'if column == leaf.valid_to and leaf.visibility == "history":', "if False:",
+        "a leak: valid_to is not masked", _KEPT,
+    ),
+    Mutation(
+        "an open version shows its end", "intervals/leaf_lifetimes",
+        'return column == leaf.valid_to and leaf.visibility != "history"', "return False",
+        "a leak: when the open version will close", _SCD2,
+    ),
+    Mutation(
+        "a winner outlives the next", "intervals/leaf_lifetimes",
+        "lead({START}, 1, {NEVER}) over", "lead({START}, 2, {NEVER}) over",
+        "two changes of a key live at once", variants("a change log"),
+    ),
+    Mutation(
+        "a change that came too late wins", "intervals/leaf_lifetimes",
+        "qualify fb_rank = min(fb_rank) over", "qualify true or fb_rank = min(fb_rank) over",
+        "a late row displaces a greater one", algebra("the latest row of late ones, by a subquery's rank"),
+    ),
+    Mutation(
+        "lifetimes take no word for a delete", "intervals/leaf_lifetimes",
+        """"{leaf.changelog.deleted}", false)""", """"{leaf.changelog.deleted}", true)""",
+        "a null in the deleted column deletes", variants("a change log"),
+    ),
+)  # fmt: skip

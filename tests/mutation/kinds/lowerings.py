@@ -1,0 +1,251 @@
+"""Reading the interval form at the spine's instants, and choosing how."""
+
+from __future__ import annotations
+
+from tests.mutation.mutation import DRAWN, HUGE, TIES, Mutation, algebra, holes, variants
+
+_OPEN = variants("window open at its far edge")
+_LATE = variants("late rows, some later than the window")
+_LATE_FILTER = variants("late rows in FILTER")
+_HISTORY = variants("history", "history of late rows")
+
+LOWERINGS = (
+    Mutation(
+        "the base of a lifetime is forgotten", "lower_cumulative",
+        'return f"({came} - {came_pass.read(term, BASE)})"', "return came",
+        "totals of the keys before are counted", variants("lifetime"),
+    ),
+    Mutation(
+        "a window reads one microsecond off", "lower_cumulative",
+        "came_pass.read(term, window.width)", "came_pass.read(term, window.width - 1)",
+        "off by one microsecond", _OPEN,
+    ),
+    Mutation(
+        "late rows never leave", "lower_cumulative",
+        'f"+ {own.read(term, 0)} - {own.read(term, BASE)})"', '")"',
+        "rows that came after the narrowest window are never taken off", _LATE_FILTER,
+    ),
+    Mutation(
+        "a row leaves before it came", "lower_cumulative",
+        'f"late_{_plain(start)}_{end}", f"greatest({start}, {end})",', 'f"late_{_plain(start)}_{end}", end,',
+        "a row too late for its window counts below zero", _LATE_FILTER,
+    ),
+    Mutation(
+        "every window is as narrow as the narrowest", "lower_cumulative",
+        "return first, end.offset - narrowest.ends[0].offset", "return first, 0",
+        "a wrong shift", _LATE_FILTER,
+    ),
+    Mutation(
+        "the sum of nothing is 0", "lower_cumulative",
+        "{n} > 0 then cast({total} as {kind.total}) end",
+        "{n} >= 0 then cast({total} as {kind.total}) end",
+        "0 for null", _OPEN,
+    ),
+    Mutation(
+        "the spread of one value is no null", "lower_cumulative",
+        '(1, f"(cast({n} as double) * ({n} - 1))") if sample',
+        '(0, f"(cast({n} as double) * greatest({n} - 1, 1))") if sample',
+        "0 for null", variants("variance of integers"),
+    ),
+    Mutation(
+        "negative sums borrow from the count", "lower_cumulative",
+        "(({packed} + {_HALF}) >> {_SHIFT})", "(({packed}) >> {_SHIFT})",
+        "packed counts are one short", _OPEN, count=2,
+    ),
+    Mutation(
+        "FILTER is forgotten in totals", "lower_cumulative",
+        'term = f"case when {condition} then {sql} end" if condition else sql', "term = sql",
+        "every row counts", _LATE_FILTER,
+    ),
+    Mutation(
+        "floats that spread too far stay in fixed point", "lower_cumulative",
+        'f"case when u.fb_fits then {values[part]} else {piece.name}.{part} end"',
+        'f"{values[part]}"',
+        "the fallback for wide floats is not read", HUGE,
+    ),
+    Mutation(
+        "a row at t comes after t", "running_totals",
+        'else f"s.{AXIS} * 2 + 1"', 'else f"s.{AXIS} * 2 - 1"',
+        "<= becomes <", _OPEN,
+    ),
+    Mutation(
+        "a row leaves after its edge", "running_totals",
+        'return f"(s.{AXIS} - {shift}) * 2 + 1" if shift', 'return f"(s.{AXIS} - {shift}) * 2 - 1" if shift',
+        "<= becomes < at the far edge", _OPEN,
+    ),
+    Mutation(
+        "every float fits fixed point", "running_totals",
+        ">= 31, true)", ">= -5000, true)",
+        "cents beside 1e17 are rounded away", HUGE,
+    ),
+    Mutation(
+        "infinities fit fixed point", "running_totals",
+        "{name}_odd = 0 and ", "",
+        "an infinity or NaN spoils its key for ever", holes("a_float_that_is_not_finite_leaves_again"),
+    ),
+    Mutation(
+        "markers are counted as rows", "running_totals",
+        "fb_n - row_number() over () as fb_n", "fb_n as fb_n",
+        "the spine's own rows are counted", _OPEN,
+    ),
+    Mutation(
+        "wide integers are packed", "exact_types",
+        "return ExactType(64)", "return ExactType(32)",
+        "squares of wide numbers overflow", holes("the_widest_integers"),
+    ),
+    Mutation(
+        "decimals add like integers", "exact_types",
+        "or right is None or left.decimal or right.decimal:", "or right is None:",
+        "the scale of a decimal sum is lost", holes("sums_of_decimal_expressions"),
+    ),
+    Mutation(
+        "decimals of any width are packed", "exact_types",
+        "0 < self.digits <= 15", "0 < self.digits <= 27",
+        "sums above 2^89 run into the count", holes("the_widest_decimals"),
+    ),
+    Mutation(
+        "a frame includes its edge", "lower_frames",
+        "else str(width - 1)", "else str(width)",
+        "RANGE includes its edge: > becomes >=", variants("extremes over a window"),
+    ),
+    Mutation(
+        "a frame holds spine rows", "lower_frames",
+        'where = f"{ROW} is null"', 'where = "true"',
+        "spine rows are counted as events", _OPEN,
+    ),
+    Mutation(
+        "frames serve rows that live unequally", "lower_frames",
+        "if not part.window.lasting and (part.window.width or 0) <= 0:", "if False:",
+        "a wrong validity: rows that end never leave the frame",
+        variants("late floats and extremes", "a window on the arrival"),
+    ),
+    Mutation(
+        "a stab joins a row at its end", "lower_stab",
+        "and s.{AXIS} < r.{end}", "and s.{AXIS} <= r.{end}",
+        "t < end becomes <=", _OPEN,
+    ),
+    Mutation(
+        "a stab misses a row at its start", "lower_stab",
+        'text = f"r.{start} <= s.{AXIS}"', 'text = f"r.{start} < s.{AXIS}"',
+        "start <= t becomes <", _OPEN,
+    ),
+    Mutation(
+        "a stab forgets an aggregate's own window", "lower_stab",
+        "if part.window != scope.form.window:", "if False:",
+        "a predicate is dropped", variants("distinct over a window"),
+    ),
+    Mutation(
+        "two rows of an entity pass", "lower_stab",
+        "case when count(*) > 1 then", "case when count(*) > 2 then",
+        "a fan-out is hidden", holes("a_second_row_of_an_entity_is_an_error"),
+    ),
+    Mutation(
+        "a step outlives its end", "lower_steps",
+        'alive = f" where s.{AXIS} < r.{end}" if end is not None else ""', 'alive = f" where {end == end}"',
+        "the row that started last answers for ever", algebra("the latest row in a window"),
+    ),
+    Mutation(
+        "a step starts an instant late", "lower_steps",
+        "and s.{AXIS} >= r.{scope.rows.starts[0]}", "and s.{AXIS} > r.{scope.rows.starts[0]}",
+        ">= becomes >", algebra("the latest row by QUALIFY"),
+    ),
+    Mutation(
+        "the latest row is seen an instant late", "lower_latest",
+        "s.{AXIS} >= w.fb_start0", "s.{AXIS} > w.fb_start0",
+        ">= becomes >", _HISTORY,
+    ),
+    Mutation(
+        "a late row displaces a newer one", "lower_latest",
+        'f"fb_rank = min(fb_rank) over (', 'f"true or fb_rank = min(fb_rank) over (',
+        "the newest arrival is taken for the newest event", _HISTORY,
+    ),
+    Mutation(
+        "the first visible wins a tie", "lower_latest",
+        '[*before, f"{start} desc", *after]', '[*before, f"{start} asc", *after]',
+        "ties go to the first visible, not to the last", TIES,
+    ),
+    Mutation(
+        "null wins a tie", "lower_latest",
+        """before = [f"{over_rows(n).sql('duckdb')} desc nulls last" for n in first]""",
+        """before = [f"{over_rows(n).sql('duckdb')} desc nulls first" for n in first]""",
+        "null is the greatest of tie_break", TIES,
+    ),
+    Mutation(
+        "latest serves rows that leave", "lower_latest",
+        "if not form.window.lasting:", "if False:",
+        "a wrong validity", variants("history in a window"),
+    ),
+    Mutation(
+        "a group without members exists", "lower_aggregates",
+        'f"coalesce({MEMBERS}, 0) > 0"', 'f"coalesce({MEMBERS}, 0) >= 0"',
+        "the has-members check is dropped: 0 for null", _OPEN,
+    ),
+    Mutation(
+        "HAVING is forgotten", "lower_aggregates",
+        "if scope.form.having is not None:", "if False:",
+        "a predicate is dropped", variants("HAVING"),
+    ),
+    Mutation(
+        "the count of nothing is null", "lower_aggregates",
+        "    if always:\n", "    if False:\n",
+        "null for 0 without GROUP BY",
+        algebra("an aggregate without GROUP BY", "scalar subqueries"),
+    ),
+    Mutation(
+        "steps serve rows that overlap", "choose_lowering",
+        'if draft.form.unique and forced != "stab":', 'if forced != "stab":',
+        "a wrong validity: nothing proves one row an entity",
+        holes("a_second_row_of_an_entity_is_an_error"),
+    ),
+    Mutation(
+        "frames serve everything", "choose_lowering",
+        "return lowers_by_frames(part)", "return None",
+        "a wrong validity", variants("distinct over a window", "late floats and extremes"),
+    ),
+    Mutation(
+        "distinct values are subtracted", "lower_cumulative",
+        "if isinstance(function.this, exp.Distinct) or function.expressions:",
+        "if function.expressions:",
+        "a wrong validity: count(distinct x) by running totals",
+        variants("distinct over a window"),
+    ),
+    Mutation(
+        "a lag looks ahead", "join_spine",
+        " - {behind} as {AXIS}", " + {behind} as {AXIS}",
+        "a wrong sign: what was known later", variants("read-time parts with a lag"),
+    ),
+    Mutation(
+        "a lag is forgotten", "join_spine",
+        " - {behind} as {AXIS}", " as {AXIS}",
+        "features as fresh as never served", variants("a history with a lag"),
+    ),
+    Mutation(
+        "an entity without a row has read-time features", "join_spine",
+        'tests = [] if feature.expression is None else [f"not {view}.{ROW} is null"]',
+        "tests: list[str] = []",
+        "coalesce and request() give values where nothing is known",
+        variants("read-time parts over aggregates"),
+    ),
+    Mutation(
+        "an expression of the clock is stored", "split_read_time",
+        "return any(is_clock(n) or is_variable(n) for n in _outside_aggregates(node))",
+        "return any(is_variable(n) for n in _outside_aggregates(node))",
+        "ages are computed at t - lag, not when asked", variants("read-time parts with a lag"),
+    ),
+    Mutation(
+        "ttl excludes its edge", "read_features",
+        "- {since} <= {ttl}", "- {since} < {ttl}",
+        "<= becomes <", (*variants("history with tie_break and ttl"), *DRAWN),
+    ),
+    Mutation(
+        "ttl counts milliseconds", "read_features",
+        "view.ttl // timedelta(microseconds=1)", "view.ttl // timedelta(milliseconds=1)",
+        "a wrong scale", variants("history with tie_break and ttl"),
+    ),
+    Mutation(
+        "the unknown bound of a FILTER counts", "interval_rows",
+        "exp.Null())) for t in beyond", "exp.Null())) for t in beyond[:0]",
+        "a row whose time is null counts in an aggregate",
+        variants("a window on a time that may be null"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,76 @@
+"""Statements that leak, each in a way that only one rule of the leak proof finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from feature_specs.compile import compile_view
+from feature_specs.compile.certify_bounds import certify_bounds
+from feature_specs.errors import UnsafeQueryError
+from feature_specs.leaf import Leaf
+from feature_specs.view import FeatureView
+from tests.feature_specs.worlds import EVENTS, LATE
+
+WINDOW = "select k, max(x) as v from events where ts > now() - interval '1' hour group by k"
+
+
+def _refused(sql: str, leaf: Leaf = EVENTS) -> None:
+    with pytest.raises(UnsafeQueryError, match="without a bound in time"):
+        certify_bounds(sql, (leaf,), "v.sql")
+
+
+def _statement(sql: str, lowering: str | None, *, event_time: str | None = None) -> str:
+    view = FeatureView("v", sql, ("k",), event_time=event_time)
+    return compile_view(view, [LATE if event_time else EVENTS]).point_in_time(lowering=lowering)
+
+
+def _replaced(sql: str, old: str, new: str) -> str:
+    assert old in sql, sql
+    return sql.replace(old, new)
+
+
+def test_the_end_of_a_row_is_no_bound() -> None:
+    sql = _statement(WINDOW, "stab")
+    _refused(_replaced(sql, "r.fb_start0 <= s.fb_t", "r.fb_end0 <= s.fb_t"))
+
+
+def test_a_lead_in_place_of_a_lag_is_found() -> None:
+    sql = _statement(
+        "select k, sum(p) as v from (select k, lag(x) over (partition by k order by ts, x, d, f, s, "
+        "ok, j, loaded) as p from events) as e group by k",
+        "stab",
+    )
+    _refused(_replaced(sql, "LAG(", "LEAD("))
+
+
+def test_a_group_over_several_spine_rows_is_found() -> None:
+    sql = _statement(WINDOW, "stab")
+    _refused(_replaced(sql, "GROUP BY\n    s.fb_row", 'GROUP BY\n    s."k"'))
+
+
+def test_a_rank_over_several_spine_rows_is_found() -> None:
+    history = "select k, ts, x from events where ts > now() - interval '1' hour"
+    sql = _statement(history, "stab", event_time="ts")
+    _refused(_replaced(sql, "PARTITION BY s.fb_row", 'PARTITION BY s."k"'), LATE)
+
+
+ROWS = "with r as (select k, x, epoch_us(ts) as fb_start from events) "
+
+
+def test_rows_that_never_meet_the_spine_are_found() -> None:
+    _refused(ROWS + "select k, x, fb_start from r")
+
+
+def test_a_group_that_gathers_later_rows_is_found() -> None:
+    _refused(
+        ROWS + ", g as (select k, min(fb_start) as fb_start, sum(x) as s from r group by k), "
+        "fb_spine as (select 1 as fb_row, 'a' as k, 0 as fb_t) "
+        "select s.fb_row, g.s from fb_spine as s join g on g.k = s.k and g.fb_start <= s.fb_t"
+    )
+
+
+def test_a_subquery_without_a_bound_is_found() -> None:
+    _refused(
+        ROWS + ", fb_spine as (select 1 as fb_row, 'a' as k, 0 as fb_t) "
+        "select s.fb_row, s.k from fb_spine as s where s.fb_t in (select fb_start from r)"
+    )
