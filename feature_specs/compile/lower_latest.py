@@ -96,14 +96,10 @@ def _lower_late(scope: Scope) -> list[Subquery]:
 def nearest(scope: Scope, relation: str) -> str:
     """SQL after ``from ... as s``: the row of a relation, as w, that started last by then.
 
-    Written as an outer join without its outer rows: where DuckDB thinks the spine small it would
-    loop over an inner as-of join's sides, and behind several CTEs it thinks wrong.
+    Never as a FULL join, which DuckDB 2.0 does not finish on one thread.
     """
     start = scope.rows.starts[0]
-    return (
-        f"asof full join {relation} as w on {scope.same_key('s', 'w')} and s.{AXIS} >= w.{start} "
-        f"where not s.{ROW} is null and not w.{start} is null"
-    )
+    return f"asof join {relation} as w on {scope.same_key('s', 'w')} and s.{AXIS} >= w.{start}"
 
 
 def ranking(scope: Scope, *, starts_alike: bool = False) -> str:

@@ -18,7 +18,7 @@ def lower_steps(scope: Scope) -> Subquery:
         f"{over_rows(n, 'w').sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope)
     )
     end = scope.rows.ends[0]
-    alive = f" and s.{AXIS} < w.{end}" if end is not None else ""
+    alive = f" where s.{AXIS} < w.{end}" if end is not None else ""
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
         f"{nearest(scope, scope.name('rows'))}{alive}"

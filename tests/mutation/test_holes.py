@@ -66,11 +66,11 @@ def test_a_version_of_no_length_is_never_seen() -> None:
 
 
 def test_nanoseconds_round_up_on_a_leaf() -> None:
-    leaf = Leaf("ticks", {"k": "VARCHAR", "at": "TIMESTAMP_NS"}, event_time="at", timezone="UTC")
+    leaf = Leaf("ticks", {"k": "VARCHAR", "ts": "TIMESTAMP_NS"}, event_time="ts", timezone="UTC")
     view = FeatureView("v", "select k, count(*) as n from ticks group by k", ("k",))
     compiled = compile_view(view, [leaf])
     connection = connect()
-    connection.execute("create table ticks (k varchar, at timestamp_ns)")
+    connection.execute("create table ticks (k varchar, ts timestamp_ns)")
     connection.execute("insert into ticks values ('a', '2024-02-27 00:00:00.000000001')")
     fill(connection, "spine", SPINE, [(n, "a", BASE + n * US, None) for n in range(3)])
     for lowering in (None, "stab", "decorrelated"):

@@ -154,10 +154,10 @@ def _without(tree: exp.Expr, node: exp.Expr, case: Case) -> Iterator[str]:
             needed = {*case.view.entities, case.view.event_time, *case.view.tie_break}
             for item in list(node.selects):
                 if item.alias_or_name not in needed and len(node.selects) > 1:
-                    place = node.selects.index(item)
-                    item.pop()
+                    kept = list(node.selects)
+                    node.set("expressions", [other for other in kept if other is not item])
                     yield text(tree)
-                    node.args["expressions"].insert(place, item)
+                    node.set("expressions", kept)
         case exp.Join() | exp.Where() | exp.Having() | exp.Qualify():
             node.pop()
             yield text(tree)

@@ -81,11 +81,15 @@ def _sum(node: exp.Expr, at: Call) -> exp.Expr:
         return _moving_sum(bare, at)
 
     def wide(value: exp.Expr) -> exp.Expr:
-        if kind == "wide":
-            return to_type(value, "DECIMAL(38, 0)")
-        return to_type(value, "INT") if kind == "boolean" else value.copy()
+        if kind == "boolean":
+            value = to_type(value, "INT")
+        return to_type(value, "DECIMAL(38, 0)") if kind in _WHOLE else value.copy()
 
     return at.wrap(exp.Sum(this=_inside(node, at, wide)))
+
+
+#: DuckDB sums these to a hugeint.
+_WHOLE = ("integer", "wide", "boolean")
 
 
 def _moving_sum(value: exp.Expr, at: Call) -> exp.Expr:

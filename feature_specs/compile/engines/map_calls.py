@@ -8,7 +8,7 @@ from feature_specs.compile.engines.lower_windows import PLACED, Call, window_ref
 from feature_specs.compile.engines.map_aggregates import AGGREGATES
 from feature_specs.compile.engines.map_functions import SCALARS
 from feature_specs.compile.engines.map_types import map_cast, map_type
-from feature_specs.compile.engines.nodes import raw, refusal, rewrite
+from feature_specs.compile.engines.nodes import call, raw, refusal, rewrite
 
 #: What a query is made of, besides operators and functions.
 _STRUCTURE = (
@@ -72,6 +72,8 @@ def _mapped(node: exp.Expr, engine: str) -> exp.Expr:
     if isinstance(node, exp.IgnoreNulls) and isinstance(node.this, exp.AnyValue):
         inside = isinstance(node.parent, (exp.Filter, exp.Window))
         return node if inside else AGGREGATES[engine][exp.AnyValue](node.this, Call(engine))
+    if isinstance(node, exp.Subquery) and engine == "spark" and _beside_groups(node):
+        return call("any_value", node)
     if isinstance(node, exp.Cast):
         return map_cast(node, engine)
     if isinstance(node, exp.Placeholder):
@@ -81,6 +83,16 @@ def _mapped(node: exp.Expr, engine: str) -> exp.Expr:
     else:
         handler = SCALARS.get(type(node))
     return handler(node, engine) if handler is not None else node
+
+
+def _beside_groups(node: exp.Subquery) -> bool:
+    """A single value in the select list of groups, where Spark wants an aggregate around it."""
+    above: exp.Expr | None = node
+    while above is not None and not isinstance(above.parent, exp.Select):
+        above = above.parent
+        if isinstance(above, (exp.AggFunc, exp.Query, exp.Exists, exp.In)):
+            return False
+    return above is not None and above.arg_key == "expressions" and bool(above.parent.args.get("group"))
 
 
 def _aggregate(node: exp.Filter, engine: str) -> exp.Expr:

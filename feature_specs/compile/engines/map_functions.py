@@ -280,6 +280,14 @@ def _shift(node: exp.Expr, engine: str) -> exp.Expr:
     return to_type(exp.Div(this=whole, expression=size, typed=True, safe=False), "BIGINT")
 
 
+def _bits(node: exp.Expr, engine: str) -> exp.Expr:
+    if not {kind_of(node.this), kind_of(node.expression)} <= {"integer", "wide"}:
+        raise refusal(f"{node.sql('duckdb')} of other than integers", engine)
+    if engine == "spark":
+        return exp.Paren(this=node.copy())
+    return call("bitwise_and", node.this, node.expression)
+
+
 def _starts(node: exp.Expr, engine: str) -> exp.Expr:
     return call("starts_with" if engine == "trino" else "startswith", node.this, node.expression)
 
@@ -321,5 +329,5 @@ SCALARS: Mapping[type[exp.Expr] | str, Handler] = {
     exp.Ln: _logarithm("ln"), exp.Log: _logarithm("log10"), exp.Exp: _doubled("exp"),
     exp.Sqrt: _doubled("sqrt"), exp.Pow: _doubled("power"), exp.Floor: _step("floor"),
     exp.Ceil: _step("ceil"), exp.Round: _round, exp.Sign: _sign, exp.IsNan: _nan, "isnan": _nan,
-    "isfinite": _finite, exp.BitwiseRightShift: _shift,
+    "isfinite": _finite, exp.BitwiseRightShift: _shift, exp.BitwiseAnd: _bits,
 }  # fmt: skip

@@ -176,6 +176,8 @@ def _field(field: str, value: exp.Expr, engine: str) -> exp.Expr:
 
 def _interval(node: exp.Expr, engine: str) -> exp.Expr:
     width = interval_us(node)
+    if engine == "trino" and width is not None and width % 1000 and _moves(node):
+        return node  # _binary counts microseconds instead
     if width is None:
         unit = node.text("unit").upper().removesuffix("S")
         months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(unit)
@@ -224,6 +226,8 @@ def _binary(node: exp.Expr, engine: str) -> exp.Expr:
     """Sums and differences with dates and instants among them."""
     left, right = kind_of(node.this), kind_of(node.expression)
     minus = isinstance(node, exp.Sub)
+    if isinstance(node.expression, exp.Interval):  # in microseconds, left for here
+        return _moved(node, engine)
     if left == "date" and right in ("integer", "wide"):
         days: exp.Expr = exp.Neg(this=paren(node.expression)) if minus else node.expression
         if engine == "trino":
@@ -245,6 +249,24 @@ def _binary(node: exp.Expr, engine: str) -> exp.Expr:
     if right == "date" and left == "interval":
         node.set("expression", to_type(node.expression, "TIMESTAMP"))
     return node
+
+
+def _moves(interval: exp.Expr) -> bool:
+    """It is added to, or taken from, an instant."""
+    parent = interval.parent
+    return (
+        isinstance(parent, (exp.Add, exp.Sub))
+        and interval.arg_key == "expression"
+        and kind_of(parent.this) in ("naive", "aware")
+    )
+
+
+def _moved(node: exp.Expr, engine: str) -> exp.Expr:
+    """An instant moved by microseconds, which Trino's intervals do not hold."""
+    width = interval_us(node.expression)
+    micros = type(node)(this=microseconds(node.this, engine), expression=number(width or 0))
+    made = _make_timestamptz(exp.Anonymous(this="", expressions=[micros]), engine)
+    return to_type(made, "TIMESTAMP") if kind_of(node.this) == "naive" else made
 
 
 def _measured(node: exp.Expr) -> bool:

@@ -119,9 +119,11 @@ def _rounded(value: exp.Expr, source: str, engine: str) -> exp.Expr:
     """DuckDB rounds halves of floats to even, and halves of decimals away from zero."""
     if source == "decimal":
         return value.copy() if engine == "trino" else call("round", value)
+    if engine == "spark":
+        return call("rint", value)
     low = call("floor", value)
     rest = exp.Sub(this=paren(value), expression=low.copy())
-    half = raw("DOUBLE '0.5'") if engine == "trino" else raw("0.5D")
+    half = raw("DOUBLE '0.5'")
     odd = exp.NEQ(this=exp.Mod(this=low.copy(), expression=number(2)), expression=number(0))
     up = exp.or_(
         exp.GT(this=rest.copy(), expression=half.copy()),

@@ -197,8 +197,7 @@ ALGEBRA = (
     ),
     Mutation(
         "ties stay open", "order_totally",
-        "        assert order is not None\n        _extend(order, self._columns())",
-        "        assert order is not None",
+        "_extend(order, self._columns())", "assert order",
         "which of two tied rows answers is left to the engine",
         holes("tied_rows_are_ranked_by_their_values"),
     ),

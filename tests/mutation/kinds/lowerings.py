@@ -141,27 +141,32 @@ LOWERINGS = (
     ),
     Mutation(
         "a step outlives its end", "lower_steps",
-        'alive = f" where s.{AXIS} < r.{end}" if end is not None else ""', 'alive = f" where {end == end}"',
+        'f" and s.{AXIS} < w.{end}" if end', 'f" and {end == end}" if end',
         "the row that started last answers for ever", algebra("the latest row in a window"),
     ),
     Mutation(
-        "a step starts an instant late", "lower_steps",
-        "and s.{AXIS} >= r.{scope.rows.starts[0]}", "and s.{AXIS} > r.{scope.rows.starts[0]}",
-        ">= becomes >", algebra("the latest row by QUALIFY"),
+        "a step answers at its end", "lower_steps",
+        "and s.{AXIS} < w.{end}", "and s.{AXIS} <= w.{end}",
+        "t < end becomes <=", algebra("the latest row in a window", "a change log"),
     ),
     Mutation(
         "the latest row is seen an instant late", "lower_latest",
-        "s.{AXIS} >= w.fb_start0", "s.{AXIS} > w.fb_start0",
-        ">= becomes >", _HISTORY,
+        "and s.{AXIS} >= w.{start}", "and s.{AXIS} > w.{start}",
+        ">= becomes >", (*_HISTORY, *algebra("the latest row by QUALIFY")),
     ),
     Mutation(
         "a late row displaces a newer one", "lower_latest",
-        'f"fb_rank = min(fb_rank) over (', 'f"true or fb_rank = min(fb_rank) over (',
+        "qualify fb_rank = min(fb_rank) over (", "qualify true or fb_rank = min(fb_rank) over (",
         "the newest arrival is taken for the newest event", _HISTORY,
     ),
     Mutation(
+        "two rows that tie both answer", "lower_latest",
+        "having count(*) > 1", "having count(*) > 2",
+        "the spine fans out where two rows start at once", TIES,
+    ),
+    Mutation(
         "the first visible wins a tie", "lower_latest",
-        '[*before, f"{start} desc", *after]', '[*before, f"{start} asc", *after]',
+        '[f"{start} desc"]', '[f"{start} asc"]',
         "ties go to the first visible, not to the last", TIES,
     ),
     Mutation(

@@ -1,0 +1,57 @@
+"""Give every common table expression of a statement a name of its own.
+
+Inner ones may hide outer ones by name; SQLGlot writes Spark's all at the top, where names clash.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+
+def name_ctes_apart(tree: exp.Expr) -> None:
+    """In place."""
+    seen: set[str] = set()
+    for cte in list(tree.find_all(exp.CTE)):
+        if cte.alias not in seen:
+            seen.add(cte.alias)
+            continue
+        number = 2
+        while f"{cte.alias}__{number}" in seen:
+            number += 1
+        _rename(cte, f"{cte.alias}__{number}")
+        seen.add(cte.alias)
+
+
+def _rename(cte: exp.CTE, new: str) -> None:
+    old, holder = cte.alias, cte.parent
+    query = holder.parent if holder is not None else None
+    for table in list(query.find_all(exp.Table)) if query is not None else []:
+        if table.name == old and not table.db and _nearest(table, old) is cte:
+            alias = table.alias or old
+            table.set("this", exp.to_identifier(new, quoted=True))
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+    cte.set("alias", exp.TableAlias(this=exp.to_identifier(new, quoted=True)))
+
+
+def _nearest(node: exp.Expr, name: str) -> exp.Expr | None:
+    """The CTE that a name stands for at a place: the innermost, written before it."""
+    here: exp.Expr | None = node
+    while here is not None:
+        within = here.args.get("with_")
+        found = None
+        for cte in within.expressions if within is not None else []:
+            if any(cte is above for above in _above(node)):
+                break  # its own definition sees only those before it
+            if cte.alias == name:
+                found = cte
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        here = here.parent
+    return None
+
+
+def _above(node: exp.Expr) -> list[exp.Expr]:
+    found = [node]
+    while found[-1].parent is not None:
+        found.append(found[-1].parent)
+    return found
