@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,6 +13,7 @@ from feature_specs.catalog import Column
 from feature_specs.compile.certify_bounds import Certificate, certify_bounds
 from feature_specs.compile.choose_lowering import Choice, choose_lowering
 from feature_specs.compile.draft import Draft, OutputFeature
+from feature_specs.compile.engines import ENGINES, Engine, write_for_engine
 from feature_specs.compile.explain_view import explain_view
 from feature_specs.compile.form_intervals import form_intervals
 from feature_specs.compile.hash_meaning import hash_meaning
@@ -56,8 +57,6 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     form_intervals,
 )
 
-ENGINES = ("duckdb",)
-
 
 @dataclass(frozen=True)
 class CompiledView:
@@ -97,9 +96,14 @@ class CompiledView:
         Raises:
             CompileError: the engine is unknown, or ``lowering`` is not valid for this view.
         """
-        _check_engine(engine)
+        known = _check_engine(engine)
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
-        return lay_out(self._joined(spine, timestamp, choice, lag))
+        return self._written(self._joined(spine, timestamp, choice, lag), known)
+
+    def _written(self, sql: str, engine: Engine) -> str:
+        if engine == "duckdb":
+            return lay_out(sql)
+        return write_for_engine(sql, engine, schema=_schema(self.leaves))
 
     def _joined(
         self, spine: str, timestamp: str, choice: Choice, lag: timedelta | None = None
@@ -114,14 +118,14 @@ class CompiledView:
 
         ttl is applied at reading: an entity whose row is older keeps its keys, with null features.
         """
-        _check_engine(engine)
+        known = _check_engine(engine)
         instant = _parameter("as_of") if at is None else _literal(at)
         columns = feature_columns(self.draft, instant)
         sql = f"select {columns} from ({self.stored_as_of(instant)}) as stored"
         if at is None and "$as_of" not in sql:
             # Static through and through; whoever runs it passes the parameter all the same.
             sql += " where not cast($as_of as timestamptz) is null"
-        return lay_out(sql)
+        return self._written(sql, known)
 
     def features_over(self, relation: str) -> str:
         """SQL of the author's columns over a relation of stored ones; parameter ``$as_of``."""
@@ -134,7 +138,12 @@ class CompiledView:
 
     def incremental(self, engine: str = "duckdb") -> Incremental:
         """Statements that keep F(D, T) in tables: create them, bring them on, read them."""
-        _check_engine(engine)
+        if _check_engine(engine) != "duckdb":
+            raise CompileError(
+                f"the incremental statements are not written for {engine} yet",
+                where="engine",
+                mend="take engine='duckdb', or as_of() on that engine",
+            )
         return maintain_state(self.draft)
 
     def stored_queries(self) -> StoredQueries:
@@ -216,7 +225,7 @@ def compile_service(
     Raises:
         UnknownNameError: a reference names no view or feature.
     """
-    _check_engine(engine)
+    target = _check_engine(engine)
     known = {v.name: v for v in views}
     if features is None:
         features = [FeatureReference(v.name, f.name) for v in views for f in v.features]
@@ -240,7 +249,9 @@ def compile_service(
     statement = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
     leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)
     certify_bounds(statement, leaves, "service")
-    return lay_out(statement)
+    if target == "duckdb":
+        return lay_out(statement)
+    return write_for_engine(statement, target, schema=_schema(leaves))
 
 
 def lag_us(lag: timedelta | None) -> str:
@@ -248,13 +259,19 @@ def lag_us(lag: timedelta | None) -> str:
     return str((lag or timedelta()) // timedelta(microseconds=1))
 
 
-def _check_engine(engine: str) -> None:
-    if engine not in ENGINES:
-        raise CompileError(
-            f"engine {engine!r} is not supported",
-            where="engine",
-            mend=did_you_mean(engine, ENGINES),
-        )
+def _check_engine(engine: str) -> Engine:
+    for known in ENGINES:
+        if known == engine:
+            return known
+    raise CompileError(
+        f"engine {engine!r} is not supported",
+        where="engine",
+        mend=did_you_mean(engine, ENGINES),
+    )
+
+
+def _schema(leaves: Sequence[Leaf]) -> dict[str, Mapping[str, str]]:
+    return {leaf.name: leaf.columns for leaf in leaves}
 
 
 def _parameter(name: str) -> exp.Expr:

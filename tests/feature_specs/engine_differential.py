@@ -28,7 +28,7 @@ from feature_specs.compile.engines.map_types import type_name
 from feature_specs.errors import CompileError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
-from tests.feature_specs import test_algebra, test_variants_agree, worlds
+from tests.feature_specs import engine_probes, test_algebra, test_variants_agree, worlds
 from tests.feature_specs.engine_servers import (
     EngineError,
     Server,
@@ -160,6 +160,16 @@ def compare(
             report(replace(result, statement=name, seconds=time.monotonic() - began))
 
 
+def compare_probes(engine: Engine, server: Server, report: Callable[[Result], None]) -> None:
+    """Run one small statement for every function of the engines' tables."""
+    duck = connect()
+    fill(duck, "probe", engine_probes.COLUMNS, engine_probes.ROWS)
+    create(server, engine, "probe", engine_probes.COLUMNS, engine_probes.ROWS)
+    schema = {"probe": engine_probes.COLUMNS}
+    for sql in engine_probes.probe_statements():
+        report(_held(engine, server, duck, sql, 1.0, sql, None, schema, steps=False))
+
+
 def _one(
     engine: Engine,
     server: Server,
@@ -170,32 +180,47 @@ def _one(
     spine: list[str] | None,
     steps: bool,
 ) -> Result:
+    return _held(engine, server, duck, sql, scale, case.name, spine, case.schema, steps=steps)
+
+
+def _held(
+    engine: Engine,
+    server: Server,
+    duck: duckdb.DuckDBPyConnection,
+    sql: str,
+    scale: float,
+    case: str,
+    spine: list[str] | None,
+    schema: Mapping[str, Mapping[str, str]],
+    *,
+    steps: bool,
+) -> Result:
     try:
         if steps:
             script = write_steps_for_engine(
-                sql, engine, "fb_step_", spine_columns=spine, schema=case.schema
+                sql, engine, "fb_step_", spine_columns=spine, schema=schema
             )
         else:
-            text = write_for_engine(sql, engine, spine_columns=spine, schema=case.schema)
+            text = write_for_engine(sql, engine, spine_columns=spine, schema=schema)
             script = Steps((), text, ())
     except CompileError as error:
-        return Result(case.name, "", "refused", str(error))
+        return Result(case, "", "refused", str(error))
     try:
         for statement in script.create:
             server.run(statement)
         names, rows = server.run(script.query)
     except EngineError as error:
-        return Result(case.name, "", "failed", str(error))
+        return Result(case, "", "failed", str(error))
     finally:
         for statement in script.drop:
             server.run(statement)
     answer = duck.execute(sql)
     expected_names = [d[0] for d in answer.description or []]
     if names != expected_names:
-        return Result(case.name, "", "different", f"columns {names}, not {expected_names}")
+        return Result(case, "", "different", f"columns {names}, not {expected_names}")
     ours, theirs = (sorted(map(_plain, r), key=_place) for r in (rows, answer.fetchall()))
     if len(ours) != len(theirs):
-        return Result(case.name, "", "different", f"{len(ours)} rows, not {len(theirs)}")
+        return Result(case, "", "different", f"{len(ours)} rows, not {len(theirs)}")
     for row, expected in zip(ours, theirs, strict=True):
         pairs = zip(row, expected, strict=True)
         wrong = differences(
@@ -204,10 +229,8 @@ def _one(
             scale,
         )
         if wrong:
-            return Result(
-                case.name, "", "different", f"{expected[:3]}: (actual, expected) = {wrong}"
-            )
-    return Result(case.name, "", "equal")
+            return Result(case, "", "different", f"{expected[:3]}: (actual, expected) = {wrong}")
+    return Result(case, "", "equal")
 
 
 def _plain(row: Row) -> Row:
@@ -231,6 +254,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--spine", choices=["known", "unknown"], default="known")
     parser.add_argument("--all-lowerings", action="store_true")
     parser.add_argument("--steps", action="store_true")
+    parser.add_argument("--probes", action="store_true")
     options = parser.parse_args(arguments)
     chosen = [c for c in cases() if options.only in c.name]
     failed = 0
@@ -246,6 +270,9 @@ def main(arguments: Sequence[str]) -> int:
                 )
 
         with server_of(engine) as server:
+            if options.probes:
+                compare_probes(engine, server, report)
+                chosen = []
             compare(
                 engine, server, chosen, report, spine_known=options.spine == "known",
                 all_lowerings=options.all_lowerings, steps=options.steps,

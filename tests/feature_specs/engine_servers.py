@@ -259,12 +259,17 @@ def _literal(value: Any, kind: str, engine: str) -> str:
         return f"cast(null as {kind})"
     if isinstance(value, datetime):
         zone = " UTC" if value.tzinfo is not None else ""
-        text = f"{value:%Y-%m-%d %H:%M:%S.%f}{zone}".rjust(0)
+        text = f"{value:%Y-%m-%d %H:%M:%S.%f}{zone}"
         return f"cast('{text}' as {kind})"
     if isinstance(value, date):
         return f"date '{value}'"
     if isinstance(value, str):
-        return f"cast('{value}' as {kind})"
+        text = (
+            value.replace("'", "''")
+            if engine == "trino"
+            else value.replace("\\", "\\\\").replace("'", "\\'")
+        )
+        return f"cast('{text}' as {kind})"
     if isinstance(value, float):
         return f"cast({value!r} as {kind})"
     return f"cast({value} as {kind})"

@@ -38,8 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     whole = make_copy()
     try:
-        for mutation in chosen:
-            mutation.applied((whole.folder / mutation.path).read_text())
+        stale = _stale(whole, chosen)
+        for message in stale.values():
+            console.print(message, markup=False, soft_wrap=True)
+        chosen = [m for m in chosen if m.name not in stale]
+        if not chosen:
+            return UNUSABLE
         hunt = Hunt(whole, wide=not asked.quick)
         failing = hunt.passes_unbroken(t for m in chosen for t in m.tests)
         if failing:
@@ -49,16 +53,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for result in judged(hunt, chosen, asked.jobs):
             results.append(result)
             _tell(console, result, len(results), len(chosen))
-    except StaleMutationError as error:
-        console.print(str(error), markup=False, soft_wrap=True)
-        return UNUSABLE
     finally:
         shutil.rmtree(whole.folder, ignore_errors=True)
     results.sort(key=lambda r: chosen.index(r.mutation))
     _show(console, results, time.perf_counter() - started)
     if asked.json:
         print(json.dumps([_as_json(r) for r in results], indent=1))
-    return UNNOTICED if any(r.status != "caught" for r in results) else 0
+    if any(r.status != "caught" for r in results):
+        return UNNOTICED
+    return UNUSABLE if stale else 0
+
+
+def _stale(whole: Copy, mutations: Sequence[Mutation]) -> dict[str, str]:
+    """Mutations that no longer apply, and why."""
+    found = {}
+    for mutation in mutations:
+        try:
+            mutation.applied((whole.folder / mutation.path).read_text())
+        except StaleMutationError as error:
+            found[mutation.name] = str(error)
+    return found
 
 
 def judged(hunt: Hunt, mutations: Sequence[Mutation], jobs: int) -> Iterator[Result]:

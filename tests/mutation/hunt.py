@@ -72,7 +72,7 @@ class Hunt:
         names = list(dict.fromkeys(tests))
         reports = list(_run_tests(self.whole, names, _SLOW, first=False)) if names else []
         with self._lock:
-            self._known |= {r["test"]: bool(r["passed"]) for r in reports}
+            self._known |= {str(r["test"]): bool(r["passed"]) for r in reports}
         return [str(r["test"]) for r in reports if not r["passed"]]
 
     def judge(self, copy: Copy, mutation: Mutation) -> Result:

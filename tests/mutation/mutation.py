@@ -70,7 +70,9 @@ def algebra(*names: str) -> tuple[str, ...]:
 
 def variants(*names: str) -> tuple[str, ...]:
     """Cases of tests/feature_specs/test_variants_agree.py."""
-    test = "tests/feature_specs/test_variants_agree.py::test_every_variant_gives_what_the_oracle_gives"
+    test = (
+        "tests/feature_specs/test_variants_agree.py::test_every_variant_gives_what_the_oracle_gives"
+    )
     return tuple(f"{test}[{name}-1]" for name in names)
 
 

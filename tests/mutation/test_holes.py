@@ -19,7 +19,16 @@ from feature_specs.view import FeatureView
 from tests.feature_specs.agreement import make_world
 from tests.feature_specs.oracle import Row, connect, fill
 from tests.feature_specs.worlds import (
-    BASE, DIMS, EVENTS, KEPT_VERSIONS, QUARTER, TRIPS, TZ, US, make_rows, make_spine,
+    BASE,
+    DIMS,
+    EVENTS,
+    KEPT_VERSIONS,
+    QUARTER,
+    TRIPS,
+    TZ,
+    US,
+    make_rows,
+    make_spine,
 )  # fmt: skip
 
 HOUR = timedelta(hours=1)
@@ -201,9 +210,7 @@ def _answers_in_any_order(sql: str, rows: Sequence[Row]) -> set[tuple[Any, ...]]
 
 
 def test_tied_rows_are_ranked_by_their_values() -> None:
-    sql = (
-        "select k, x from events qualify row_number() over (partition by k order by ts desc) = 1"
-    )
+    sql = "select k, x from events qualify row_number() over (partition by k order by ts desc) = 1"
     assert len(_answers_in_any_order(sql, [_event(BASE, x) for x in (3, 1, 2)])) == 1
     sql = (
         "select k, sum(p) as s, max(p) as hi from (select k, x * lag(x) over (partition by k order by "
@@ -237,7 +244,9 @@ def _numbers(kind: str, values: Sequence[Any]) -> tuple[Leaf, list[Row]]:
 
 def test_the_widest_integers() -> None:
     rng = random.Random(1)
-    leaf, rows = _numbers("BIGINT", [rng.choice([1, -1]) * (2**63 - rng.randrange(1, 9)) for _ in range(12)])
+    leaf, rows = _numbers(
+        "BIGINT", [rng.choice([1, -1]) * (2**63 - rng.randrange(1, 9)) for _ in range(12)]
+    )
     sql = (
         "select k, sum(v) as s, avg(v) as m, var_pop(v) as p, stddev_samp(v) as d from numbers "
         "where ts > now() - interval '2' hour group by k"

@@ -12,9 +12,7 @@ from tests.feature_specs.oracle import Oracle, Row, connect, differences, fill
 from tests.feature_specs.worlds import BASE, EVENTS, QUARTER, TRIPS, US
 
 HOUR = timedelta(hours=1)
-WINDOW = (
-    "select k, count(*) as n, sum(x) as s from events where ts > now() - interval '1' hour group by k"
-)
+WINDOW = "select k, count(*) as n, sum(x) as s from events where ts > now() - interval '1' hour group by k"
 LIFETIME = "select k, count(*) as n, sum(x) as s from events group by k"
 
 Tables = Mapping[str, Sequence[Row]]

@@ -154,10 +154,10 @@ def _without(tree: exp.Expr, node: exp.Expr, case: Case) -> Iterator[str]:
             needed = {*case.view.entities, case.view.event_time, *case.view.tie_break}
             for item in list(node.selects):
                 if item.alias_or_name not in needed and len(node.selects) > 1:
-                    kept = list(node.selects)
-                    node.set("expressions", [other for other in kept if other is not item])
+                    items = list(node.selects)
+                    node.set("expressions", [other for other in items if other is not item])
                     yield text(tree)
-                    node.set("expressions", kept)
+                    node.set("expressions", items)
         case exp.Join() | exp.Where() | exp.Having() | exp.Qualify():
             node.pop()
             yield text(tree)
@@ -167,7 +167,8 @@ def _without(tree: exp.Expr, node: exp.Expr, case: Case) -> Iterator[str]:
             (node if len(with_.expressions) > 1 else with_).pop()
             yield text(tree)
         case exp.And() | exp.Or() | exp.Union() if node.parent is not None:
-            parent, kept = node.parent, node
+            parent: exp.Expr = node.parent
+            kept: exp.Expr = node
             for side in (node.this.copy(), node.expression.copy()):
                 kept.replace(side)
                 yield text(tree)

@@ -56,7 +56,7 @@ def exclude_by_table_function(tree: exp.Expr) -> None:
 
 
 def _excluding(tree: exp.Expr) -> list[exp.Expr]:
-    found = []
+    found: list[exp.Expr] = []
     for star in tree.find_all(exp.Star):
         if star.args.get("except_"):
             found.append(star.parent if isinstance(star.parent, exp.Column) else star)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.engines.trace_columns import Trace
 from feature_specs.errors import CompileError
 
@@ -114,12 +115,11 @@ def _read_condition(join: exp.Join, right: str) -> _Condition:
     keys: list[tuple[exp.Expr, exp.Expr]] = []
     order: tuple[exp.Expr, exp.Expr, type[exp.Expr]] | None = None
     on = join.args.get("on")
-    for test in on.flatten() if isinstance(on, exp.And) else [on]:
-        while isinstance(test, exp.Paren):
-            test = test.this
+    for test in conjuncts(on):
         if type(test) not in (*_MIRROR, exp.EQ):
             raise _refusal("the condition of an ASOF join is no equality and no inequality")
-        ours, theirs, kind = test.this, test.expression, type(test)
+        ours, theirs = test.this, test.args["expression"]
+        kind: type[exp.Expr] = type(test)
         if _reads(ours, right):
             ours, theirs, kind = theirs, ours, _MIRROR.get(kind, kind)
         if _reads(ours, right) or not _reads(theirs, right):

@@ -37,7 +37,9 @@ def _of_using(select: exp.Select, join: exp.Join, trace: Trace, engine: str) -> 
     for name in join.args.get("using") or []:
         owners = [a for a, c in sources.items() if a != right and c is not None and name.name in c]
         if len(owners) != 1:
-            raise refusal(f"a {join.kind} join USING ({name.name})", engine, "write its condition under ON")
+            raise refusal(
+                f"a {join.kind} join USING ({name.name})", engine, "write its condition under ON"
+            )
         ours = exp.column(name.name, table=owners[0], quoted=True)
         tests.append(exp.EQ(this=ours, expression=exp.column(name.name, table=right, quoted=True)))
     return exp.and_(*tests)

@@ -31,7 +31,7 @@ _MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
     exp.Variance: (True, False), exp.VariancePop: (False, False),
     exp.Stddev: (True, True), exp.StddevSamp: (True, True), exp.StddevPop: (False, True),
 }  # fmt: skip
-_MOMENT_NAMES = {exp.Variance: "var_samp", exp.VariancePop: "var_pop", exp.Stddev: "stddev_samp",
+_MOMENT_NAMES: dict[type[exp.Expr], str] = {exp.Variance: "var_samp", exp.VariancePop: "var_pop", exp.Stddev: "stddev_samp",
                  exp.StddevSamp: "stddev_samp", exp.StddevPop: "stddev_pop"}  # fmt: skip
 _STATE = "row(n double, m double, s double)"
 _WELFORD = (
@@ -71,6 +71,22 @@ def _count(node: exp.Expr, at: Call) -> exp.Expr:
         counted = exp.Star() if at.over is None or at.where is None else at.argument(number(1))
         return at.wrap(exp.Count(this=counted))
     return at.wrap(exp.Count(this=_inside(node, at, lambda e: e.copy())))
+
+
+def _count_if(node: exp.Expr, at: Call) -> exp.Expr:
+    """A sum of ones and zeros: null where no row says either."""
+    test = node.this
+    ones = case((test, number(1)), (exp.Not(this=exp.Paren(this=test.copy())), number(0)))
+    return at.wrap(exp.Sum(this=at.argument(to_type(ones, "DECIMAL(38, 0)"))))
+
+
+def _corr(node: exp.Expr, at: Call) -> exp.Expr:
+    """Not a number, rather than null, where one side does not vary."""
+    plain = at.wrap(call("corr", to_double(node.this), to_double(node.expression)))
+    pairs = case((exp.and_(not_null(node.this), not_null(node.expression)), number(1)))
+    some = exp.GT(this=at.wrap(exp.Count(this=pairs)), expression=number(0))
+    nan = raw("nan()" if at.engine == "trino" else "double('NaN')")
+    return case((some, exp.Coalesce(this=plain, expressions=[nan])))
 
 
 def _sum(node: exp.Expr, at: Call) -> exp.Expr:
@@ -234,13 +250,13 @@ def _logical(name: str) -> Handler:
 
 
 COMMON: Mapping[type[exp.Expr], Handler] = {
-    exp.Count: _count, exp.CountIf: _named("count_if"), exp.Sum: _sum, exp.Avg: _avg,
+    exp.Count: _count, exp.CountIf: _count_if, exp.Sum: _sum, exp.Avg: _avg,
     exp.Min: _named("min"), exp.Max: _named("max"), **dict.fromkeys(_MOMENTS, _moment),
     exp.LogicalOr: _logical("bool_or"), exp.LogicalAnd: _logical("bool_and"),
     exp.Median: _quantile, exp.PercentileCont: _quantile, exp.ArrayAgg: _list,
     exp.First: _first, exp.Last: _last, exp.AnyValue: _any_value, exp.GroupConcat: _string_agg,
     exp.ArgMax: _extreme("max_by"), exp.ArgMin: _extreme("min_by"),
-    exp.Corr: _pairwise("corr"), exp.CovarSamp: _pairwise("covar_samp"),
+    exp.Corr: _corr, exp.CovarSamp: _pairwise("covar_samp"),
     exp.CovarPop: _pairwise("covar_pop"), exp.Kurtosis: _kurtosis, exp.Skewness: _skewness,
 }  # fmt: skip
 

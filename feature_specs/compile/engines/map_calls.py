@@ -92,7 +92,12 @@ def _beside_groups(node: exp.Subquery) -> bool:
         above = above.parent
         if isinstance(above, (exp.AggFunc, exp.Query, exp.Exists, exp.In)):
             return False
-    return above is not None and above.arg_key == "expressions" and bool(above.parent.args.get("group"))
+    return (
+        above is not None
+        and above.arg_key == "expressions"
+        and above.parent is not None
+        and bool(above.parent.args.get("group"))
+    )
 
 
 def _aggregate(node: exp.Filter, engine: str) -> exp.Expr:

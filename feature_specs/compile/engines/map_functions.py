@@ -138,7 +138,7 @@ def _row(node: exp.Expr, engine: str) -> exp.Expr:
 
 def _concat(node: exp.Expr, engine: str) -> exp.Expr:
     """concat() passes over nulls."""
-    parts = [
+    parts: list[exp.Expr] = [
         exp.Coalesce(this=to_type(e, "VARCHAR"), expressions=[exp.Literal.string("")])
         for e in node.expressions
     ]

@@ -9,6 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.engines.annotate_columns import kind_of
 from feature_specs.compile.engines.nodes import (
     call,
+    case,
     engine_type,
     number,
     paren,
@@ -112,13 +113,29 @@ def _at_time_zone(node: exp.Expr, engine: str) -> exp.Expr:
             engine,
             "hand the types of the leaves' columns to write_for_engine as its schema",
         )
-    if engine == "trino" and kind == "naive":
-        return call("with_timezone", to_type(node.this, "TIMESTAMP"), zone)
+    if kind == "naive":
+        return _from_wall_clock(node.this, zone, engine)
     if engine == "trino":
         return to_type(exp.AtTimeZone(this=paren(node.this), zone=zone.copy()), "TIMESTAMP")
-    if kind == "naive":
-        return call("to_utc_timestamp", node.this, zone)
     return to_type(call("from_utc_timestamp", node.this, zone), "TIMESTAMP")
+
+
+def _from_wall_clock(value: exp.Expr, zone: exp.Expr, engine: str) -> exp.Expr:
+    """An instant by a clock on the wall; of the two in an hour that comes twice DuckDB takes the later."""
+    wall = to_type(value, "TIMESTAMP")
+    hour = raw("INTERVAL '1' HOUR")
+    if engine == "trino":
+        first: exp.Expr = call("with_timezone", wall, zone)
+        later = exp.Add(this=first, expression=hour)
+        shown = to_type(exp.Paren(this=later), "TIMESTAMP")
+    else:
+        first = call("to_utc_timestamp", wall, zone)
+        later = exp.Add(this=first, expression=hour)
+        shown = to_type(call("from_utc_timestamp", later, zone), "TIMESTAMP")
+    chosen = case((exp.EQ(this=shown, expression=wall), later), default=first)
+    if engine == "spark":
+        return chosen
+    return exp.AtTimeZone(this=exp.Paren(this=chosen), zone=exp.Literal.string("UTC"))
 
 
 def _unit(node: exp.Expr, engine: str) -> str:
@@ -141,6 +158,8 @@ def _truncate(node: exp.Expr, engine: str) -> exp.Expr:
 def _difference(node: exp.Expr, engine: str) -> exp.Expr:
     """DuckDB counts the boundaries between two instants, the others whole units."""
     unit = _unit(node, engine)
+    if unit == "WEEK":
+        raise refusal("date_diff in weeks", engine, "divide the days between the mondays by 7")
     text = exp.Literal.string(unit.lower())
     earlier, later = (call("date_trunc", text, v) for v in (node.expression, node.this))
     if engine == "trino":
@@ -176,8 +195,8 @@ def _field(field: str, value: exp.Expr, engine: str) -> exp.Expr:
 
 def _interval(node: exp.Expr, engine: str) -> exp.Expr:
     width = interval_us(node)
-    if engine == "trino" and width is not None and width % 1000 and _moves(node):
-        return node  # _binary counts microseconds instead
+    if _measured(node) or (engine == "trino" and width is not None and width % 1000 and _moves(node)):
+        return node  # _epoch and _binary count microseconds instead
     if width is None:
         unit = node.text("unit").upper().removesuffix("S")
         months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}.get(unit)
@@ -277,9 +296,17 @@ def _measured(node: exp.Expr) -> bool:
     return isinstance(parent, exp.TimeToUnix)
 
 
+def _unix_to_time(node: exp.Expr, engine: str) -> exp.Expr:
+    """make_timestamp(microseconds), as SQLGlot reads it."""
+    if node.text("scale") != "6":
+        raise refusal("a time from other than microseconds", engine)
+    return _make_timestamp(exp.Anonymous(this="", expressions=[node.this]), engine)
+
+
 TIMES: Mapping[type[exp.Expr] | str, Handler] = {
     "epoch_us": _epoch_us, "epoch_ns": _epoch_ns, "make_timestamptz": _make_timestamptz,
-    "make_timestamp": _make_timestamp, exp.TimeToUnix: _epoch, exp.AtTimeZone: _at_time_zone,
+    "make_timestamp": _make_timestamp, exp.TimeToUnix: _epoch, exp.UnixToTime: _unix_to_time,
+    exp.AtTimeZone: _at_time_zone,
     exp.TimestampTrunc: _truncate, exp.DateTrunc: _truncate, exp.DateDiff: _difference,
     exp.Extract: _extract, exp.Interval: _interval, exp.ToDays: _constructed("DAY"),
     "to_seconds": _constructed("SECOND"), "to_minutes": _constructed("MINUTE"),

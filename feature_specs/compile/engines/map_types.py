@@ -82,7 +82,7 @@ def map_cast(node: exp.Cast, engine: str) -> exp.Expr:
         node.set("this", raw(f"DECIMAL '{value.this}'"))  # longer than a bigint's literal
     elif target in _INTEGERS and source in ("float", "decimal"):
         node.set("this", _rounded(value, source, engine))
-    elif target in _INTEGERS and source == "":
+    elif target in _INTEGERS and source == "" and not _is_error(value):
         raise refusal(
             f"the cast {node.sql('duckdb')} of a value of unknown type, which may round,",
             engine,
@@ -98,6 +98,10 @@ def map_cast(node: exp.Cast, engine: str) -> exp.Expr:
         raise refusal(f"the cast {node.sql('duckdb')}", engine)
     node.set("to", map_type(node.to, engine))
     return node
+
+
+def _is_error(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Anonymous) and node.name in ("fail", "raise_error")
 
 
 def _instant(literal: exp.Literal) -> exp.Expr:

@@ -76,7 +76,9 @@ def _point(query: exp.Expr, placed: dict[str, exp.Table]) -> None:
         target = placed.get(table.name) if not table.db else None
         if target is not None:
             made = target.copy()
-            made.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True)))
+            made.set(
+                "alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
+            )
             made.set("joins", table.args.get("joins"))
             table.replace(made)
 

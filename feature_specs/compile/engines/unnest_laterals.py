@@ -148,7 +148,9 @@ class _Unnesting:
                 continue
             if join.args.get("using"):
                 raise refusal("a join by USING inside a lateral join", self.engine)
-            tests = [t for t in (join.args.get("on"), self._same(join.this, instant)) if t is not None]
+            tests = [
+                t for t in (join.args.get("on"), self._same(join.this, instant)) if t is not None
+            ]
             join.set("on", exp.and_(*tests))
             if join.kind.upper() == "CROSS":
                 join.set("kind", None)
@@ -166,7 +168,9 @@ class _Unnesting:
             distinct=exp.Distinct(),
             from_=exp.From(this=table),
         )
-        return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+        return exp.Subquery(
+            this=query, alias=exp.TableAlias(this=exp.to_identifier(name, quoted=True))
+        )
 
     def _correlated(self, query: exp.Expr, outer: exp.Expr) -> None:
         """A subquery in an expression: its rows are those of the outer row's instant."""

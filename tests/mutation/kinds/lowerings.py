@@ -141,12 +141,12 @@ LOWERINGS = (
     ),
     Mutation(
         "a step outlives its end", "lower_steps",
-        'f" and s.{AXIS} < w.{end}" if end', 'f" and {end == end}" if end',
+        'f" where s.{AXIS} < w.{end}" if end', 'f" where {end == end}" if end',
         "the row that started last answers for ever", algebra("the latest row in a window"),
     ),
     Mutation(
         "a step answers at its end", "lower_steps",
-        "and s.{AXIS} < w.{end}", "and s.{AXIS} <= w.{end}",
+        "where s.{AXIS} < w.{end}", "where s.{AXIS} <= w.{end}",
         "t < end becomes <=", algebra("the latest row in a window", "a change log"),
     ),
     Mutation(
