@@ -50,7 +50,7 @@ SCALARS = (
     "day + interval '1' day", "day + interval '1' hour", "ts at time zone 'America/New_York'", "n at time zone 'America/New_York'", "n at time zone 'UTC'",
     "date_trunc('month', ts)", "date_trunc('week', ts)", "date_trunc('day', n)", "date_trunc('year', day)", "date_trunc('quarter', ts)",
     "date_diff('day', ts, timestamptz '2024-03-01 00:00:00+00')", "date_diff('month', day, date '2024-03-01')",
-    "date_diff('hour', ts, timestamptz '2024-03-01 00:59:00+00')", 
+    "date_diff('hour', ts, timestamptz '2024-03-01 00:59:00+00')",
     "extract(year from ts)", "extract(month from ts)", "extract(day from ts)", "extract(hour from ts)", "extract(minute from ts)",
     "extract(second from ts)", "extract(quarter from ts)", "extract(week from ts)", "extract(doy from ts)", "extract(dow from ts)",
     "extract(isodow from ts)", "extract(epoch from ts)", "year(ts)", "month(ts)", "quarter(ts)", "week(ts)", "weekofyear(ts)", "day(ts)", "dayofmonth(ts)",

@@ -45,7 +45,9 @@ DUCKDB_ONLY = re.compile(
     r"|\bMAKE_TIMESTAMP|\bTIMESTAMPTZ\b|\bERROR\s*\(|>>|\bWINDOW\b|\bROW_NUMBER\(\) OVER \(\s*\)"
     r"|\bHUGEINT\b|\bISFINITE\b|\bLIST\s*\(|\bQUANTILE|\bARG_M|\bSTRING_AGG\b|\bTIMESTAMP WITH TIME ZONE\b(?<!\(6\) WITH TIME ZONE)(?<!\(9\) WITH TIME ZONE)"
 )  # fmt: skip
-TRINO_TOO = re.compile(r"\bSEMI JOIN\b|\bANTI JOIN\b|\bFILTER\s*\(WHERE[^()]*\) OVER\b|AS TIMESTAMP\)")
+TRINO_TOO = re.compile(
+    r"\bSEMI JOIN\b|\bANTI JOIN\b|\bFILTER\s*\(WHERE[^()]*\) OVER\b|AS TIMESTAMP\)"
+)
 
 CASES = cases()
 
@@ -56,9 +58,7 @@ def statements(case: EngineCase) -> list[tuple[str, str]]:
 
 
 def _write(case: EngineCase, sql: str, engine: Engine) -> str:
-    return write_for_engine(
-        sql, engine, spine_columns=list(case.spine_types), schema=case.schema
-    )
+    return write_for_engine(sql, engine, spine_columns=list(case.spine_types), schema=case.schema)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -72,7 +72,9 @@ def test_every_case_is_written_or_refused_by_name(case: EngineCase) -> None:
                 continue
             text = _write(case, sql, engine)
             assert isinstance(sqlglot.parse_one(text, dialect=engine), exp.Query)
-            found = DUCKDB_ONLY.search(text) or (TRINO_TOO.search(text) if engine == "trino" else None)
+            found = DUCKDB_ONLY.search(text) or (
+                TRINO_TOO.search(text) if engine == "trino" else None
+            )
             assert found is None, found.group(0)
             assert text == _write(case, sql, engine)
             steps = write_steps_for_engine(
@@ -107,7 +109,10 @@ def test_rows_are_numbered_by_what_they_hold() -> None:
     ("sql", "name"),
     [
         ("select hash(s) as h from probe", "hash"),
-        ("select list_sort(list(i order by i)) as l from probe", "(list_sort|array_sort|sort_array)"),
+        (
+            "select list_sort(list(i order by i)) as l from probe",
+            "(list_sort|array_sort|sort_array)",
+        ),
         ("select product(i) as p from probe", "product"),
         ("select mode(i) as m from probe", "mode"),
         ("select skewness(i) as m from probe", "skewness"),
@@ -117,7 +122,10 @@ def test_rows_are_numbered_by_what_they_hold() -> None:
         ("select f % 2 as m from probe", "remainder"),
         ("select i // 2.5 as m from probe", "other than integers"),
         ("select avg(ts) as t from probe", "average of times"),
-        ("select sum(distinct i) over (order by id) as t from probe", "distinct values over a frame"),
+        (
+            "select sum(distinct i) over (order by id) as t from probe",
+            "distinct values over a frame",
+        ),
         ("select list(i order by i) over (order by id) as t from probe", "over a frame"),
         ("select date_diff('week', ts, ts) as w from probe", "weeks"),
     ],
@@ -163,7 +171,15 @@ def test_every_function_of_the_tables_is_probed() -> None:
         for node in sqlglot.parse_one(sql, dialect="duckdb").walk():
             probed.add(node.name.lower() if isinstance(node, exp.Anonymous) else type(node))
     known = {*SCALARS, *AGGREGATES["trino"], *AGGREGATES["spark"], *PLACED}
-    never_read = {exp.DateTrunc, exp.NullSafeNEQ, exp.Pow, exp.IsNan, exp.DayOfWeekIso, "isnan", "isodow"}
+    never_read = {
+        exp.DateTrunc,
+        exp.NullSafeNEQ,
+        exp.Pow,
+        exp.IsNan,
+        exp.DayOfWeekIso,
+        "isnan",
+        "isodow",
+    }
     missing = {k for k in known - probed - never_read if k not in _REFUSED_ALWAYS}
     assert not missing
 
@@ -194,5 +210,7 @@ def test_engines_answer_as_duckdb_does(engine: Engine) -> None:
         compare_probes(engine, server, results.append)
         compare(engine, server, CASES, results.append, steps=True)
     wrong = [r for r in results if r.outcome in ("different", "failed")]
-    assert not wrong, "\n".join(f"{r.case} | {r.statement} | {r.outcome}: {r.detail}" for r in wrong)
+    assert not wrong, "\n".join(
+        f"{r.case} | {r.statement} | {r.outcome}: {r.detail}" for r in wrong
+    )
     assert timedelta(seconds=sum(r.seconds for r in results)) > timedelta()

@@ -195,7 +195,9 @@ def _field(field: str, value: exp.Expr, engine: str) -> exp.Expr:
 
 def _interval(node: exp.Expr, engine: str) -> exp.Expr:
     width = interval_us(node)
-    if _measured(node) or (engine == "trino" and width is not None and width % 1000 and _moves(node)):
+    if _measured(node) or (
+        engine == "trino" and width is not None and width % 1000 and _moves(node)
+    ):
         return node  # _epoch and _binary count microseconds instead
     if width is None:
         unit = node.text("unit").upper().removesuffix("S")
