@@ -36,7 +36,7 @@ def plain(value: Any) -> Any:
 
 
 def main() -> None:
-    from pyspark.sql import SparkSession  # type: ignore[import-not-found]
+    from pyspark.sql import SparkSession
 
     os.environ["TZ"] = "UTC"
     out = os.fdopen(os.dup(1), "w")
