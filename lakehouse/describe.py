@@ -10,6 +10,7 @@ from sqlglot import exp
 from feature_specs.compile import CompiledView
 from feature_specs.errors import CompileError, Location
 
+_SOME_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 _FLOATS = ("FLOAT", "DOUBLE", "REAL")
 
 
@@ -29,14 +30,9 @@ class TypeOracle:
         """
         for leaf in view.leaves:
             self._make(leaf.name, dict(leaf.columns))
-        instant = datetime(2000, 1, 1, tzinfo=UTC)
-        literal = exp.cast(exp.Literal.string(instant.isoformat()), "timestamptz")
-        stored = self._types(view, view.stored_as_of(literal))
+        stored = self._types(view, view.stored_as_of())
         empty = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in stored.items())
-        features_sql = view.features_over(f"(select {empty})").replace(
-            "$as_of", literal.sql("duckdb")
-        )
-        features = self._types(view, features_sql)
+        features = self._types(view, view.features_over(f"(select {empty})"))
         for key in view.draft.view.entities:
             if stored[key] in _FLOATS:
                 raise CompileError(
@@ -48,7 +44,8 @@ class TypeOracle:
 
     def _types(self, view: CompiledView, sql: str) -> dict[str, str]:
         try:
-            rows = self.connection.execute(f"describe {sql}").fetchall()
+            given = {"as_of": _SOME_INSTANT} if "$as_of" in sql else None
+            rows = self.connection.execute(f"describe {sql}", given).fetchall()
         except duckdb.Error as error:
             raise CompileError(
                 f"DuckDB refuses the query: {str(error).splitlines()[0]}",

@@ -20,7 +20,7 @@ def bound_leaves(draft: Draft, tree: exp.Query, instant: exp.Expr) -> exp.Query:
     Args:
         instant: a timestamp with time zone: a literal, a parameter or a column of an outer query.
     """
-    bound = bind_clock(tree.copy(), instant)
+    bound = bind_clock(tree, instant)
     for table in list(bound.find_all(exp.Table)):
         leaf = draft.leaves.get(table.name) if not table.db else None
         if leaf is None:

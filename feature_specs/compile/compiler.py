@@ -97,6 +97,8 @@ class CompiledView:
             CompileError: the engine is unknown, or ``lowering`` is not valid for this view.
         """
         known = _check_engine(engine)
+        if (spine, timestamp, lowering, lag) == ("spine", "ts", None, None):
+            return self._written(self._statement, known)
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
         return self._written(self._joined(spine, timestamp, choice, lag), known)
 
@@ -134,7 +136,13 @@ class CompiledView:
 
     def stored_as_of(self, instant: exp.Expr | None = None, only: str | None = None) -> str:
         """SQL of the stored columns at one instant (``$as_of`` by default): what tables hold."""
+        if only is None and instant in (None, _parameter("as_of")):
+            return self._stored_now
         return read_as_of(self.draft, instant or _parameter("as_of"), only=only)
+
+    @cached_property
+    def _stored_now(self) -> str:
+        return read_as_of(self.draft, _parameter("as_of"))
 
     def incremental(self, engine: str = "duckdb") -> Incremental:
         """Statements that keep F(D, T) in tables: create them, bring them on, read them."""
@@ -148,7 +156,7 @@ class CompiledView:
 
     def stored_queries(self) -> StoredQueries:
         """The queries behind a feature table whose rows and state are kept elsewhere."""
-        return stored_queries(self.draft)
+        return stored_queries(self.draft, self._stored_now)
 
     def trace(self, spine: str, timestamp: str) -> str | None:
         """SQL of the source rows behind a spine of one row; None where none stands for itself."""
@@ -157,8 +165,12 @@ class CompiledView:
     @cached_property
     def certificate(self) -> Certificate:
         """The bound of every leaf scan in the point-in-time variant."""
-        statement = self._joined("spine", "ts", self.choice)
-        return certify_bounds(statement, self.leaves, self.draft.file)
+        return certify_bounds(self._statement, self.leaves, self.draft.file)
+
+    @cached_property
+    def _statement(self) -> str:
+        """The point-in-time variant that is certified."""
+        return self._joined("spine", "ts", self.choice)
 
     @cached_property
     def semantic_hash(self) -> str:

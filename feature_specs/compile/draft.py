@@ -168,8 +168,7 @@ class Draft:
     def locate(self, node: exp.Expr | None) -> Location:
         """Where in the author's files a node stands, as closely as SQLGlot remembers."""
         for part in node.walk() if node is not None else ():
-            if "line" in part.meta:
-                return Location(
-                    part.meta.get("file", self.file), part.meta["line"], part.meta.get("col")
-                )
+            place = part._meta
+            if place and "line" in place:
+                return Location(place.get("file", self.file), place["line"], place.get("col"))
         return Location(self.file)

@@ -70,16 +70,14 @@ def interval_rows(
     tests += null_tests([*form.window.starts, *form.window.ends])
     if form.event_time is not None:
         tests.append(f"not {form.event_time.sql('duckdb')} is null")
-    for text in select:
-        query = query.select(text, dialect="duckdb", copy=False)
-    for test in dict.fromkeys(tests):
-        query = query.where(test, dialect="duckdb", copy=False)
     if form.window.ends and not (form.window.width or 0) > 0:
-        query = query.where(
-            f"{latest_sql(form.window.starts) or ALWAYS} < {earliest_sql(form.window.ends)}",
-            dialect="duckdb",
-            copy=False,
+        tests.append(
+            f"{latest_sql(form.window.starts) or ALWAYS} < {earliest_sql(form.window.ends)}"
         )
+    # The text is SQLGlot's own already, so it is put in as it stands.
+    query.set("expressions", [exp.var(text) for text in select])
+    for test in dict.fromkeys(tests):
+        query = query.where(exp.paren(exp.var(test), copy=False), copy=False)
     read_leaves(draft, query, relations)
     return IntervalRows(
         with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends)

@@ -13,9 +13,9 @@ _CLAUSES = (
     "cross join", "semi join", "anti join", "join lateral",
 )  # fmt: skip
 _WORDS = "|".join(sorted((c.replace(" ", r"\s+") for c in _CLAUSES), key=len, reverse=True))
-_TOKENS = re.compile(
-    rf"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\(|\)|\s+|\b(?P<clause>{_WORDS})\b|\w+|.", re.IGNORECASE
-)
+_CLAUSE = re.compile(rf"(?:{_WORDS})\b", re.IGNORECASE)
+_FIRST_WORDS = {form(c.split()[0]) for c in _CLAUSES for form in (str.lower, str.upper)}
+_TOKENS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[(),]|[^\S ]\s*|\s{2,}|[A-Za-z_]\w*")
 #: Deeper than this a clause stays on its line.
 _DEEPEST = 12
 
@@ -23,26 +23,28 @@ _DEEPEST = 12
 def lay_out(sql: str) -> str:
     """The same statement over several lines."""
     out: list[str] = []
-    depth = 0
+    depth = done = broken = 0
     queries: list[bool] = [True]
     for match in _TOKENS.finditer(sql):
         token = match.group()
+        out.append(sql[done : match.start()])
+        done = match.end()
         if token == "(":
             depth += 1
-            rest = sql[match.end() : match.end() + 12].lstrip().lower()
-            queries.append(rest.startswith(("select", "with ")))
+            queries.append(sql[done : done + 12].lstrip().lower().startswith(("select", "with ")))
         elif token == ")":
             depth -= 1
             queries.pop()
-        elif match["clause"] and queries[-1] and depth <= _DEEPEST:
-            while out and out[-1].isspace():
-                out.pop()
-            if out:
-                out.append("\n" + "  " * depth)
+        elif token == "," and depth == 0:
+            token = ",\n"
         elif token.isspace():
             token = " "
+        elif token in _FIRST_WORDS and queries[-1] and depth <= _DEEPEST and match.start():
+            clause = _CLAUSE.match(sql, match.start())
+            if clause is not None and clause.end() > broken:
+                broken = clause.end()
+                token = "\n" + "  " * depth + token
         out.append(token)
-        if token == "," and depth == 0:
-            out.append("\n")
+    out.append(sql[done:])
     lines = ("".join(out)).split("\n")
     return "\n".join(line.rstrip() for line in lines if line.strip())

@@ -65,7 +65,7 @@ def lower_cumulative(scope: Scope, parts: list[Contribution]) -> Piece:
     name, units = scope.name("totals"), scope.name("units")
     floats = [p for p in parts if _sums_floats(p)]
     made: list[Subquery] = []
-    joins = totals.passes.joins("s")
+    joins = ""
     cross = f" cross join {units} as u" if floats else ""
     if floats:
         made.append(Subquery(units, units_sql(scope.name("rows"), totals.units)))
@@ -80,7 +80,7 @@ def lower_cumulative(scope: Scope, parts: list[Contribution]) -> Piece:
                     f"case when u.fb_fits then {values[part]} else {piece.name}.{part} end"
                 )
     listed = ", ".join(f"{sql} as {part}" for part, sql in values.items())
-    select = f"select s.{ROW}, {listed} from {scope.name('spine')} as s{cross} {joins}"
+    select = f"select s.{ROW}, {listed} from ({totals.sql()}) as s{cross}{joins}"
     return Piece(name, (*made, Subquery(name, select)), names_of(parts))
 
 
@@ -114,19 +114,36 @@ class _Totals:
     scope: Scope
     parts: Sequence[Contribution]
     units: dict[str, str] = field(default_factory=dict)
+    differences: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.passes = Passes(self.scope)
 
+    def sql(self) -> str:
+        """SQL of the differences that the values read so far are made of."""
+        listed = "".join(f", {sql} as {name}" for sql, name in self.differences.items())
+        joins = self.passes.joins("s")
+        select = f"select s.{ROW}{listed} from {self.scope.name('spine')} as s {joins}"
+        counts = "".join(
+            f", ({packed} + {_HALF}) >> {_SHIFT} as {name}" for packed, name in self.counts.items()
+        )
+        return f"select *{counts} from ({select}) as read_at" if counts else select
+
+    def _packed_count(self, packed: str) -> str:
+        """How many values a packed difference is the sum of."""
+        return self.counts.setdefault(packed, f"fb_members{len(self.counts) + 1}")
+
     def value(self, part: Contribution) -> str:
-        """SQL of the aggregate over the passes read so far."""
+        """SQL of the aggregate over ``sql()``."""
         test = condition_of(self.scope.form, part)
         condition = test.sql("duckdb") if test is not None else None
         function = part.function
 
         def read(sql: str) -> str:
             term = f"case when {condition} then {sql} end" if condition else sql
-            return self._difference(part.window, term)
+            difference = self._difference(part.window, term)
+            return self.differences.setdefault(difference, f"fb_total{len(self.differences) + 1}")
 
         if isinstance(function, exp.Count):
             if isinstance(function.this, exp.Star):
@@ -137,13 +154,13 @@ class _Totals:
         kind = exact_type(function.this)
         if kind is not None and kind.small and not isinstance(function, tuple(_MOMENTS)):
             packed = read(_packed(x, kind))
-            n = f"(({packed} + {_HALF}) >> {_SHIFT})"
+            n = self._packed_count(packed)
             return _finish(function, kind, n, _unpacked(packed, n, kind), str)
         if _sums_floats(part):
             unit = f"u.{self._unit(x)}"
             whole = f"cast({x} * {unit} as hugeint) + {_ONE}"
             packed = read(f"case when u.fb_fits then {whole} end")
-            n = f"(({packed} + {_HALF}) >> {_SHIFT})"
+            n = self._packed_count(packed)
             total = f"cast({packed} - {n} * {_ONE} as double) / {unit}"
             mean = f" / cast({n} as double)" if isinstance(function, exp.Avg) else ""
             return f"case when {n} > 0 then {total}{mean} end"
@@ -163,31 +180,25 @@ class _Totals:
     def _difference(self, window: Window, term: str) -> str:
         rows, place = self.scope.rows, self.scope.rows.place(window)
         start, end = rows.starts[place], rows.ends[place]
-        came_pass = self.passes.on(f"came_{_plain(start)}", start)
+        came_pass = self.passes.on(f"came_{start}", start)
         came = came_pass.read(term, 0)
         if end is None:
             return f"({came} - {came_pass.read(term, BASE)})"
         if window.width is not None and window.width > 0:
             return f"({came} - {came_pass.read(term, window.width)})"
-        base = came_pass.read(term, BASE)
+        # All rows of the keys before have come and have left: both totals hold them, so the
+        # difference does not.
         leaving = self._apart(window)
         if leaving is None:
             # A row that would end before it starts comes and leaves at once: nothing remains.
-            left = self.passes.on(f"left_{_plain(start)}_{end}", f"greatest({start}, {end})")
-            gone = f"({left.read(term, 0)} - {left.read(term, BASE)})"
-        else:
-            first, after = leaving
-            shared = self.passes.on(
-                f"timely_{_plain(start)}_{_plain(first)}", first, f"{start} <= {first}"
-            )
-            own = self.passes.on(
-                f"late_{_plain(start)}_{end}", f"greatest({start}, {end})", f"{start} > {first}"
-            )
-            gone = (
-                f"({shared.read(term, after)} - {shared.read(term, BASE)} "
-                f"+ {own.read(term, 0)} - {own.read(term, BASE)})"
-            )
-        return f"({came} - {base} - {gone})"
+            left = self.passes.on(f"left_{start}_{end}", f"greatest({start}, {end})")
+            return f"({came} - {left.read(term, 0)})"
+        first, after = leaving
+        timely = self.passes.on(f"timely_{start}_{first}", first, f"{start} <= {first}")
+        late = self.passes.on(
+            f"late_{start}_{first}_{end}", f"greatest({start}, {end})", f"{start} > {first}"
+        )
+        return f"({came} - {timely.read(term, after)} - {late.read(term, 0)})"
 
     def _apart(self, window: Window) -> tuple[str, int] | None:
         """Where rows leave a fixed time after one of their times: when they leave the narrowest
@@ -225,10 +236,6 @@ def _unpacked(packed: str, n: str, kind: ExactType) -> str:
         return f"cast({whole} as decimal(38, 0))"
     unit = f"cast({10.0**-kind.scale:.{kind.scale}f} as decimal({kind.scale}, {kind.scale}))"
     return f"(cast({whole} as decimal({38 - kind.scale}, 0)) * {unit})"
-
-
-def _plain(axis: str) -> str:
-    return "".join(c for c in axis if c.isalnum() or c == "_").strip("_")
 
 
 def _square(x: str) -> str:

@@ -56,8 +56,8 @@ class Incremental:
     why: str
 
 
-def stored_queries(draft: Draft) -> StoredQueries:
-    """The queries of a view, with parameters for the instants."""
+def stored_queries(draft: Draft, create: str) -> StoredQueries:
+    """The queries of a view, with parameters for the instants; ``create`` is F(D, $as_of)."""
     added = {
         leaf.name: f"forebay_added_{key}"
         for key, leaf in draft.leaves.items()
@@ -68,7 +68,7 @@ def stored_queries(draft: Draft) -> StoredQueries:
     )
     touched = touched_keys(draft, before, after, [{leaf: name} for leaf, name in added.items()])
     return StoredQueries(
-        create=read_as_of(draft, after),
+        create=create,
         touched=touched,
         step=read_as_of(draft, after, only="forebay_touched"),
         added=added if touched is not None else {},

@@ -49,8 +49,9 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     marked = query.transform(_as_aggregate, copy=False)
     assert isinstance(marked, exp.Query)
     for node in marked.walk():
-        if "line" in node.meta:
-            node._meta = _Place({**node.meta, "file": file})
+        # Asking for node.meta would give every node a dictionary, which every copy would copy.
+        if node._meta and "line" in node._meta:
+            node._meta = _Place({**node._meta, "file": file})
     marked.comments = None
     return marked
 
@@ -84,7 +85,7 @@ _AGGREGATES = {
 def _as_aggregate(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Anonymous) and node.name.lower() in _AGGREGATES:
         made = exp.AnonymousAggFunc(this=node.name.lower(), expressions=node.expressions)
-        made.meta.update(node.meta)
+        made._meta = node._meta
         return made
     return node
 

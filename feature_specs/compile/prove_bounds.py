@@ -30,7 +30,7 @@ Status = Literal["free", "held", "settled"]
 #: Columns that say which rows answer, and hold no value of a leaf's.
 _BOOKKEEPING = re.compile(
     r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"
-    r"|one|instant|members|key|place|mark|read|key_before|place_before|fits"
+    r"|one|instant|members\d*|key|place|mark|read|key_before|place_before|fits"
     r"|unit\d+(_all|_least|_odd|_power)?)"
 )
 

@@ -36,7 +36,8 @@ def _restricted(draft: Draft, cut: exp.Select, only: str) -> exp.Select:
     items = {s.alias: s.unalias() for s in cut.selects}
     keys = [items[k].sql("duckdb") for k in draft.view.entities]
     listed = ", ".join(quoted(k) for k in draft.view.entities)
-    return cut.where(f"({', '.join(keys)}) in (select ({listed}) from {only})", dialect="duckdb")
+    wanted = exp.var(f"({', '.join(keys)}) in (select ({listed}) from {only})")
+    return cut.where(exp.paren(wanted, copy=False), copy=False)
 
 
 def _guarded(draft: Draft, cut: exp.Query, only: str | None) -> str:

@@ -60,6 +60,11 @@ class Pass:
         return f"{self.alias}.{column}_{number}"
 
     @property
+    def axis_name(self) -> str:
+        """The CTE of its rows and markers."""
+        return f'{self.name[:-1]}__axis"'
+
+    @property
     def columns(self) -> list[str]:
         """What is read at a marker: totals, and perhaps the number of rows before it."""
         return [*(["fb_n"] if self.counted else []), *self.terms.values()]
@@ -95,57 +100,40 @@ class Passes:
             f"select i.fb_key, s.{AXIS}, s.{ROW} from {scope.name('spine')} as s "
             f"join {scope.name('ids')} as i on {scope.same_key('s', 'i')}",
         )
-        return [ids, marks, *(self._subquery(p, cross) for p in self.made.values())]
+        passes = [q for p in self.made.values() for q in (self._axis(p, cross), self._totals(p))]
+        return [ids, marks, *passes]
 
-    def _subquery(self, one: Pass, cross: str) -> Subquery:
-        # Two halves of the keys, so that two threads can each follow an order.
-        read = " union all ".join(self._half(one, cross, half) for half in (0, 1))
-        picked = ", ".join(
-            f"coalesce(any_value({c}) filter (where fb_read = {n}), 0) as {c}_{n}"
-            for c in one.columns
-            for n in range(len(one.shifts))
-        )
-        return Subquery(one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}")
-
-    def _half(self, one: Pass, cross: str, half: int) -> str:
+    def _axis(self, one: Pass, cross: str) -> Subquery:
+        """Rows and markers together, each at its place."""
         scope, count = self.scope, len(one.shifts)
-        where = f" and {one.where}" if one.where else ""
+        where = f" where {one.where}" if one.where else ""
         terms = "".join(f", {sql} as {column}" for sql, column in one.terms.items())
         rows = (
             f"select i.fb_key, ({one.axis}) * 2 as fb_place, "
             f"cast(null as bigint) as fb_mark{terms} from {scope.name('rows')} as r "
-            f"join {scope.name('ids')} as i on {scope.same_key('r', 'i')}{cross} "
-            f"where i.fb_key & 1 = {half}{where}"
+            f"join {scope.name('ids')} as i on {scope.same_key('r', 'i')}{cross}{where}"
         )
         nulls = ", null" * len(one.terms)
         markers = [
             f"select s.fb_key, {_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
-            f"from {scope.name('marks')} as s where s.fb_key & 1 = {half}"
+            f"from {scope.name('marks')} as s"
             for number, shift in enumerate(one.shifts)
         ]
-        together = " union all ".join([rows, *markers])
-        totals = [
-            f"sum({c}) over (rows between unbounded preceding and current row) as {c}"
-            for c in one.terms.values()
-        ]
-        totals += ["row_number() over () as fb_n"] if one.counted else []
-        running = (
-            f"select fb_mark, fb_key, fb_place, lag(fb_key) over () as fb_key_before, "
-            f"lag(fb_place) over () as fb_place_before, {', '.join(totals)} "
-            f"from (select * from ({together}) as together order by fb_key, fb_place) as sorted"
+        # Read twice, once a half, so that each half sorts its own keys only.
+        return Subquery(one.axis_name, " union all ".join([rows, *markers]), shared=False)
+
+    def _totals(self, one: Pass) -> Subquery:
+        # Two halves of the keys, so that two threads can each follow an order.
+        read = " union all ".join(_half(one, half) for half in (0, 1))
+        if len(one.shifts) == 1:
+            listed = ", ".join(f"{c} as {c}_0" for c in one.columns)
+            return Subquery(one.name, f"select {ROW}, {listed} from ({read}) as read_at")
+        picked = ", ".join(
+            f"any_value({c}) filter (where fb_read = {n}) as {c}_{n}"
+            for c in one.columns
+            for n in range(len(one.shifts))
         )
-        in_order = (
-            "case when fb_key_before > fb_key or (fb_key_before = fb_key "
-            "and fb_place_before > fb_place) then cast(error('rows came out of order') as boolean) "
-            "else not fb_mark is null end"
-        )
-        # Of all rows before a marker those that are markers themselves are none to be counted.
-        held = ["fb_n - row_number() over () as fb_n"] if one.counted else []
-        held += one.terms.values()
-        return (
-            f"select fb_mark // {count} as {ROW}, fb_mark % {count} as fb_read, {', '.join(held)} "
-            f"from ({running}) as running where {in_order}"
-        )
+        return Subquery(one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}")
 
     def joins(self, row: str) -> str:
         """SQL that joins every pass to a relation's spine rows."""
@@ -153,6 +141,33 @@ class Passes:
             f"left join {p.name} as {p.alias} on {p.alias}.{ROW} = {row}.{ROW}"
             for p in self.made.values()
         )
+
+
+def _half(one: Pass, half: int) -> str:
+    """Totals at the markers of every other key."""
+    count = len(one.shifts)
+    totals = [
+        f"sum({c}) over (rows between unbounded preceding and current row) as {c}"
+        for c in one.terms.values()
+    ]
+    totals += ["row_number() over () as fb_n"] if one.counted else []
+    running = (
+        f"select fb_mark, fb_key, fb_place, lag(fb_key) over () as fb_key_before, "
+        f"lag(fb_place) over () as fb_place_before, {', '.join(totals)} "
+        f"from (select * from {one.axis_name} where fb_key & 1 = {half} "
+        f"order by fb_key, fb_place) as sorted"
+    )
+    in_order = (
+        "case when fb_key_before > fb_key or (fb_key_before = fb_key "
+        "and fb_place_before > fb_place) then cast(error('rows came out of order') as boolean) "
+        "else not fb_mark is null end"
+    )
+    # Of all rows before a marker those that are markers themselves are none to be counted.
+    held = ["fb_n - row_number() over () as fb_n"] if one.counted else []
+    held += [f"coalesce({c}, 0) as {c}" for c in one.terms.values()]
+    row = f"fb_mark // {count} as {ROW}, fb_mark % {count} as fb_read"
+    row = row if count > 1 else f"fb_mark as {ROW}"
+    return f"select {row}, {', '.join(held)} from ({running}) as running where {in_order}"
 
 
 def _place(shift: int | None) -> str:

@@ -22,7 +22,9 @@ Status = Literal["caught", "survived", "invalid", "unsure"]
 SEED = 20240229
 _QUICK, _SLOW = 180.0, 1500.0
 _DRAWN, _DRAWN_FIRST = 150, 80
-_HOLES = ("test_holes.py", "test_proof_holes.py", "test_step_holes.py")
+_HOLES = tuple(
+    f"test_{n}.py" for n in ("holes", "edges", "proof_holes", "step_holes", "lost_forms")
+)
 _WIDE = (
     "tests/feature_specs",
     *(f"tests/mutation/{name}" for name in _HOLES),

@@ -101,6 +101,23 @@ def step_holes(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/mutation/test_step_holes.py::test_{name}" for name in names)
 
 
+def edges(*names: str) -> tuple[str, ...]:
+    """Tests at every instant at which something could change."""
+    return tuple(f"tests/mutation/test_edges.py::test_{name}" for name in names)
+
+
+def forms(*names: str) -> tuple[str, ...]:
+    """Views whose interval form must keep its proof."""
+    test = "tests/mutation/test_lost_forms.py::test_a_form_has_its_proof"
+    return tuple(f"{test}[{name}]" for name in names)
+
+
+def promised(*names: str) -> tuple[str, ...]:
+    """Views whose lowerings must stay valid."""
+    test = "tests/mutation/test_lost_forms.py::test_a_lowering_that_is_promised_is_valid"
+    return tuple(f"{test}[{name}]" for name in names)
+
+
 TIES = ("tests/feature_specs/test_ties.py",)
 DRAWN = ("tests/feature_specs/test_drawn_views.py",)
 HUGE = (

@@ -33,8 +33,10 @@ def test_the_tests_that_are_named_exist() -> None:
     for mutation in MUTATIONS:
         for test in mutation.tests:
             file, _, name = test.partition("::")
-            text = (ROOT / file).read_text()
-            assert test in known or (f"def {name}(" in text if name else text), mutation.name
+            function = f"def {name.partition('[')[0]}(" if name else ""
+            assert function in (ROOT / file).read_text(), mutation.name
+            drawn_from_cases = name.startswith("test_every_variant")
+            assert test in known or not drawn_from_cases, mutation.name
 
 
 @pytest.mark.slow

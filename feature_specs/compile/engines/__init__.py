@@ -22,6 +22,7 @@ from feature_specs.compile.engines.map_calls import map_calls, refuse_unmapped
 from feature_specs.compile.engines.name_ctes_apart import name_ctes_apart
 from feature_specs.compile.engines.number_rows import number_rows
 from feature_specs.compile.engines.order_windows import order_windows
+from feature_specs.compile.engines.refuse_repetition import refuse_repetition
 from feature_specs.compile.engines.rename_tables import rename_tables
 from feature_specs.compile.engines.split_steps import Steps, split_steps
 from feature_specs.compile.engines.trace_columns import Schema, Trace
@@ -61,7 +62,9 @@ def write_for_engine(
     """
     if engine == "duckdb":
         return sql
-    return _rewritten(sql, engine, spine_columns, schema).sql(engine, pretty=True)
+    tree = _rewritten(sql, engine, spine_columns, schema)
+    refuse_repetition(tree, engine)
+    return tree.sql(engine, pretty=True)
 
 
 def write_steps_for_engine(

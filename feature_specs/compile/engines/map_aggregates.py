@@ -82,7 +82,15 @@ def _count_if(node: exp.Expr, at: Call) -> exp.Expr:
 
 def _corr(node: exp.Expr, at: Call) -> exp.Expr:
     """Not a number, rather than null, where one side does not vary."""
-    plain = at.wrap(call("corr", to_double(node.this), to_double(node.expression)))
+    x, y = to_double(node.this), to_double(node.expression)
+    plain = at.wrap(call("corr", x, y))
+    if at.engine == "spark":  # its own corr() divides by zero
+        spreads = [
+            at.wrap(call("stddev_pop", case((not_null(other), one))))
+            for one, other in ((x, y), (y, x))
+        ]
+        under = exp.Mul(this=spreads[0], expression=spreads[1])
+        plain = call("try_divide", at.wrap(call("covar_pop", x, y)), under)
     pairs = case((exp.and_(not_null(node.this), not_null(node.expression)), number(1)))
     some = exp.GT(this=at.wrap(exp.Count(this=pairs)), expression=number(0))
     nan = raw("nan()" if at.engine == "trino" else "double('NaN')")

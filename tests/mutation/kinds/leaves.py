@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutation.mutation import Mutation, algebra, holes, variants
+from tests.mutation.mutation import Mutation, algebra, edges, forms, holes, variants
 
 _LATE = variants("late rows, some later than the window")
 _SCD2 = variants("slowly changing versions")
@@ -109,7 +109,7 @@ LEAVES = (
     Mutation(
         "a row starts at its earliest time", "time_axis",
         'return _of(terms, "greatest")', 'return _of(terms, "least")',
-        "greatest and least swapped", _LATE,
+        "greatest and least swapped", forms("late rows, some later than the window"),
     ),
     Mutation(
         "a row ends at its last time", "time_axis",
@@ -119,13 +119,13 @@ LEAVES = (
     Mutation(
         "an exclusive boundary moves nothing", "time_axis",
         'return 1 if draft.view.boundary == "exclusive" else 0', "return 0",
-        "off by one microsecond", variants("exclusive boundary"),
+        "off by one microsecond", edges("a_window[exact->-exclusive]"),
     ),
     Mutation(
         "rows without a time live", "time_axis",
         "return [f\"not {instant.sql('duckdb')} is null\" for instant in instants]",
         "return [] if instants else []",
-        "greatest() skips the null of a row that never arrived", _LATE,
+        "greatest() skips the null of a row that never arrived", (*edges("a_window[late exact->-inclusive]"), *forms("late rows, some later than the window")),
     ),
     Mutation(
         "a row leaves a window late", "intervals/clip_clock",
@@ -165,7 +165,7 @@ LEAVES = (
     Mutation(
         "lifetimes forget the arrival", "intervals/leaf_lifetimes",
         'if leaf.loaded_at is not None and leaf.visibility != "event":', "if False:",
-        "late rows count from their event_time", _LATE,
+        "late rows count from their event_time", forms("late rows, some later than the window"),
     ),
     Mutation(
         "versions never close", "intervals/leaf_lifetimes",
@@ -186,7 +186,7 @@ LEAVES = (
     Mutation(
         "a value shows before it is known", "intervals/leaf_lifetimes",
         "split.append((window.clip(Window(starts=(at,))), items))", "split.append((window, items))",
-        "a leak: the later piece of a row starts with the row", variants("a column known later"),
+        "a leak: the later piece of a row starts with the row", forms("a column known later"),
     ),
     Mutation(
         "a value never becomes known", "intervals/leaf_lifetimes",
@@ -196,12 +196,12 @@ LEAVES = (
     Mutation(
         "a kept version shows its end early", "intervals/leaf_lifetimes",
         'if column == leaf.valid_to and leaf.visibility == "history":', "if False:",
-        "a leak: valid_to is not masked", _KEPT,
+        "a leak: valid_to is not masked", forms("slowly changing versions, closed ones kept"),
     ),
     Mutation(
         "an open version shows its end", "intervals/leaf_lifetimes",
         'return column == leaf.valid_to and leaf.visibility != "history"', "return False",
-        "a leak: when the open version will close", _SCD2,
+        "a leak: when the open version will close", forms("slowly changing versions"),
     ),
     Mutation(
         "a winner outlives the next", "intervals/leaf_lifetimes",
