@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from feature_specs.errors import SpecError
 
@@ -37,7 +37,8 @@ class Leaf:
         event_time: when the row's fact happened.
         loaded_at: when the row could first have been read, if later than event_time.
         valid_from, valid_to: the bounds of a slowly changing version.
-        changelog: key and delete flag of a change-data-capture table (needs event_time).
+        changelog: key and delete flag of a change-data-capture table (needs event_time); may be
+            given as a mapping, as in YAML.
         static: the author's word that the rows never change.
         visibility: ``event`` ignores loaded_at; ``history`` keeps closed versions.
         known_later: column to the column that says when its value became known.
@@ -72,6 +73,9 @@ class Leaf:
     where: str | None = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
+        said: Any = self.changelog
+        if isinstance(said, Mapping):
+            object.__setattr__(self, "changelog", self._changelog(said))
         roles = [self.static, self.valid_from is not None, self.event_time is not None]
         if sum(roles) > 1:
             self._refuse(
@@ -108,6 +112,15 @@ class Leaf:
             return None
         late = self.loaded_at is not None and self.visibility != "event"
         return "arrival" if late else "event"
+
+    def _changelog(self, said: Mapping[str, Any]) -> Changelog:
+        key = said.get("key")
+        if set(said) != {"key", "deleted"} or not key or not said["deleted"]:
+            self._refuse(
+                "a changelog has a key and a delete flag",
+                'write changelog={"key": [column, ...], "deleted": column}',
+            )
+        return Changelog((key,) if isinstance(key, str) else tuple(said["key"]), said["deleted"])
 
     def _refuse(self, what: str, mend: str) -> None:
         raise SpecError(what, where=self.where or f"leaf {self.name}", mend=mend)

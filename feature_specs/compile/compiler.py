@@ -31,6 +31,7 @@ from feature_specs.compile.parse_query import parse_query
 from feature_specs.compile.qualify_columns import qualify_columns
 from feature_specs.compile.read_as_of import read_as_of
 from feature_specs.compile.read_features import feature_columns
+from feature_specs.compile.read_online import Online, read_online
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.split_read_time import split_read_time
@@ -110,7 +111,7 @@ class CompiledView:
     def _joined(
         self, spine: str, timestamp: str, choice: Choice, lag: timedelta | None = None
     ) -> str:
-        columns = [(f.name, f.name) for f in self.features]
+        columns = [(f.name, self.draft.label(f.name)) for f in self.features]
         return join_spine(
             spine, timestamp, [Joined(self.draft, choice, columns)], behind=lag_us(lag)
         )
@@ -131,7 +132,7 @@ class CompiledView:
 
     def features_over(self, relation: str) -> str:
         """SQL of the author's columns over a relation of stored ones; parameter ``$as_of``."""
-        columns = feature_columns(self.draft, _parameter("as_of"))
+        columns = feature_columns(self.draft, _parameter("as_of"), as_written=False)
         return lay_out(f"select {columns} from {relation} as stored")
 
     def stored_as_of(self, instant: exp.Expr | None = None, only: str | None = None) -> str:
@@ -153,6 +154,10 @@ class CompiledView:
                 mend="take engine='duckdb', or as_of() on that engine",
             )
         return maintain_state(self.draft)
+
+    def online(self) -> Online:
+        """What an online store holds, and how features are read from it."""
+        return read_online(self.draft, self._stored_now)
 
     def stored_queries(self) -> StoredQueries:
         """The queries behind a feature table whose rows and state are kept elsewhere."""
@@ -200,7 +205,9 @@ def compile_view(
         ForebayError: a subclass that says what is wrong, where, and how to mend it.
     """
     known = {leaf.name: _lower_leaf(leaf, dialect) for leaf in leaves}
-    draft = Draft(_lower_names(view), dialect, known)
+    written = [c for leaf in leaves for c in leaf.columns]
+    written += [*view.entities, *([view.event_time] if view.event_time else [])]
+    draft = Draft(_lower_names(view), dialect, known, labels={w.lower(): w for w in written})
     for step in PASSES:
         draft = step(draft)
     compiled = CompiledView(draft, choose_lowering(draft))
@@ -231,6 +238,7 @@ def compile_service(
     """SQL of several views on one spine in one statement; columns are named ``view__feature``.
 
     Args:
+        features: which, and in which order; None for all of every view.
         lag: how far behind the instants the stored features stand.
         behind: the same as SQL of microseconds, where it is not known yet.
 
@@ -239,10 +247,12 @@ def compile_service(
     """
     target = _check_engine(engine)
     known = {v.name: v for v in views}
-    if features is None:
-        features = [FeatureReference(v.name, f.name) for v in views for f in v.features]
     chosen: dict[str, list[tuple[str, str]]] = {}
-    for reference in features:
+    if features is None:
+        for v in views:
+            chosen[v.name] = [(f.name, f"{v.name}__{v.draft.label(f.name)}") for f in v.features]
+    for reference in features or ():
+        feature = reference.feature.lower()
         if reference.view not in known:
             raise UnknownNameError(
                 f"no feature view is named {reference.view!r}",
@@ -250,13 +260,13 @@ def compile_service(
                 mend=did_you_mean(reference.view, known),
             )
         names = [f.name for f in known[reference.view].features]
-        if reference.feature not in names:
+        if feature not in names:
             raise UnknownNameError(
                 f"feature view {reference.view!r} has no feature {reference.feature!r}",
                 where="service",
                 mend=did_you_mean(reference.feature, names),
             )
-        chosen.setdefault(reference.view, []).append((reference.feature, reference.column))
+        chosen.setdefault(reference.view, []).append((feature, reference.column))
     joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
     statement = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
     leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)

@@ -146,6 +146,7 @@ class Draft:
         tree: the query; leaves appear under the keys of ``leaves``.
         stored: the query without its read-time parts: keys, event_time, stored columns.
         form: its interval form; None where it has none, and ``why_no_form`` says why.
+        labels: names in lower case to the names that the author wrote.
     """
 
     view: FeatureView
@@ -160,6 +161,11 @@ class Draft:
     form: IntervalForm | None = None
     why_no_form: str = ""
     taken_on_word: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def label(self, name: str) -> str:
+        """A column's name as the author writes it; passes speak of names in lower case."""
+        return self.labels.get(name, name)
 
     @property
     def file(self) -> str:

@@ -11,6 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.expand_requests import drop_braces, expand_requests
 from feature_specs.errors import CompileError, Location
 
 
@@ -20,11 +21,14 @@ def parse_query(draft: Draft) -> Draft:
     Raises:
         CompileError: it is not one SELECT query in the dialect.
     """
-    return replace(draft, tree=parse_text(draft.view.sql, draft.dialect, draft.file))
+    tree = parse_text(draft.view.sql, draft.dialect, draft.file)
+    written = {s.alias.lower(): s.alias for s in tree.selects if isinstance(s, exp.Alias)}
+    return replace(draft, tree=tree, labels={**draft.labels, **written})
 
 
 def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     """One query from text. Raises CompileError with file, line and column."""
+    sql = drop_braces(sql, file)
     try:
         statements = [s for s in sqlglot.parse(sql, dialect=dialect) if s is not None]
     except ParseError as error:
@@ -44,7 +48,7 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             where=Location(file),
             mend="leave one SELECT statement, without a semicolon-separated second one",
         )
-    query = _in_duckdb(statements[0], dialect)
+    query = _in_duckdb(expand_requests(statements[0], file), dialect)
     _name_windows(query)
     marked = query.transform(_as_aggregate, copy=False)
     assert isinstance(marked, exp.Query)

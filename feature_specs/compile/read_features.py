@@ -13,7 +13,13 @@ from feature_specs.compile.resolve_clock import is_clock
 
 
 def feature_sql(
-    draft: Draft, feature: OutputFeature, relation: str, asked: exp.Expr, spine: str | None
+    draft: Draft,
+    feature: OutputFeature,
+    relation: str,
+    asked: exp.Expr,
+    spine: str | None,
+    *,
+    sent: bool = False,
 ) -> str:
     """SQL of a feature's value without its ttl.
 
@@ -21,6 +27,7 @@ def feature_sql(
         relation: what holds the stored columns.
         asked: the instant asked, a timestamp with time zone.
         spine: what holds the request values; None where nobody sends any, so that they are null.
+        sent: request values are parameters, each under its own name.
     """
     if feature.expression is None:
         return f"{relation}.{quoted(feature.name)}"
@@ -31,6 +38,8 @@ def feature_sql(
             value: exp.Expr = exp.Null()
             if spine is not None:
                 value = exp.column(request.name, table=spine, quoted=True)
+            elif sent:
+                value = exp.Parameter(this=exp.var(request.name))
             return exp.cast(value, request.type, dialect="duckdb")
         if is_clock(node):
             return asked.copy()
@@ -51,14 +60,22 @@ def fresh_enough(draft: Draft, relation: str, asked: exp.Expr) -> str | None:
     return f"epoch_us({asked.sql('duckdb')}) - {since} <= {ttl}"
 
 
-def feature_columns(draft: Draft, asked: exp.Expr) -> str:
-    """A select list of the author's columns over a relation ``stored``."""
+def feature_columns(
+    draft: Draft, asked: exp.Expr, *, as_written: bool = True, sent: bool = False
+) -> str:
+    """A select list of the author's columns over a relation ``stored``.
+
+    Args:
+        as_written: under the names as the author wrote them, rather than in lower case.
+        sent: request values are parameters rather than null.
+    """
     view = draft.view
+    named = draft.label if as_written else str
     names = [*view.entities, *([view.event_time] if view.event_time else [])]
-    columns = [f"stored.{quoted(n)}" for n in names]
+    columns = [f"stored.{quoted(n)} as {quoted(named(n))}" for n in names]
     fresh = fresh_enough(draft, "stored", asked)
     for feature in draft.features:
-        value = feature_sql(draft, feature, "stored", asked, None)
+        value = feature_sql(draft, feature, "stored", asked, None, sent=sent)
         value = f"case when {fresh} then {value} end" if fresh else value
-        columns.append(f"{value} as {quoted(feature.name)}")
+        columns.append(f"{value} as {quoted(named(feature.name))}")
     return ", ".join(columns)

@@ -86,6 +86,31 @@ class World:
         self._answers: dict[tuple[datetime, float | None], dict[tuple[Any, ...], dict[str, Any]]]
         self._answers = {}
 
+    def check_online(self, instants: Sequence[datetime], age: timedelta) -> None:
+        """Compare what a store filled ``age`` ago answers with F(t - age), read-time parts at t."""
+        online, entities = self.compiled.online(), self.oracle.view.entities
+        sent = {r.name: 2.5 for r in online.requests}
+        self.connection.execute("create schema if not exists online")
+        for t in instants:
+            self._fill_store(online.store, t - age)
+            given = {"as_of": t, **sent}
+            named = {n: v for n, v in given.items() if f"${n}" in online.read}
+            read = online.read.replace("from stored", "from online.stored")
+            result = self.connection.execute(read, named or None)
+            names = [d[0] for d in result.description or []]
+            rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+            actual = {tuple(row[e] for e in entities): row for row in rows}
+            expected = self.oracle.at(t, lag=age, requests=sent)
+            assert actual.keys() == expected.keys(), f"online {t}"
+            for key, features in expected.items():
+                found = {n: actual[key][n] for n in features}
+                wrong = differences(found, features, self.scale)
+                assert not wrong, f"online {t}, {key}: (actual, expected) = {wrong}"
+
+    def _fill_store(self, store: str, at: datetime) -> None:
+        named = {"as_of": at} if "$as_of" in store else None
+        self.connection.execute(f"create or replace table online.stored as {store}", named)
+
     def check_as_of(self, instants: Sequence[datetime]) -> None:
         """Compare F(D, T) for all entities at some instants."""
         entities = self.oracle.view.entities

@@ -511,8 +511,10 @@ def test_every_variant_gives_what_the_oracle_gives(case: Case, seed: int) -> Non
     world = make_world(view, case.leaves, tables, spine, visible=case.visible, lag=case.lag)
     valid = set(world.check_point_in_time())
     assert case.valid & {"latest", "decorrelated"} <= valid
+    instants = _instants(tables, case.widths, seed)
+    world.check_online(instants[::4], case.lag)
     if not case.lag:
-        world.check_as_of(_instants(tables, case.widths, seed))
+        world.check_as_of(instants)
 
 
 def _instants(

@@ -1,0 +1,59 @@
+"""The online variant: what is stored for each entity, and how features are read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlglot import exp
+
+from feature_specs.catalog import Column
+from feature_specs.catalog import Expression as ReadTimeTree
+from feature_specs.compile.draft import Draft
+from feature_specs.compile.lay_out import lay_out
+from feature_specs.compile.read_features import feature_columns
+
+
+@dataclass(frozen=True)
+class Online:
+    """What an online store holds of a view, and how a lookup turns it into features.
+
+    Attributes:
+        entities: the key columns, in the order in which keys are written.
+        event_time: of a history view, the column that ttl counts from.
+        stored: the columns kept besides those.
+        ttl_us: how long a stored row counts, in microseconds, inclusive; None for ever.
+        expressions: feature to its read-time expression as a JSON tree (feature_specs.catalog); a
+            feature without one is the stored column of its name.
+        requests: values that the caller sends, each with its type.
+        store: SQL of the rows to load, a row an entity; parameter ``$as_of``.
+        read: SQL of the features over a relation ``stored`` of such rows; parameters ``$as_of``,
+            the instant of the lookup, and one named like each request.
+    """
+
+    entities: tuple[str, ...]
+    event_time: str | None
+    stored: tuple[str, ...]
+    ttl_us: int | None
+    expressions: Mapping[str, ReadTimeTree | None]
+    requests: tuple[Column, ...]
+    store: str
+    read: str
+
+
+def read_online(draft: Draft, store: str) -> Online:
+    """The online variant of a view whose stored rows are ``store``."""
+    view = draft.view
+    now = exp.cast(exp.Parameter(this=exp.var("as_of")), "timestamptz")
+    columns = feature_columns(draft, now, sent=True)
+    return Online(
+        entities=tuple(view.entities),
+        event_time=view.event_time,
+        stored=draft.stored_names,
+        ttl_us=None if view.ttl is None else view.ttl // timedelta(microseconds=1),
+        expressions={f.name: f.tree for f in draft.features},
+        requests=draft.requests,
+        store=store,
+        read=lay_out(f"select {columns} from stored"),
+    )
