@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from feature_specs.catalog import (
     Catalog,
-    Column,
     Feature,
     LeafEntry,
     ServiceEntry,
@@ -22,7 +21,8 @@ from feature_specs.compile import CompiledView, compile_view
 from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf
 from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
-from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros
+from forebay.compile_cache import CompileCache, ViewParts, parts_of
+from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros, service_template
 from forebay.project import Project, manifest_of, write_if_changed
 from lakehouse.describe import TypeOracle
 from lakehouse.lake import load_table, open_lake, table_names
@@ -38,8 +38,20 @@ class Compiled:
     """All that a compilation made, before or after it is written."""
 
     catalog: Catalog
-    views: dict[str, CompiledView]
-    services: dict[str, ServiceSql]
+    parts: Mapping[str, ViewParts]
+    services: Mapping[str, ServiceSql]
+    compile: Callable[[str], CompiledView]
+    cache: CompileCache
+    keys: Mapping[str, str]
+
+    def view(self, name: str) -> CompiledView:
+        """One view in full; what the cache holds of it is not all that can be asked.
+
+        Raises:
+            UnknownNameError: there is no such view.
+        """
+        self.catalog.view(name)
+        return self.compile(name)
 
 
 def compile_project(
@@ -55,7 +67,6 @@ def compile_project(
     copy_macros(project)
     manifest = _read_manifest(project)
     compiled = _compile(project, manifest, progress or _silent)
-
     if write:
         _write(project, compiled)
     return compiled
@@ -102,17 +113,12 @@ def _compile(project: Project, manifest: Manifest, progress: Progress) -> Compil
                     mend="load it with `forebay ingest`; " + did_you_mean(name, table_names(lake)),
                 ) from None
         leaves[unique_id] = manifest.leaf(unique_id, tables[name])
-    oracle = TypeOracle()
-    views: dict[str, CompiledView] = {}
-    entries: dict[str, ViewEntry] = {}
-    for number, view in enumerate(declared, 1):
-        compiled = compile_view(view.view, [leaves[i] for i in view.sources])
-        entries[compiled.name] = _view_entry(view, compiled, oracle)
-        views[compiled.name] = compiled
-        progress("compile", number, len(declared))
-    features = {v.name: [f.name for f in v.features] for v in views.values()}
+    views = _Views(project, {d.view.name: d for d in declared}, leaves)
+    parts = views.parts(progress)
+    entries = {name: _view_entry(views.declared[name], found) for name, found in parts.items()}
+    features = {name: [f.name for f in entry.features] for name, entry in entries.items()}
     services = list(manifest.services(features))
-    used = {leaf.name for v in views.values() for leaf in v.leaves}
+    used = {name for entry in entries.values() for name in entry.leaves}
     catalog = Catalog(
         project=manifest.project,
         lake=project.lake,
@@ -134,59 +140,80 @@ def _compile(project: Project, manifest: Manifest, progress: Progress) -> Compil
         },
         training_sets=_training_sets(manifest),
     )
-    return Compiled(catalog, views, {s.name: _service_sql(s, declared, views) for s in services})
+    made = {s.name: views.service(s) for s in services}
+    return Compiled(catalog, parts, made, views.compile, views.cache, views.keys)
 
 
-def _service_sql(
-    service: DeclaredService, declared: list[DeclaredView], views: dict[str, CompiledView]
-) -> ServiceSql:
-    nodes = {d.view.name: d for d in declared}
-    names = tuple(dict.fromkeys(view for view, _ in service.features))
-    return ServiceSql(
-        service.name,
-        tuple(service.features),
-        tuple(views[n] for n in names),
-        tuple(
-            (str(nodes[n].node["package_name"]), str(nodes[n].node["name"]),
-             nodes[n].node.get("version"))
-            for n in names
-        ),
-    )  # fmt: skip
+class _Views:
+    """The project's views, each compiled when nothing is kept of it, and then once."""
+
+    def __init__(
+        self, project: Project, declared: dict[str, DeclaredView], leaves: dict[str, Leaf]
+    ) -> None:
+        self.declared, self.leaves = declared, leaves
+        self.cache = CompileCache(project.folder)
+        self.compiled: dict[str, CompiledView] = {}
+        self.keys = {
+            name: self.cache.view_key(d.view, self._leaves(d)) for name, d in declared.items()
+        }
+
+    def _leaves(self, declared: DeclaredView) -> list[Leaf]:
+        return [self.leaves[i] for i in declared.sources]
+
+    def compile(self, name: str) -> CompiledView:
+        if name not in self.compiled:
+            declared = self.declared[name]
+            self.compiled[name] = compile_view(declared.view, self._leaves(declared))
+        return self.compiled[name]
+
+    def parts(self, progress: Progress) -> dict[str, ViewParts]:
+        oracle = TypeOracle()
+        out = {}
+        for number, name in enumerate(self.declared, 1):
+            kept = self.cache.view(name, self.keys[name])
+            out[name] = kept or parts_of(self.compile(name), oracle)
+            progress("compile", number, len(self.declared))
+        return out
+
+    def service(self, service: DeclaredService) -> ServiceSql:
+        names = tuple(dict.fromkeys(view for view, _ in service.features))
+        key = self.cache.service_key(service.features, (self.keys[n] for n in names))
+        self.keys[f"service {service.name}"] = key
+        template = self.cache.service(service.name, key)
+        if template is None:
+            template = service_template(service.features, [self.compile(n) for n in names])
+        nodes = [self.declared[n].node for n in names]
+        models = [(str(n["package_name"]), str(n["name"]), n.get("version")) for n in nodes]
+        return ServiceSql(service.name, template, tuple(models))
 
 
-def _view_entry(view: DeclaredView, compiled: CompiledView, oracle: TypeOracle) -> ViewEntry:
-    stored, features = oracle.describe(compiled)
-    draft, node = compiled.draft, view.node
+def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
+    node = view.node
     documented = {name.lower(): c for name, c in (node.get("columns") or {}).items()}
     table = f"{node['schema']}.{node['alias']}"
     entry = ViewEntry(
-        name=compiled.name,
+        name=view.view.name,
         unique_id=view.unique_id,
         file=str(node["original_file_path"]),
-        semantic_hash=compiled.semantic_hash,
-        entities=tuple(Column(k, stored[k]) for k in draft.view.entities),
-        stored=tuple(Column(n, stored[n]) for n in draft.stored_names),
+        semantic_hash=parts.semantic_hash,
+        entities=parts.entities,
+        stored=parts.stored,
         features=tuple(
-            Feature(
-                f.name,
-                features[f.name],
-                str(documented.get(f.name, {}).get("description", "")),
-                f.tree,
-            )
-            for f in compiled.features
+            Feature(name, kind, str(documented.get(name, {}).get("description", "")), tree)
+            for name, kind, tree in parts.features
         ),
-        event_time=draft.view.event_time,
+        event_time=view.view.event_time.lower() if view.view.event_time else None,
         ttl_us=_us(view.options.ttl),
         freshness_us=_us(view.options.freshness),
         on_stale=view.options.on_stale,
         table=table,
         history_table=f"{table}__history",
-        leaves=tuple(leaf.name for leaf in compiled.leaves),
-        lowering=compiled.choice.lowering,
+        leaves=parts.leaves,
+        lowering=parts.lowering,
         owner=view.options.owner,
         description=str(node.get("description", "")),
-        requests=compiled.requests,
-        taken_on_word=compiled.certificate.taken_on_word,
+        requests=parts.requests,
+        taken_on_word=parts.taken_on_word,
     )
     for feature in entry.features:
         if feature.expression is not None:
@@ -219,11 +246,14 @@ def _service_named_in(code: str, default: str) -> str:
 
 def _write(project: Project, compiled: Compiled) -> None:
     folder = project.folder
-    for name, view in compiled.views.items():
-        write_plan(folder, name, _statements(view))
+    cache = compiled.cache
+    for name, parts in compiled.parts.items():
+        write_plan(folder, name, parts.statements)
+        cache.keep_view(name, compiled.keys[name], parts)
     for name, service in compiled.services.items():
         write_if_changed(folder / "sql" / "duckdb" / "services" / f"{name}.sql", service.template)
-    kept = {*compiled.views, "services"}
+        cache.keep_service(name, compiled.keys[f"service {name}"], service.template)
+    kept = {*compiled.parts, "services"}
     for path in (folder / "sql" / "duckdb").glob("*"):
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path)
@@ -233,20 +263,6 @@ def _write(project: Project, compiled: Compiled) -> None:
     for name, text in generate_macros(compiled.catalog, compiled.services).items():
         write_if_changed(folder / "macros" / name, text)
     write_if_changed(folder / "catalog.json", compiled.catalog.dumps())
-
-
-def _statements(view: CompiledView) -> dict[str, str]:
-    steps = view.stored_queries()
-    out = {
-        "point_in_time": view.point_in_time(),
-        "as_of": view.as_of(),
-        "create": steps.create,
-        "step": steps.step,
-        "features": view.features_over("forebay_stored"),
-    }
-    if steps.touched is not None:
-        out["touched"] = steps.touched
-    return out
 
 
 def _us(duration: timedelta | None) -> int | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from feature_specs.catalog import Catalog
 from feature_specs.compile import CompiledView, compile_service
@@ -20,28 +19,21 @@ SPINE, TIMESTAMP, LAG = "forebay_macro_spine", "forebay_macro_timestamp", "foreb
 
 @dataclass(frozen=True)
 class ServiceSql:
-    """A service with its compiled views, and each view's dbt package, model and version."""
+    """A service's compiled statement, and each of its views' dbt package, model and version.
+
+    Attributes:
+        template: SQL with names in place of its spine, timestamp and lag.
+    """
 
     name: str
-    features: tuple[tuple[str, str], ...]
-    views: tuple[CompiledView, ...]
+    template: str
     models: tuple[tuple[str, str, object], ...]
 
-    @cached_property
-    def template(self) -> str:
-        """The statement with names in place of its spine, timestamp and lag."""
-        return self.point_in_time(SPINE, TIMESTAMP, LAG)
 
-    def point_in_time(self, spine: str, timestamp: str, behind: str = "0") -> str:
-        """SQL of the service's training set over a spine.
-
-        Args:
-            behind: how far stored features lag, SQL of microseconds.
-        """
-        references = [FeatureReference(v, f) for v, f in self.features]
-        return compile_service(
-            self.views, references, spine=spine, timestamp=timestamp, behind=behind
-        )
+def service_template(features: Sequence[tuple[str, str]], views: Sequence[CompiledView]) -> str:
+    """SQL of a service's training set over a spine that is yet to be named."""
+    references = [FeatureReference(view, feature) for view, feature in features]
+    return compile_service(views, references, spine=SPINE, timestamp=TIMESTAMP, behind=LAG)
 
 
 def generate_macros(catalog: Catalog, services: Mapping[str, ServiceSql]) -> dict[str, str]:

@@ -64,7 +64,7 @@ def preview(
         raise DataError(
             str(error).splitlines()[0], where="--key", mend="give a value of the key's type"
         ) from None
-    chosen = compiled.views[view]
+    chosen = compiled.view(view)
     vector = _dicts(connection, chosen.point_in_time("fb_asked", "fb_asked_at"))[0]
     features = {f.name: vector[f.name] for f in entry.features}
     sql = chosen.trace("fb_asked", "fb_asked_at")

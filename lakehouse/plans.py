@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ def plan_folder(folder: Path, view: str, engine: str = "duckdb") -> Path:
     return folder / "sql" / engine / view
 
 
-def write_plan(folder: Path, view: str, statements: dict[str, str]) -> None:
+def write_plan(folder: Path, view: str, statements: Mapping[str, str]) -> None:
     """Write a view's statements, each to its own file; files of other names go."""
     home = plan_folder(folder, view)
     home.mkdir(parents=True, exist_ok=True)

@@ -16,17 +16,11 @@ from forebay.terminal import emit_json, progress, say
 @json_option
 def explain_command(view: str, lowering: str | None, target: str | None, as_json: bool) -> None:
     """Show a view's leaf roles, shape, lowering and why, certificate and SQL."""
-    from feature_specs.errors import UnknownNameError, did_you_mean
     from forebay.compile_project import compile_project
 
     project = find_project(target=target)
     with progress(True) as report:
-        views = compile_project(project, progress=report, write=False).views
-    if view not in views:
-        raise UnknownNameError(
-            f"no feature view is named {view!r}", where="VIEW", mend=did_you_mean(view, views)
-        )
-    chosen = views[view]
+        chosen = compile_project(project, progress=report, write=False).view(view)
     if as_json:
         emit_json(
             {

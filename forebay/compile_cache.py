@@ -1,0 +1,151 @@
+"""What compiling each view and service gave, kept under the project's target folder.
+
+A view is compiled again when its own text, that of a model it inlines, a leaf's columns or roles, or
+the compiler itself has changed. What is read from the cache is what would be compiled anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import feature_specs
+from feature_specs.catalog import Column, Expression
+from feature_specs.compile import CompiledView
+from feature_specs.leaf import Leaf
+from feature_specs.view import FeatureView
+from lakehouse.describe import TypeOracle
+
+
+@dataclass(frozen=True)
+class ViewParts:
+    """All of a compiled view that a project's compile writes, as plain data.
+
+    Attributes:
+        entities, stored: columns of the feature table besides event_time.
+        features: name, type and read-time expression (None for a stored column) of each.
+        statements: SQL by file name.
+    """
+
+    entities: tuple[Column, ...]
+    stored: tuple[Column, ...]
+    features: tuple[tuple[str, str, Expression | None], ...]
+    requests: tuple[Column, ...]
+    leaves: tuple[str, ...]
+    lowering: str
+    semantic_hash: str
+    taken_on_word: tuple[str, ...]
+    statements: Mapping[str, str]
+
+
+def parts_of(view: CompiledView, oracle: TypeOracle) -> ViewParts:
+    """What is kept of a view.
+
+    Raises:
+        CompileError: DuckDB refuses the query.
+    """
+    stored, features = oracle.describe(view)
+    return ViewParts(
+        entities=tuple(Column(k, stored[k]) for k in view.draft.view.entities),
+        stored=tuple(Column(n, stored[n]) for n in view.draft.stored_names),
+        features=tuple((f.name, features[f.name], f.tree) for f in view.features),
+        requests=view.requests,
+        leaves=tuple(leaf.name for leaf in view.leaves),
+        lowering=view.choice.lowering,
+        semantic_hash=view.semantic_hash,
+        taken_on_word=view.certificate.taken_on_word,
+        statements=_statements(view),
+    )
+
+
+def _statements(view: CompiledView) -> dict[str, str]:
+    steps = view.stored_queries()
+    out = {
+        "point_in_time": view.point_in_time(),
+        "as_of": view.as_of(),
+        "create": steps.create,
+        "step": steps.step,
+        "features": view.features_over("forebay_stored"),
+    }
+    if steps.touched is not None:
+        out["touched"] = steps.touched
+    return out
+
+
+class CompileCache:
+    """A folder with a JSON file for each view and service, each under the key that it answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "compiled"
+        self._answered: set[tuple[str, str]] = set()
+
+    def view_key(self, view: FeatureView, leaves: Sequence[Leaf]) -> str:
+        """Of all that decides what a view compiles to."""
+        sized = [(leaf, leaf.rows_per_key) for leaf in leaves]
+        return _digest([_compiler(), repr(view), repr(sized)])
+
+    def service_key(self, features: Sequence[tuple[str, str]], view_keys: Iterable[str]) -> str:
+        """Of all that decides what a service compiles to."""
+        return _digest([repr(features), *view_keys])
+
+    def view(self, name: str, key: str) -> ViewParts | None:
+        """What was kept of a view under that key, if anything."""
+        raw = self._read(f"views/{name}.json", key)
+        return None if raw is None else _view_parts(raw)
+
+    def service(self, name: str, key: str) -> str | None:
+        """The statement that was kept of a service under that key, if any."""
+        raw = self._read(f"services/{name}.json", key)
+        return None if raw is None else str(raw["template"])
+
+    def keep_view(self, name: str, key: str, parts: ViewParts) -> None:
+        self._write(f"views/{name}.json", key, vars(parts))
+
+    def keep_service(self, name: str, key: str, template: str) -> None:
+        self._write(f"services/{name}.json", key, {"template": template})
+
+    def _read(self, file: str, key: str) -> dict[str, Any] | None:
+        try:
+            kept: dict[str, Any] = json.loads((self.folder / file).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None  # never written, or cut off by a kill: compiled anew
+        if kept.get("key") != key:
+            return None
+        self._answered.add((file, key))
+        value: dict[str, Any] = kept["value"]
+        return value
+
+    def _write(self, file: str, key: str, value: Mapping[str, Any]) -> None:
+        if (file, key) in self._answered:
+            return
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps({"key": key, "value": value}, default=vars))
+        fresh.replace(path)
+
+
+def _view_parts(raw: dict[str, Any]) -> ViewParts:
+    for name in ("entities", "stored", "requests"):
+        raw[name] = tuple(Column(**c) for c in raw[name])
+    raw["features"] = tuple((name, kind, tree) for name, kind, tree in raw["features"])
+    raw["leaves"], raw["taken_on_word"] = tuple(raw["leaves"]), tuple(raw["taken_on_word"])
+    return ViewParts(**raw)
+
+
+@cache
+def _compiler() -> str:
+    """Of the compiler's own code and of what it stands on."""
+    home = Path(feature_specs.__file__).parent
+    sources = [p.read_text() for p in sorted(home.rglob("*.py"))]
+    return _digest([version("sqlglot"), version("duckdb"), *sources])
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.blake2b("\0".join(texts).encode(), digest_size=16).hexdigest()
