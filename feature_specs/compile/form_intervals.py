@@ -25,10 +25,12 @@ from feature_specs.compile.intervals.weave_query import (
     weave_select,
 )
 from feature_specs.compile.push_ranks import push_ranks
+from feature_specs.compile.strip_notes import strip_places, strip_types
 
 
 def form_intervals(draft: Draft) -> Draft:
     """Fill ``form``, or ``why_no_form``."""
+    draft = replace(draft, stored=strip_places(draft.stored.copy()))
     try:
         return replace(draft, form=_form(draft))
     except NoFormError as reason:
@@ -39,6 +41,7 @@ def _form(draft: Draft) -> IntervalForm:
     tree = merge_subqueries(push_ranks(draft.stored), leave_tables_isolated=False)
     schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
     tree = annotate_types(tree, schema=schema, dialect="duckdb")
+    strip_types(strip_places(tree), names_only=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):
         woven = weave_query(loom, tree, {})
@@ -77,12 +80,12 @@ def _grouped_form(draft: Draft, grouped: Grouped) -> IntervalForm:
 
     of_entity: Mapping[str, exp.Expr] = {e: keys[place] for place, e in entities.items()}
     return IntervalForm(
-        source=grouped.block.source,
-        keys=tuple(of_entity[e] for e in draft.view.entities),
-        columns={n: grouped.items[n].copy().transform(named) for n in draft.stored_names},
+        source=strip_types(grouped.block.source),
+        keys=tuple(strip_types(of_entity[e]) for e in draft.view.entities),
+        columns={n: strip_types(grouped.items[n].transform(named)) for n in draft.stored_names},
         window=grouped.block.window,
         contributions=grouped.contributions,
-        having=grouped.having.copy().transform(named) if grouped.having is not None else None,
+        having=strip_types(grouped.having.transform(named)) if grouped.having is not None else None,
         grouped=True,
         prelude=tuple(grouped.block.loom.made),
         unique=True,
@@ -94,9 +97,9 @@ def _rows_form(draft: Draft, plain: Plain) -> IntervalForm:
     view, items = draft.view, plain.items
     unique = unique_outputs(plain)
     return IntervalForm(
-        source=plain.block.source,
-        keys=tuple(items[k] for k in view.entities),
-        columns={n: items[n] for n in draft.stored_names},
+        source=strip_types(plain.block.source),
+        keys=tuple(strip_types(items[k]) for k in view.entities),
+        columns={n: strip_types(items[n]) for n in draft.stored_names},
         window=plain.block.window,
         event_time=items[view.event_time] if view.event_time else None,
         tie_break=tuple(items[n] for n in view.tie_break),

@@ -30,6 +30,8 @@ def qualify_columns(draft: Draft) -> Draft:
         tree = qualify(draft.tree.copy(), schema=schema, dialect="duckdb")
     except (OptimizeError, SchemaError) as error:
         raise _explain(draft, error) from None
+    for node in tree.walk():
+        node._meta = node._meta or None  # SQLGlot's own questions leave empty notes behind
     for select in tree.find_all(exp.Select):
         _expand_group_by_all(select)
     assert isinstance(tree, exp.Query)
