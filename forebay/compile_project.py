@@ -220,7 +220,7 @@ def _service_named_in(code: str, default: str) -> str:
 def _write(project: Project, compiled: Compiled) -> None:
     folder = project.folder
     for name, view in compiled.views.items():
-        write_plan(folder, name, _statements(view))
+        write_plan(folder, name, _statements(view), view.deltas())
     for name, service in compiled.services.items():
         write_if_changed(folder / "sql" / "duckdb" / "services" / f"{name}.sql", service.template)
     kept = {*compiled.views, "services"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import duckdb
+from pyiceberg.manifest import ManifestContent
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
+from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.types import (
     BinaryType,
@@ -82,27 +84,38 @@ def column_types(schema: Schema) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Pinned:
-    """An Iceberg table as it stood when it was looked at.
-
-    Attributes:
-        files: paths of its data files.
-        delete_files: whether rows must be taken out of those files on reading.
-    """
+    """An Iceberg table as it stood when it was looked at. Its files are planned once asked for."""
 
     table: Table
     snapshot: int | None
-    files: tuple[str, ...]
-    delete_files: bool
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """Paths of its data files."""
+        return tuple(local_path(task.file.file_path) for task in self._tasks)
+
+    @cached_property
+    def delete_files(self) -> bool:
+        """Whether rows must be taken out of those files on reading."""
+        snapshot = self.table.snapshot_by_id(self.snapshot) if self.snapshot is not None else None
+        if snapshot is None:
+            return False
+        manifests = snapshot.manifests(self.table.io)
+        if all(m.content is ManifestContent.DATA for m in manifests):
+            return False
+        return any(task.delete_files for task in self._tasks)
+
+    @cached_property
+    def _tasks(self) -> tuple[FileScanTask, ...]:
+        if self.snapshot is None:
+            return ()
+        return tuple(self.table.scan(snapshot_id=self.snapshot).plan_files())
 
 
 def pin(table: Table) -> Pinned:
-    """Plan a scan of the current snapshot."""
+    """Hold on to the current snapshot."""
     current = table.current_snapshot()
-    if current is None:
-        return Pinned(table, None, (), False)
-    tasks = list(table.scan(snapshot_id=current.snapshot_id).plan_files())
-    files = tuple(local_path(task.file.file_path) for task in tasks)
-    return Pinned(table, current.snapshot_id, files, any(task.delete_files for task in tasks))
+    return Pinned(table, None if current is None else current.snapshot_id)
 
 
 def files_sql(schema: Schema, files: Iterable[str]) -> str:
@@ -172,6 +185,23 @@ def added_files(table: Table, since: int | None, until: int | None) -> tuple[str
         if entry.snapshot_id in wanted
     ]
     return tuple(files)
+
+
+def same_meaning(table: Table, since: int | None) -> bool:
+    """Whether every column is the one that went by its name at an earlier snapshot.
+
+    A column that is new reads as null in all earlier rows, which is what those rows mean; one that
+    was dropped and added again under its name does not hold what it held.
+    """
+    snapshot = table.snapshot_by_id(since) if since is not None else None
+    if snapshot is None or snapshot.schema_id is None:
+        return snapshot is None
+    if snapshot.schema_id == table.schema().schema_id:
+        return True
+    was = {f.name: f for f in table.schemas()[snapshot.schema_id].fields}
+    return all(
+        f.name not in was or f.field_id == was[f.name].field_id for f in table.schema().fields
+    )
 
 
 def _quoted(name: str) -> str:

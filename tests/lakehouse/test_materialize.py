@@ -66,6 +66,7 @@ def entry_of(compiled: CompiledView) -> tuple[ViewEntry, ViewPlan]:
         touched=steps.touched,
         step=steps.step,
         features=compiled.features_over("forebay_stored"),
+        deltas=compiled.deltas(),
     )
     return entry, plan
 
