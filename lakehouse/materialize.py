@@ -37,7 +37,7 @@ class Advance:
 
     Attributes:
         how: ``full``, ``step`` or ``nothing``.
-        why: for a full one, what ruled the step out.
+        why: for a full one what ruled the step out, for a step by which of the two ways.
         touched: entities recomputed, or to whose sums something was added.
         upserts, deletes: rows of the feature table that changed.
     """
@@ -141,7 +141,7 @@ class _Session:
             return "full", "the last build was cut short, and the sums are those of one before"
         if self.sums and not self._has_sums():
             return "full", "the table holds no running sums yet"
-        return "step", ""
+        return "step", "sums take deltas" if self.sums else "keys touched are recomputed"
 
     def _latest_stands_at(self, state: FeatureState | None) -> bool:
         return self.latest is not None and read_state(self.latest) == state
