@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import duckdb
-from pyiceberg.manifest import ManifestContent
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
 from pyiceberg.schema import Schema
-from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 from pyiceberg.types import (
     BinaryType,
@@ -92,30 +92,43 @@ class Pinned:
     @cached_property
     def files(self) -> tuple[str, ...]:
         """Paths of its data files."""
-        return tuple(local_path(task.file.file_path) for task in self._tasks)
+        found = data_files(self.table, self.snapshot, lambda _: True)
+        return tuple(local_path(file.file_path) for file in found)
 
     @cached_property
     def delete_files(self) -> bool:
         """Whether rows must be taken out of those files on reading."""
-        snapshot = self.table.snapshot_by_id(self.snapshot) if self.snapshot is not None else None
-        if snapshot is None:
+        if all(m.content is ManifestContent.DATA for m in manifests_of(self.table, self.snapshot)):
             return False
-        manifests = snapshot.manifests(self.table.io)
-        if all(m.content is ManifestContent.DATA for m in manifests):
-            return False
-        return any(task.delete_files for task in self._tasks)
-
-    @cached_property
-    def _tasks(self) -> tuple[FileScanTask, ...]:
-        if self.snapshot is None:
-            return ()
-        return tuple(self.table.scan(snapshot_id=self.snapshot).plan_files())
+        tasks = self.table.scan(snapshot_id=self.snapshot).plan_files()
+        return any(task.delete_files for task in tasks)
 
 
 def pin(table: Table) -> Pinned:
     """Hold on to the current snapshot."""
     current = table.current_snapshot()
     return Pinned(table, None if current is None else current.snapshot_id)
+
+
+def manifests_of(table: Table, snapshot: int | None) -> Sequence[ManifestFile]:
+    """The manifests of a snapshot; none of an empty table."""
+    found = table.snapshot_by_id(snapshot) if snapshot is not None else None
+    return found.manifests(table.io) if found is not None else ()
+
+
+def data_files(
+    table: Table, snapshot: int | None, may_matter: Callable[[ManifestFile], bool]
+) -> list[DataFile]:
+    """The data files of a snapshot, of manifests that may matter.
+
+    pyiceberg's own planning takes some times as long, and fails on a partition of nulls.
+    """
+    return [
+        entry.data_file
+        for manifest in manifests_of(table, snapshot)
+        if manifest.content is ManifestContent.DATA and may_matter(manifest)
+        for entry in manifest.fetch_manifest_entry(table.io)
+    ]
 
 
 def files_sql(schema: Schema, files: Iterable[str]) -> str:

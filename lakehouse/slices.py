@@ -5,7 +5,7 @@ What comes out may hold more rows than asked for, never fewer: whoever reads it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pyiceberg.conversions import from_bytes
@@ -17,14 +17,15 @@ from pyiceberg.expressions import (
     LessThanOrEqual,
     Or,
 )
-from pyiceberg.manifest import DataFile
+from pyiceberg.expressions.visitors import inclusive_projection, manifest_evaluator
+from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import DateType, NestedField, TimestampType, TimestamptzType
 
 from feature_specs.compile.read_deltas import Edge
 from lakehouse.lake import local_path
-from lakehouse.scan import files_sql
+from lakehouse.scan import data_files, files_sql
 
 _DAY = 86_400_000_000
 
@@ -112,10 +113,7 @@ def rows_in(table: Table, snapshot: int | None, spans: Sequence[Span]) -> str:
     schema = table.schema()
     if snapshot is None or not spans:
         return files_sql(schema, ())
-    wanted = [s.row_filter() for s in spans]
-    row_filter = wanted[0] if len(wanted) == 1 else Or(*wanted)
-    tasks = table.scan(row_filter=row_filter, snapshot_id=snapshot).plan_files()
-    files = [task.file for task in tasks]
+    files = data_files(table, snapshot, _manifest_test(table, spans))
     parts = []
     for number, span in enumerate(spans):
         paths = [local_path(f.file_path) for f in files if span.may_hold(f)]
@@ -126,6 +124,25 @@ def rows_in(table: Table, snapshot: int | None, spans: Sequence[Span]) -> str:
             rows = files_sql(schema, paths)
             parts.append(f"select * from ({rows}) as rows where {span.where()}{also}")
     return " union all ".join(parts) or files_sql(schema, ())
+
+
+def _manifest_test(table: Table, spans: Sequence[Span]) -> Callable[[ManifestFile], bool]:
+    """Whether a manifest may have files with rows in the spans, by its partitions' bounds."""
+    schema, specs = table.schema(), table.specs()
+    wanted = [s.row_filter() for s in spans]
+    row_filter = wanted[0] if len(wanted) == 1 else Or(*wanted)
+    tests: dict[int, Callable[[ManifestFile], bool]] = {}
+
+    def may_matter(manifest: ManifestFile) -> bool:
+        spec = specs[manifest.partition_spec_id]
+        if spec.is_unpartitioned():
+            return True
+        if spec.spec_id not in tests:
+            partitions = inclusive_projection(schema, spec)(row_filter)
+            tests[spec.spec_id] = manifest_evaluator(spec, schema, partitions)
+        return tests[spec.spec_id](manifest)
+
+    return may_matter
 
 
 def _time_field(schema: Schema, column: str) -> NestedField | None:

@@ -24,14 +24,15 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update import TableUpdate, update_table_metadata
 from pyiceberg.typedef import Record
 
 from lakehouse.commit import TABLE_PROPERTIES, Columns, Mode, commit_rows
 from lakehouse.lake import local_path
 from lakehouse.plans import instants_of
-from lakehouse.scan import column_types
+from lakehouse.scan import column_types, data_files, manifests_of
 
 _ROW_GROUP = TABLE_PROPERTIES["write.parquet.row-group-limit"]
 
@@ -77,7 +78,7 @@ def commit_query(
 
 def set_properties(table: Table, properties: Mapping[str, str]) -> None:
     """Commit table properties alone."""
-    with table.transaction() as change:
+    with SteadyTransaction(table) as change:
         change.set_properties(dict(properties))
 
 
@@ -92,15 +93,11 @@ def _may_copy(
     schema = table.schema()
     if any(f.required or not f.field_type.is_primitive for f in schema.fields):
         return False
-    snapshot = table.current_snapshot()
-    if snapshot is not None and not _plain(table, snapshot):
+    current = table.metadata.current_snapshot_id
+    if any(m.content is not ManifestContent.DATA for m in manifests_of(table, current)):
         return False
     made = connection.execute(f"describe {sql}", given).fetchall()
     return {name: kind for name, kind, *_ in made} == column_types(schema)
-
-
-def _plain(table: Table, snapshot: Snapshot) -> bool:
-    return all(m.content is ManifestContent.DATA for m in snapshot.manifests(table.io))
 
 
 def _copy(
@@ -144,18 +141,35 @@ def _in_order(schema: Schema, sql: str) -> str:
 
 
 def _commit(table: Table, written: DataFile, mode: Mode, properties: Mapping[str, str]) -> None:
-    snapshot = table.current_snapshot()
-    with table.transaction() as transaction:
-        transaction.set_properties(dict(properties))
-        if mode == "append" or snapshot is None:
+    current = table.metadata.current_snapshot_id
+    with SteadyTransaction(table) as transaction:
+        if mode == "append" or current is None:
             with transaction.update_snapshot().merge_append() as append:
                 append.append_data_file(written)
-            return
-        with transaction.update_snapshot().overwrite() as overwrite:
-            for manifest in snapshot.manifests(table.io):
-                for entry in manifest.fetch_manifest_entry(table.io):
-                    overwrite.delete_data_file(entry.data_file)
-            overwrite.append_data_file(written)
+        else:
+            with transaction.update_snapshot().overwrite() as overwrite:
+                for file in data_files(table, current, lambda _: True):
+                    overwrite.delete_data_file(file)
+                overwrite.append_data_file(written)
+        transaction.set_properties(dict(properties))
+
+
+class SteadyTransaction(Transaction):
+    """A transaction that does not copy the table's metadata each time that it looks something up.
+
+    pyiceberg does so dozens of times a commit; nobody writes to what is handed out.
+    """
+
+    _seen: tuple[tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The metadata with the updates so far."""
+        if not self._updates:
+            return self._table.metadata
+        if self._seen is None or self._seen[0] is not self._updates:
+            self._seen = (self._updates, update_table_metadata(self._table.metadata, self._updates))
+        return self._seen[1]
 
 
 def _quoted(name: str) -> str:
