@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import duckdb
-from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
+from pyiceberg.manifest import ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
@@ -34,6 +34,7 @@ from pyiceberg.types import (
 
 from feature_specs.errors import DataError
 from lakehouse.lake import local_path
+from lakehouse.manifests import data_files, entries_of, manifests_of
 
 _PRIMITIVES: Mapping[type[IcebergType], str] = {
     BooleanType: "BOOLEAN",
@@ -92,7 +93,7 @@ class Pinned:
     @cached_property
     def files(self) -> tuple[str, ...]:
         """Paths of its data files."""
-        found = data_files(self.table, self.snapshot, lambda _: True)
+        found = data_files(self.table, self.snapshot)
         return tuple(local_path(file.file_path) for file in found)
 
     @cached_property
@@ -108,27 +109,6 @@ def pin(table: Table) -> Pinned:
     """Hold on to the current snapshot."""
     current = table.current_snapshot()
     return Pinned(table, None if current is None else current.snapshot_id)
-
-
-def manifests_of(table: Table, snapshot: int | None) -> Sequence[ManifestFile]:
-    """The manifests of a snapshot; none of an empty table."""
-    found = table.snapshot_by_id(snapshot) if snapshot is not None else None
-    return found.manifests(table.io) if found is not None else ()
-
-
-def data_files(
-    table: Table, snapshot: int | None, may_matter: Callable[[ManifestFile], bool]
-) -> list[DataFile]:
-    """The data files of a snapshot, of manifests that may matter.
-
-    pyiceberg's own planning takes some times as long, and fails on a partition of nulls.
-    """
-    return [
-        entry.data_file
-        for manifest in manifests_of(table, snapshot)
-        if manifest.content is ManifestContent.DATA and may_matter(manifest)
-        for entry in manifest.fetch_manifest_entry(table.io)
-    ]
 
 
 def files_sql(schema: Schema, files: Iterable[str]) -> str:
@@ -192,9 +172,9 @@ def added_files(table: Table, since: int | None, until: int | None) -> tuple[str
     wanted = {s.snapshot_id for s in walked}
     files = [
         local_path(entry.data_file.file_path)
-        for manifest in walked[0].manifests(table.io)
+        for manifest in manifests_of(table, until)
         if manifest.added_snapshot_id in wanted
-        for entry in manifest.fetch_manifest_entry(table.io)
+        for entry in entries_of(table, manifest)
         if entry.snapshot_id in wanted
     ]
     return tuple(files)

@@ -25,7 +25,8 @@ from pyiceberg.types import DateType, NestedField, TimestampType, TimestamptzTyp
 
 from feature_specs.compile.read_deltas import Edge
 from lakehouse.lake import local_path
-from lakehouse.scan import data_files, files_sql
+from lakehouse.manifests import data_files
+from lakehouse.scan import files_sql
 
 _DAY = 86_400_000_000
 
@@ -102,9 +103,9 @@ def spans_between(schema: Schema, edges: Sequence[Edge], before: int, after: int
 
 def living_where(schema: Schema, starts: Sequence[Edge], ends: Sequence[Edge], at: int) -> str:
     """SQL of the rows that have started and not ended at an instant, or nearly so."""
-    spans = [
-        Span(_time_field(schema, e.column), high=at - e.offset + e.slack) for e in starts
-    ] + [Span(_time_field(schema, e.column), low=at - e.offset - e.slack) for e in ends]
+    spans = [Span(_time_field(schema, e.column), high=at - e.offset + e.slack) for e in starts] + [
+        Span(_time_field(schema, e.column), low=at - e.offset - e.slack) for e in ends
+    ]
     return " and ".join(dict.fromkeys(_clamped(s).where() for s in spans)) or "true"
 
 

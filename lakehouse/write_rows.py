@@ -17,22 +17,41 @@ import duckdb
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
 )
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestContent
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+)
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.update import TableUpdate, update_table_metadata
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import (
+    AssertRefSnapshotId,
+    TableRequirement,
+    TableUpdate,
+    update_table_metadata,
+)
+from pyiceberg.table.update.snapshot import _MergeAppendFiles, _SnapshotProducer
 from pyiceberg.typedef import Record
 
+from feature_specs.errors import DataError
 from lakehouse.commit import TABLE_PROPERTIES, Columns, Mode, commit_rows
 from lakehouse.lake import local_path
+from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.plans import instants_of
-from lakehouse.scan import column_types, data_files, manifests_of
+from lakehouse.scan import column_types
 
 _ROW_GROUP = TABLE_PROPERTIES["write.parquet.row-group-limit"]
 
@@ -57,29 +76,46 @@ def commit_query(
         sql: parameter ``$as_of``, which is ``at``.
         columns: whether the table may gain or lose columns.
         properties: table properties to set.
-        table: the table as it was last loaded; None where there is none.
+        table: the table from which the rows were computed; None where there is none.
 
     Raises:
-        DataError: a column has changed its type, or other writers won every one of the tries.
+        DataError: a column has changed its type, or another writer has committed since.
     """
     given = instants_of(sql, at) or None
     if table is not None and _may_copy(connection, table, sql, given):
         written = _copy(connection, table, sql, given)
         try:
             _commit(table, written, mode, properties)
-            return int(written.record_count)
         except CommitFailedException:
-            # Another writer came first: once more from the table as it stands now.
             Path(local_path(written.file_path)).unlink()
+            raise _overtaken(identifier) from None
+        return int(written.record_count)
     rows = connection.sql(sql, params=given).to_arrow_table()
     commit_rows(catalog, identifier, rows, mode=mode, columns=columns, properties=properties)
     return int(rows.num_rows)
 
 
 def set_properties(table: Table, properties: Mapping[str, str]) -> None:
-    """Commit table properties alone."""
-    with SteadyTransaction(table) as change:
-        change.set_properties(dict(properties))
+    """Commit table properties alone.
+
+    Raises:
+        DataError: another writer has committed rows since the table was loaded.
+    """
+    seen = AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=table.metadata.current_snapshot_id)
+    try:
+        with SteadyTransaction(table) as change:
+            change.require(seen)
+            change.set_properties(dict(properties))
+    except CommitFailedException:
+        raise _overtaken(".".join(table.name())) from None
+
+
+def _overtaken(identifier: str) -> DataError:
+    return DataError(
+        "another build committed first, and these rows were computed from the table before it",
+        where=f"table {identifier}",
+        mend="build one view in one place at a time, and run it again",
+    )
 
 
 def _may_copy(
@@ -141,17 +177,58 @@ def _in_order(schema: Schema, sql: str) -> str:
 
 
 def _commit(table: Table, written: DataFile, mode: Mode, properties: Mapping[str, str]) -> None:
-    current = table.metadata.current_snapshot_id
     with SteadyTransaction(table) as transaction:
-        if mode == "append" or current is None:
-            with transaction.update_snapshot().merge_append() as append:
+        if mode == "append" or table.metadata.current_snapshot_id is None:
+            with _AppendFile(Operation.APPEND, transaction, table.io) as append:
                 append.append_data_file(written)
         else:
-            with transaction.update_snapshot().overwrite() as overwrite:
-                for file in data_files(table, current, lambda _: True):
-                    overwrite.delete_data_file(file)
-                overwrite.append_data_file(written)
+            with _ReplaceFiles(Operation.OVERWRITE, transaction, table.io) as replace:
+                for manifest in manifests_of(table, table.metadata.current_snapshot_id):
+                    for entry in entries_of(table, manifest):
+                        replace.replaced.append(entry)
+                        replace.delete_data_file(entry.data_file)
+                replace.append_data_file(written)
         transaction.set_properties(dict(properties))
+
+
+class _AppendFile(_MergeAppendFiles):
+    """A snapshot with a file more than the table had when the file's rows were computed."""
+
+    def _refresh_for_retry(self) -> None:
+        raise CommitFailedException("another writer came first")
+
+
+class _ReplaceFiles(_SnapshotProducer["_ReplaceFiles"]):
+    """A snapshot in which new files take the place of all that were there.
+
+    pyiceberg's own overwrite reads every manifest three times, and keeps those that only say which
+    files went before, one more each time.
+    """
+
+    def __init__(self, operation: Operation, transaction: Transaction, io: FileIO) -> None:
+        super().__init__(operation, transaction, io)
+        self.replaced: list[ManifestEntry] = []
+
+    def _validate_concurrency(self) -> None:
+        """The catalog refuses the commit where another writer came first."""
+
+    def _refresh_for_retry(self) -> None:
+        raise CommitFailedException("another writer came first")
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        return []
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        return [
+            ManifestEntry.from_args(
+                status=ManifestEntryStatus.DELETED,
+                snapshot_id=self._snapshot_id,
+                sequence_number=entry.sequence_number,
+                file_sequence_number=entry.file_sequence_number,
+                data_file=entry.data_file,
+            )
+            for entry in self.replaced
+        ]
 
 
 class SteadyTransaction(Transaction):
@@ -161,6 +238,10 @@ class SteadyTransaction(Transaction):
     """
 
     _seen: tuple[tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    def require(self, requirement: TableRequirement) -> None:
+        """Let the commit fail where something does not hold."""
+        self._stage((), (requirement,))
 
     @property
     def table_metadata(self) -> TableMetadata:

@@ -13,6 +13,7 @@ import pytest
 from pyiceberg.types import LongType
 
 from feature_specs.compile import compile_view
+from feature_specs.errors import DataError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
@@ -380,3 +381,26 @@ def test_the_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_plan(tmp_path, "v") == ViewPlan(
         *(f"{t}\n" for t in (texts["create"], texts["touched"], texts["step"], "select 1"))
     )
+
+
+def test_a_build_that_was_overtaken_fails_and_changes_nothing(tmp_path: Path) -> None:
+    build = _build("event", tmp_path)
+    build.append(EVENTS, [_event("a", BASE)])
+    build.advance(BASE)
+    build.append(EVENTS, [_event("a", BASE + QUARTER), _event("b", BASE + HOUR)])
+
+    def overtake(sql: str) -> None:
+        if "forebay_changes" in sql and build.spy is not None:
+            build.spy = None
+            build.advance(BASE + HOUR)
+
+    for at in (BASE + QUARTER, BASE + 2 * HOUR):  # with changes of its own, and without any
+        build.spy = overtake
+        with pytest.raises(DataError, match="another build committed first"):
+            build.advance(at)
+        build.check(BASE + HOUR)
+        build.append(EVENTS, [_event("c", BASE + 3 * HOUR)])
+        build.plan = replace(build.plan)
+        if at == BASE + QUARTER:
+            build.advance(BASE, full_refresh=True)
+    _step(build, BASE + 3 * HOUR)
