@@ -94,7 +94,7 @@ def _read_deltas(folder: Path, view: str) -> Deltas | None:
     known = json.loads(path.read_text())
     edges = {n: tuple(Edge(**e) for e in known.pop(n)) for n in ("edges", "starts", "ends")}
     sql = {name: read_statement(folder, view, name) for name in _OF_DELTAS}
-    return Deltas(leaf=known["leaf"], sums=tuple(known["sums"]), **sql, **edges)
+    return Deltas(leaf=known["leaf"], sums=known["sums"], **sql, **edges)
 
 
 def instants_of(sql: str, as_of: datetime, before: datetime | None = None) -> dict[str, datetime]:

@@ -25,21 +25,14 @@ def sum_up(run: Run, deltas: Deltas, leaf: Pinned, at: int) -> None:
     run(f"create or replace temp table forebay_fresh as {deltas.finish}")
 
 
-def add_deltas(
-    run: Run,
-    deltas: Deltas,
-    leaf: Pinned,
-    before: FeatureState,
-    at: int,
-    added: Sequence[str],
-    keys: Sequence[str],
+def read_deltas(
+    run: Run, deltas: Deltas, leaf: Pinned, before: FeatureState, at: int, added: Sequence[str]
 ) -> None:
-    """Fill ``forebay_touched`` with what is added to whose sums, ``forebay_fresh`` with the result.
+    """Fill ``forebay_touched`` with what is to be added to whose sums.
 
     Args:
-        before: of the sums in ``forebay_previous``.
+        before: the state to which it is to be added.
         added: the files that came since.
-        keys: the quoted names of the entities.
     """
     schema, key = leaf.table.schema(), leaf_key(deltas.leaf)
     spans = spans_between(schema, deltas.edges, before.at, at) if at > before.at else []
@@ -47,10 +40,19 @@ def add_deltas(
     run(f"create or replace temp view forebay_kept_{key} as {kept}")
     run(f"create or replace temp view forebay_added_{key} as {files_sql(schema, added)}")
     run(f"create or replace temp table forebay_touched as {deltas.deltas}")
+
+
+def add_deltas(run: Run, deltas: Deltas, keys: Sequence[str]) -> None:
+    """Fill ``forebay_fresh`` with ``forebay_previous`` and ``forebay_touched`` added up.
+
+    Args:
+        keys: the quoted names of the entities.
+    """
+    was = ", ".join([*keys, *(f"{sql} as {name}" for name, sql in deltas.sums.items())])
     sums = ", ".join(f"coalesce(p.{s}, 0) + t.{s} as {s}" for s in deltas.sums)
     run(
         f"create or replace temp table forebay_summed as "
         f"select {', '.join(f't.{k}' for k in keys)}, {sums} from forebay_touched as t "
-        f"left join forebay_previous as p using ({', '.join(keys)})"
+        f"left join (select {was} from forebay_previous) as p using ({', '.join(keys)})"
     )
     run(f"create or replace temp table forebay_fresh as {deltas.finish}")

@@ -53,6 +53,7 @@ from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.plans import instants_of
 from lakehouse.scan import column_types
 
+_COMPRESSION = "write.parquet.compression-codec"
 _ROW_GROUP = TABLE_PROPERTIES["write.parquet.row-group-limit"]
 
 
@@ -149,7 +150,8 @@ def _copy(
     ids = ", ".join(f"{_quoted(f.name)}: {f.field_id}" for f in schema.fields)
     connection.execute(
         f"copy ({_in_order(schema, sql)}) to '{str(path).replace(chr(39), chr(39) * 2)}' "
-        f"(format parquet, compression zstd, row_group_size {_ROW_GROUP}, field_ids {{{ids}}})",
+        f"(format parquet, row_group_size {_ROW_GROUP}, field_ids {{{ids}}}, "
+        f"compression {table.properties.get(_COMPRESSION, 'zstd')})",
         given,
     )
     footer = pq.read_metadata(path)

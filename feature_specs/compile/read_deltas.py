@@ -7,7 +7,7 @@ keeps the sums themselves beside the values made of them, and a step reads these
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -42,24 +42,30 @@ class Deltas:
 
     Attributes:
         leaf: name of the one leaf whose rows come and go.
-        sums: names of the columns that hold the running sums, the group's count first.
+        sums: the running sums, each with SQL of it over a row of the table: a column of the same
+            name that is there for that alone, or a stored column that says the same.
         fold: the sums over the rows in ``forebay_added_<leaf>``; parameter ``$as_of``.
         deltas: what is to be added to the sums, over the rows in ``forebay_kept_<leaf>`` (of D0,
             at least all that start or end between) and ``forebay_added_<leaf>`` (all added since);
             ``$before`` and ``$as_of``.
-        finish: the keys, the stored columns and the sums of every group in ``forebay_summed``.
+        finish: the rows of the table, over the sums of every group in ``forebay_summed``.
         edges: when rows start or end, for any of the windows.
         starts, ends: a row lives after all of these starts, before all of these ends.
     """
 
     leaf: str
-    sums: tuple[str, ...]
+    sums: Mapping[str, str]
     fold: str
     deltas: str
     finish: str
     edges: tuple[Edge, ...]
     starts: tuple[Edge, ...]
     ends: tuple[Edge, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table's columns that hold sums alone."""
+        return tuple(name for name, sql in self.sums.items() if name == sql)
 
 
 def read_deltas(draft: Draft) -> Deltas | None:
@@ -79,7 +85,7 @@ def read_deltas(draft: Draft) -> Deltas | None:
     terms = dict.fromkeys(t for w in windows for t in (*w.starts, *w.ends))
     return Deltas(
         leaf=leaf.name,
-        sums=tuple(sums.made),
+        sums=sums.told(values),
         fold=sums.fold(added),
         deltas=sums.deltas(kept, added),
         finish=sums.finish(values),
@@ -144,7 +150,9 @@ def _moving_leaf(draft: Draft, form: IntervalForm) -> Leaf | None:
 
 def _belongs(draft: Draft, form: IntervalForm, leaf: Leaf, term: Term) -> bool:
     """The term speaks of the moving leaf's columns."""
-    aliases = {t.alias_or_name for t in form.source.find_all(exp.Table) if leaf_of(draft, t) is leaf}
+    aliases = {
+        t.alias_or_name for t in form.source.find_all(exp.Table) if leaf_of(draft, t) is leaf
+    }
     return {c.table for c in term.instant.find_all(exp.Column)} <= aliases
 
 

@@ -32,11 +32,13 @@ class RunningSums:
     Attributes:
         made: column to (window, condition, term, type); a term of None counts rows. A column's name
             is made of what it sums, so that one never passes for another.
+        totals: aggregate to the sum of which it is null only while there is nothing to sum.
     """
 
     draft: Draft
     form: IntervalForm
     made: dict[str, tuple[Window, str | None, str | None, str]] = field(default_factory=dict)
+    totals: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.made[MEMBERS] = (self.form.window, None, None, COUNTED)
@@ -60,6 +62,8 @@ class RunningSums:
 
         def total(term: str, kind: str = WHOLE) -> str:
             column = self._column(part.window, condition, term, kind)
+            if isinstance(function, (exp.Sum, exp.CountIf)):
+                self.totals[part.name] = column
             return f"cast({column} as hugeint)" if kind == WHOLE else column
 
         if isinstance(function, exp.CountIf):
@@ -134,20 +138,30 @@ class RunningSums:
             f"where {moved} group by {self._keys}"
         )
 
-    def finish(self, values: Mapping[str, str]) -> str:
-        """SQL of the keys, the stored columns and the sums of the groups in ``forebay_summed``.
+    def told(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Sum to SQL of it over a row of the table: a column of its own, or a stored one.
 
         Args:
             values: aggregate to its SQL over the sums.
         """
-        held = ", ".join(self.made)
+        found: dict[str, str] = {}
+        for name, node in self.form.columns.items():
+            if isinstance(node, exp.Column) and values.get(node.name) in self.made:
+                found.setdefault(values[node.name], quoted(name))
+            elif isinstance(node, exp.Column) and node.name in self.totals:
+                found.setdefault(self.totals[node.name], f"coalesce({quoted(name)}, 0)")
+        return {name: found.get(name, name) for name in self.made}
+
+    def finish(self, values: Mapping[str, str]) -> str:
+        """SQL of the keys, the stored columns and the sums of the groups in ``forebay_summed``."""
+        own = [name for name, sql in self.told(values).items() if sql == name]
         listed = "".join(f", {sql} as {name}" for name, sql in values.items())
-        columns = "".join(
-            f"{self.form.columns[n].sql('duckdb')} as {quoted(n)}, " for n in self.draft.stored_names
-        )
+        columns = [
+            f"{self.form.columns[n].sql('duckdb')} as {quoted(n)}" for n in self.draft.stored_names
+        ]
         return lay_out(
-            f"select {self._keys}, {columns}{held} from (select {self._keys}, {held}{listed} "
-            f"from forebay_summed where {MEMBERS} > 0) as groups"
+            f"select {', '.join([self._keys, *columns, *own])} from (select {self._keys}, "
+            f"{', '.join(self.made)}{listed} from forebay_summed where {MEMBERS} > 0) as groups"
         )
 
     @property
