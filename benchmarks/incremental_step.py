@@ -34,8 +34,8 @@ from feature_specs import FeatureView, Leaf, compile_view
 from feature_specs.catalog import Column, Feature, ViewEntry
 from lakehouse.commit import TABLE_PROPERTIES, ensure_namespace
 from lakehouse.describe import TypeOracle
-from lakehouse.lake import load_table, local_path, open_lake
-from lakehouse.materialize import Advance, advance_view
+from lakehouse.lake import find_table, load_table, local_path, open_lake, read_state
+from lakehouse.materialize import EPOCH, Advance, advance_view
 from lakehouse.plans import ViewPlan
 from lakehouse.relations import tune
 from lakehouse.scan import Pinned, define_view, pin
@@ -75,7 +75,6 @@ class World:
     view: FeatureView
     keys: int
     at: datetime = START + timedelta(days=DAYS)
-    batches: int = 0
     connection: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
 
     def __post_init__(self) -> None:
@@ -111,7 +110,12 @@ class World:
         )
 
     def load_history(self, rows: int) -> None:
-        """A file a day, rows in order of time, all days in one commit."""
+        """A file a day, rows in order of time, all days in one commit; nothing if it is there."""
+        state = read_state(find_table(self.lake, self.entry.history_table))
+        if state is not None:
+            self.at = EPOCH + timedelta(microseconds=state.at)
+        if find_table(self.lake, "raw.events") is not None:
+            return
         ensure_namespace(self.lake, "raw.events")
         schema = pa.schema(
             [
@@ -130,12 +134,11 @@ class World:
 
     def add_events(self, count: int) -> None:
         """Events of the minute that comes, and a few late ones, in one commit."""
-        self.batches += 1
-        late = count // 100
-        paths = [self._file(self.at + MINUTE / count, count - late, MINUTE / count, -self.batches)]
+        late, seed = count // 100, int(self.at.timestamp())
+        paths = [self._file(self.at + MINUTE / count, count - late, MINUTE / count, seed)]
         for days in (1, 2):
             moment = self.at - timedelta(days=days)
-            paths.append(self._file(moment, late // 2, MINUTE / count, -self.batches * 1000 - days))
+            paths.append(self._file(moment, late // 2, MINUTE / count, -seed - days))
         load_table(self.lake, "raw.events").add_files(paths, check_duplicate_files=False)
 
     def _file(self, start: datetime, rows: int, gap: timedelta, seed: int) -> str:
@@ -217,6 +220,8 @@ def measure(folder: Path, rows: int, view: FeatureView, options: argparse.Namesp
     world = World(folder, view, options.keys)
     built = timed(lambda: world.load_history(rows))
     world.in_full()
+    if options.build_only:
+        return Seconds(0, 0, 0, 0)
     steps = []
     for number in range(options.runs + 1):
         world.add_events(options.events)
@@ -255,13 +260,21 @@ def main() -> int:
     parser.add_argument("--windows", type=int, nargs="+", default=list(WINDOWS), help="days")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--full-runs", type=int, default=3)
+    parser.add_argument(
+        "--folder", type=Path, help="keep the lakes here, and use those that are there"
+    )
+    parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--profile", action="store_true", help="profile the last step of a scale")
     options = parser.parse_args()
     view = view_of(options.windows)
     found = []
     for rows in options.rows:
-        with tempfile.TemporaryDirectory() as folder:
-            found.append(measure(Path(folder), rows, view, options))
+        with tempfile.TemporaryDirectory() as passing:
+            folder = options.folder / str(rows) if options.folder else Path(passing)
+            folder.mkdir(parents=True, exist_ok=True)
+            found.append(measure(folder, rows, view, options))
+    if options.build_only:
+        return 0
     growth = found[-1].step / found[0].step
     gain, alone = found[-1].full / found[-1].step, found[-1].query / found[-1].step
     print(

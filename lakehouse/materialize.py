@@ -147,7 +147,7 @@ class _Session:
         else:
             sum_up(self._run, deltas, self.leaves[deltas.leaf], self.state.at)
         self._define_before()
-        self._run("create or replace temp view forebay_previous as select * from forebay_before")
+        self._run("create or replace temp table forebay_previous as select * from forebay_before")
 
     def _compute_touched(self) -> None:
         deltas = self.plan.deltas

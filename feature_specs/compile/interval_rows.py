@@ -24,12 +24,14 @@ class IntervalRows:
     Attributes:
         sql: a SELECT of the key columns, ``fb_start<i>``, ``fb_end<i>`` and the source's columns.
         starts, ends: for each window its column names; an end of None never comes.
+        passed: the source's columns, quoted.
     """
 
     sql: str
     windows: tuple[Window, ...]
     starts: tuple[str, ...]
     ends: tuple[str | None, ...]
+    passed: tuple[str, ...] = ()
 
     def place(self, window: Window) -> int:
         return self.windows.index(window)
@@ -83,8 +85,9 @@ def interval_rows(
             copy=False,
         )
     read_leaves(draft, query, relations)
+    passed = tuple(f'"{passed_name(c)}"' for c in _columns_used(form))
     return IntervalRows(
-        with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends)
+        with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends), passed
     )
 
 

@@ -95,7 +95,7 @@ class RunningSums:
 
     def fold(self, rows: IntervalRows) -> str:
         """SQL of the sums at T1 over rows."""
-        alive = {w: self._alive(rows, w, "as_of") for w in self._windows()}
+        alive = {w: self._alive(rows, w, _axis("as_of")) for w in self._windows()}
         items = []
         for name, (window, condition, term, kind) in self.made.items():
             own = [alive[window]] if window != self.form.window else []
@@ -109,33 +109,39 @@ class RunningSums:
         )
 
     def deltas(self, kept: IntervalRows, added: IntervalRows) -> str:
-        """SQL of what the sums change by: for each window, rows that came less rows that went."""
-        windows = self._windows()
-        place = {w: i for i, w in enumerate(windows)}
+        """SQL of what the sums change by: rows that came weigh 1, rows that went -1.
+
+        Written for a planner that has few rows to plan for: every expression costs more than a row.
+        """
+        place = {w: i for i, w in enumerate(self._windows())}
         sides = []
         for rows, known in ((kept, True), (added, False)):
-            marks = [
-                f"{self._alive(rows, w, 'as_of')} as fb_is{i}, "
-                f"{self._alive(rows, w, 'before') if known else 'false'} as fb_was{i}"
+            weights = [
+                f"cast({self._alive(rows, w, 'fb_after')} as tinyint)"
+                + (f" - cast({self._alive(rows, w, 'fb_before')} as tinyint)" if known else "")
+                + f" as fb_weight{i}"
                 for w, i in place.items()
             ]
-            sides.append(f"select *, {', '.join(marks)} from ({rows.sql}) as side")
+            before = f", {_axis('before')} as fb_before" if known else ""
+            columns = ", ".join([self._keys, *weights, *rows.passed])
+            sides.append(
+                f"select {columns} from (select *, {_axis('as_of')} as fb_after{before} "
+                f"from ({rows.sql}) as side) as side"
+            )
         items = []
         for name, (window, condition, term, kind) in self.made.items():
-            i = place[window]
-            also = f" and ({condition})" if condition else ""
-            came, went = (f"fb_is{i} and not fb_was{i}{also}", f"fb_was{i} and not fb_is{i}{also}")
-            parts = [
-                f"coalesce(sum({term}) filter (where {w}), 0)"
-                if term
-                else f"count(*) filter (where {w})"
-                for w in (came, went)
-            ]
-            items.append(f"cast({parts[0]} - {parts[1]} as {kind}) as {name}")
-        moved = " or ".join(f"fb_is{i} <> fb_was{i}" for i in place.values())
+            weight = f"fb_weight{place[window]}"
+            if term is not None:
+                # Whole numbers widen first: the least of a type has no negative in it.
+                value = f"cast({term} as hugeint)" if kind == WHOLE else term
+                weighed = f"case {weight} when 1 then {value} when -1 then -({value}) end"
+            else:
+                weighed = weight
+            filtering = f" filter (where {condition})" if condition else ""
+            items.append(f"cast(coalesce(sum({weighed}){filtering}, 0) as {kind}) as {name}")
         return lay_out(
             f"select {self._keys}, {', '.join(items)} from ({' union all '.join(sides)}) as moving "
-            f"where {moved} group by {self._keys}"
+            f"group by {self._keys}"
         )
 
     def told(self, values: Mapping[str, str]) -> dict[str, str]:
@@ -172,9 +178,12 @@ class RunningSums:
         return list(dict.fromkeys(window for window, *_ in self.made.values()))
 
     def _alive(self, rows: IntervalRows, window: Window, instant: str) -> str:
-        at = f"epoch_us(cast(${instant} as timestamptz))"
         place = rows.place(window)
-        tests = [f"{rows.starts[place]} <= {at}"]
+        tests = [f"{rows.starts[place]} <= {instant}"]
         if rows.ends[place] is not None:
-            tests.append(f"{at} < {rows.ends[place]}")
+            tests.append(f"{instant} < {rows.ends[place]}")
         return f"({' and '.join(tests)})"
+
+
+def _axis(parameter: str) -> str:
+    return f"epoch_us(cast(${parameter} as timestamptz))"
