@@ -10,9 +10,11 @@ made of (columns ``fb_...``), and a step adds to them what the rows that came an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import duckdb
 from pyiceberg.catalog import Catalog
@@ -25,9 +27,9 @@ from lakehouse.choose_step import Choice, choose_step, stands_at
 from lakehouse.commit import Columns, Mode
 from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, read_state
 from lakehouse.plans import ViewPlan, instants_of
-from lakehouse.scan import Pinned, define_view, files_sql, pin
+from lakehouse.scan import Pinned, files_sql, pin, rows_of
 from lakehouse.sum_up import add_deltas, read_deltas, sum_up
-from lakehouse.write_rows import commit_query, set_properties
+from lakehouse.write_rows import count_rows, set_properties, write_query
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -119,6 +121,7 @@ class _Session:
         self.listed = ", ".join(map(_quoted, self.columns))
         self.sums = plan.deltas.columns if plan.deltas is not None else ()
         self.held = ", ".join([self.listed, *self.sums])
+        self.types: dict[str, str] = {}
         self.added: Mapping[str, tuple[str, ...]] = {}
 
     def decide(self, full_refresh: bool) -> Choice:
@@ -146,8 +149,7 @@ class _Session:
             self._run(f"create or replace temp table forebay_fresh as {self.plan.create}")
         else:
             sum_up(self._run, deltas, self.leaves[deltas.leaf], self.state.at)
-        self._define_before()
-        self._run("create or replace temp table forebay_previous as select * from forebay_before")
+        self._run(f"create or replace temp table forebay_previous as {self._rows_before()}")
 
     def _compute_touched(self) -> None:
         deltas = self.plan.deltas
@@ -160,10 +162,9 @@ class _Session:
                 select = files_sql(self.leaves[name].table.schema(), self.added[name])
                 self._run(f"create or replace temp view forebay_added_{leaf_key(name)} as {select}")
             self._run(f"create or replace temp table forebay_touched as {self.plan.touched}")
-        self._define_before()
         self._run(
-            "create or replace temp table forebay_previous as "
-            f"select * from forebay_before semi join forebay_touched using ({self.keys})"
+            f"create or replace temp table forebay_previous as select * from "
+            f"({self._rows_before()}) as rows semi join forebay_touched using ({self.keys})"
         )
         if deltas is not None:
             add_deltas(self._run, deltas, [_quoted(c.name) for c in self.view.entities])
@@ -172,31 +173,27 @@ class _Session:
 
     def _fit_types(self) -> None:
         """Iceberg's integers end at 64 bits: a wider sum is kept as a decimal of 38 digits."""
-        types = self._run("describe forebay_fresh").fetchall()
-        casts = [
-            f"cast({_quoted(name)} as decimal(38, 0)) as {_quoted(name)}"
-            for name, kind, *_ in types
-            if kind in ("HUGEINT", "UHUGEINT", "UBIGINT")
-        ]
-        if casts:
+        self.types = self._types("forebay_fresh")
+        wide = [n for n, kind in self.types.items() if kind in ("HUGEINT", "UHUGEINT", "UBIGINT")]
+        if wide:
+            casts = ", ".join(f"cast({_quoted(n)} as decimal(38, 0)) as {_quoted(n)}" for n in wide)
             self._run(
                 "create or replace temp table forebay_fresh as "
-                f"select * replace ({', '.join(casts)}) from forebay_fresh"
+                f"select * replace ({casts}) from forebay_fresh"
             )
+            self.types |= dict.fromkeys(wide, "DECIMAL(38,0)")
 
     def compare(self) -> tuple[int, int]:
         """Fill ``forebay_changes`` with what differs from before. Returns upserts and deletes."""
-        known, fresh = self._types("forebay_previous"), self._types("forebay_fresh")
+        known = self._types("forebay_previous")
         # Of other columns or types every row is new.
-        alike = all(known.get(n) == fresh[n] for n in self.columns)
+        alike = all(known.get(n) == self.types[n] for n in self.columns)
         unchanged = f"except select {self.listed} from forebay_previous" if alike else ""
         self._run(
             "create or replace temp table forebay_changes as select *, false as deleted "
-            f"from (select {self.listed} from forebay_fresh {unchanged}) as changed"
-        )
-        self._run(
-            f"insert into forebay_changes by name (select {self.keys}, true as deleted "
-            f"from forebay_previous anti join forebay_fresh using ({self.keys}))"
+            f"from (select {self.listed} from forebay_fresh {unchanged}) as changed "
+            f"union all by name select {self.keys}, true as deleted "
+            f"from forebay_previous anti join forebay_fresh using ({self.keys})"
         )
         ((upserts, deletes),) = self._run(
             "select count(*) filter (where not deleted), count(*) filter (where deleted) "
@@ -204,68 +201,81 @@ class _Session:
         ).fetchall()
         return int(upserts), int(deletes)
 
-    def _define_before(self) -> None:
-        """Let ``forebay_before`` be the rows that the last build left."""
+    def _rows_before(self) -> str:
+        """SQL of the rows that the last build left."""
         if self.before is None or self.history is None:
-            rows = "select * from forebay_fresh where false"
-        elif stands_at(self.latest, self.before):
+            return "select * from forebay_fresh where false"
+        if stands_at(self.latest, self.before):
             assert self.latest is not None
-            define_view(self.connection, "forebay_latest", pin(self.latest), temporary=True)
-            rows = "select * from forebay_latest"
-        else:
-            define_view(self.connection, "forebay_log", pin(self.history), temporary=True)
-            rows = (
-                "select * exclude (computed_at, committed_at, deleted) from (select * from "
-                f"forebay_log qualify row_number() over (partition by {self.keys} "
-                "order by committed_at desc) = 1) where not deleted"
-            )
-        self._run(f"create or replace temp view forebay_before as {rows}")
+            return rows_of(self.connection, "forebay_latest", pin(self.latest))
+        log = rows_of(self.connection, "forebay_log", pin(self.history))
+        return (
+            "select * exclude (computed_at, committed_at, deleted) from (select * from "
+            f"({log}) as log qualify row_number() over (partition by {self.keys} "
+            "order by committed_at desc) = 1) where not deleted"
+        )
 
     def commit(self, how: str, touched: int, changed: bool) -> int:
         """Append to the log, then replace the latest rows. Returns the rows of the table."""
-        if changed or self.history is None:
-            log = (
-                "select *, $as_of as computed_at, cast(get_current_timestamp() as timestamptz) "
-                "as committed_at from forebay_changes"
-            )
-            self._write(self.view.history_table, self.history, log, "append", "add")
-        else:
-            set_properties(self.history, self.properties)
+        with ThreadPoolExecutor(1) as beside:
+            logged = beside.submit(self._log(changed))
+            # DuckDB writes the latest rows' file while Python commits the log.
+            replace = self._replace(how, touched)
+            logged.result()
+        return replace()
+
+    def _log(self, changed: bool) -> Callable[[], int]:
+        if not changed and self.history is not None:
+            return partial(set_properties, self.history, self.properties)
+        sql = (
+            f"select {self.listed}, deleted, $as_of as computed_at, "
+            "cast(get_current_timestamp() as timestamptz) as committed_at from forebay_changes"
+        )
+        zoned = "TIMESTAMP WITH TIME ZONE"
+        types = {n: self.types[n] for n in self.columns}
+        types |= {"deleted": "BOOLEAN", "computed_at": zoned, "committed_at": zoned}
+        name = self.view.history_table
+        return self._write(name, self.history, sql, types, "append", "add")
+
+    def _replace(self, how: str, touched: int) -> Callable[[], int]:
         if how == "step" and not touched and stands_at(self.latest, self.before):
             assert self.latest is not None
-            set_properties(self.latest, self.properties)
-            return self.count_latest()
-        rows = f"select {self.held} from forebay_fresh"
+            return partial(set_properties, self.latest, self.properties)
+        sql = f"select {self.held} from forebay_fresh"
         if how == "step":
-            rows += (
-                f" union all select {self.held} from forebay_before "
+            sql += (
+                f" union all select {self.held} from ({self._rows_before()}) as rows "
                 f"anti join forebay_touched using ({self.keys})"
             )
         else:
-            rows += f" order by {self.keys}"
-        self.properties |= _LATEST_PROPERTIES
-        return self._write(self.view.table, self.latest, rows, "replace", "exact")
+            sql += f" order by {self.keys}"
+        types = {n: self.types[n] for n in [*self.columns, *self.sums]}
+        return self._write(self.view.table, self.latest, sql, types, "replace", "exact")
 
     def _write(
-        self, identifier: str, table: Table | None, sql: str, mode: Mode, columns: Columns
-    ) -> int:
-        return commit_query(
+        self,
+        identifier: str,
+        table: Table | None,
+        sql: str,
+        types: Mapping[str, str],
+        mode: Mode,
+        columns: Columns,
+    ) -> Callable[[], int]:
+        return write_query(
             self.connection,
             self.catalog,
             identifier,
             sql,
+            types,
             at=self.at,
             mode=mode,
             columns=columns,
-            properties=self.properties,
+            properties=self.properties | (_LATEST_PROPERTIES if mode == "replace" else {}),
             table=table,
         )
 
     def count_latest(self) -> int:
-        current = self.latest.current_snapshot() if self.latest is not None else None
-        if current is None or current.summary is None:
-            return 0
-        return int(current.summary.additional_properties.get("total-records", 0))
+        return count_rows(self.latest) if self.latest is not None else 0
 
     def _types(self, relation: str) -> dict[str, str]:
         return {name: kind for name, kind, *_ in self._run(f"describe {relation}").fetchall()}

@@ -140,6 +140,20 @@ def define_view(
         select = files_sql(pinned.table.schema(), pinned.files)
         connection.execute(f"create or replace {kind}view {relation} as {select}")
         return
+    _define_table(connection, relation, pinned, kind)
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, name: str, pinned: Pinned) -> str:
+    """A SELECT of a table's rows; ``name`` is for a temporary table, where it needs one."""
+    if not pinned.delete_files:
+        return files_sql(pinned.table.schema(), pinned.files)
+    _define_table(connection, name, pinned, "temp ")
+    return f"select * from {name}"
+
+
+def _define_table(
+    connection: duckdb.DuckDBPyConnection, relation: str, pinned: Pinned, kind: str
+) -> None:
     rows = pinned.table.scan(snapshot_id=pinned.snapshot).to_arrow()
     connection.register("forebay_scanned", rows)
     connection.execute(f"create or replace {kind}table {relation} as select * from forebay_scanned")

@@ -17,12 +17,12 @@ Run = Callable[[str], object]
 def sum_up(run: Run, deltas: Deltas, leaf: Pinned, at: int) -> None:
     """Fill ``forebay_fresh`` with every entity's values and sums, from all of the leaf."""
     living = living_where(leaf.table.schema(), deltas.starts, deltas.ends, at)
+    leaf_rows = f"select * from {deltas.leaf} where {living}"
     run(
-        f"create or replace temp view forebay_added_{leaf_key(deltas.leaf)} as "
-        f"select * from {deltas.leaf} where {living}"
+        "create or replace temp table forebay_fresh as with "
+        f"forebay_added_{leaf_key(deltas.leaf)} as ({leaf_rows}), "
+        f"forebay_summed as ({deltas.fold}) {deltas.finish}"
     )
-    run(f"create or replace temp table forebay_summed as {deltas.fold}")
-    run(f"create or replace temp table forebay_fresh as {deltas.finish}")
 
 
 def read_deltas(
@@ -37,9 +37,11 @@ def read_deltas(
     schema, key = leaf.table.schema(), leaf_key(deltas.leaf)
     spans = spans_between(schema, deltas.edges, before.at, at) if at > before.at else []
     kept = rows_in(leaf.table, before.snapshots.get(deltas.leaf), spans)
-    run(f"create or replace temp view forebay_kept_{key} as {kept}")
-    run(f"create or replace temp view forebay_added_{key} as {files_sql(schema, added)}")
-    run(f"create or replace temp table forebay_touched as {deltas.deltas}")
+    came = files_sql(schema, added)
+    run(
+        f"create or replace temp table forebay_touched as with forebay_kept_{key} as ({kept}), "
+        f"forebay_added_{key} as ({came}) {deltas.deltas}"
+    )
 
 
 def add_deltas(run: Run, deltas: Deltas, keys: Sequence[str]) -> None:
@@ -51,8 +53,8 @@ def add_deltas(run: Run, deltas: Deltas, keys: Sequence[str]) -> None:
     was = ", ".join([*keys, *(f"{sql} as {name}" for name, sql in deltas.sums.items())])
     sums = ", ".join(f"coalesce(p.{s}, 0) + t.{s} as {s}" for s in deltas.sums)
     run(
-        f"create or replace temp table forebay_summed as "
+        f"create or replace temp table forebay_fresh as with forebay_summed as ("
         f"select {', '.join(f't.{k}' for k in keys)}, {sums} from forebay_touched as t "
         f"left join (select {was} from forebay_previous) as p using ({', '.join(keys)})"
+        f") {deltas.finish}"
     )
-    run(f"create or replace temp table forebay_fresh as {deltas.finish}")

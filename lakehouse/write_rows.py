@@ -8,7 +8,7 @@ side spells otherwise, and warehouses on other than a local disk go through Arro
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlparse
@@ -57,47 +57,66 @@ _COMPRESSION = "write.parquet.compression-codec"
 _ROW_GROUP = TABLE_PROPERTIES["write.parquet.row-group-limit"]
 
 
-def commit_query(
+def write_query(
     connection: duckdb.DuckDBPyConnection,
     catalog: Catalog,
     identifier: str,
     sql: str,
+    types: Mapping[str, str],
     *,
     at: datetime,
     mode: Mode,
     columns: Columns,
     properties: Mapping[str, str],
     table: Table | None,
-) -> int:
-    """Append the rows of a query to a table, or make them its whole content, in one commit.
+) -> Callable[[], int]:
+    """Run a query whose rows are to be appended to a table, or to be its whole content.
 
-    Returns how many rows that are.
+    Returns what commits them, and then says how many rows the table or the query has. It needs the
+    connection no more, and raises DataError where a column has changed its type, or another writer
+    has committed since the table was loaded.
 
     Args:
         sql: parameter ``$as_of``, which is ``at``.
+        types: DuckDB's types of its columns.
         columns: whether the table may gain or lose columns.
         properties: table properties to set.
         table: the table from which the rows were computed; None where there is none.
-
-    Raises:
-        DataError: a column has changed its type, or another writer has committed since.
     """
     given = instants_of(sql, at) or None
-    if table is not None and _may_copy(connection, table, sql, given):
-        written = _copy(connection, table, sql, given)
+    if table is None or not _may_copy(table, types):
+        rows = connection.sql(sql, params=given).to_arrow_table()
+
+        def commit_arrow() -> int:
+            commit_rows(
+                catalog, identifier, rows, mode=mode, columns=columns, properties=properties
+            )
+            return int(rows.num_rows)
+
+        return commit_arrow
+    written = _copy(connection, table, sql, given)
+
+    def commit_file() -> int:
         try:
             _commit(table, written, mode, properties)
         except CommitFailedException:
             Path(local_path(written.file_path)).unlink()
             raise _overtaken(identifier) from None
         return int(written.record_count)
-    rows = connection.sql(sql, params=given).to_arrow_table()
-    commit_rows(catalog, identifier, rows, mode=mode, columns=columns, properties=properties)
-    return int(rows.num_rows)
+
+    return commit_file
 
 
-def set_properties(table: Table, properties: Mapping[str, str]) -> None:
-    """Commit table properties alone.
+def count_rows(table: Table) -> int:
+    """The rows of a table, by what its last commit says."""
+    current = table.current_snapshot()
+    if current is None or current.summary is None:
+        return 0
+    return int(current.summary.additional_properties.get("total-records", 0))
+
+
+def set_properties(table: Table, properties: Mapping[str, str]) -> int:
+    """Commit table properties alone. Returns the rows of the table.
 
     Raises:
         DataError: another writer has committed rows since the table was loaded.
@@ -109,6 +128,7 @@ def set_properties(table: Table, properties: Mapping[str, str]) -> None:
             change.set_properties(dict(properties))
     except CommitFailedException:
         raise _overtaken(".".join(table.name())) from None
+    return count_rows(table)
 
 
 def _overtaken(identifier: str) -> DataError:
@@ -119,12 +139,7 @@ def _overtaken(identifier: str) -> DataError:
     )
 
 
-def _may_copy(
-    connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    sql: str,
-    given: Mapping[str, datetime] | None,
-) -> bool:
+def _may_copy(table: Table, types: Mapping[str, str]) -> bool:
     if urlparse(table.location()).scheme not in ("", "file") or not table.spec().is_unpartitioned():
         return False
     schema = table.schema()
@@ -133,8 +148,7 @@ def _may_copy(
     current = table.metadata.current_snapshot_id
     if any(m.content is not ManifestContent.DATA for m in manifests_of(table, current)):
         return False
-    made = connection.execute(f"describe {sql}", given).fetchall()
-    return {name: kind for name, kind, *_ in made} == column_types(schema)
+    return types == column_types(schema)
 
 
 def _copy(
