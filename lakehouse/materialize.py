@@ -162,9 +162,10 @@ class _Session:
                 select = files_sql(self.leaves[name].table.schema(), self.added[name])
                 self._run(f"create or replace temp view forebay_added_{leaf_key(name)} as {select}")
             self._run(f"create or replace temp table forebay_touched as {self.plan.touched}")
+        self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
         self._run(
-            f"create or replace temp table forebay_previous as select * from "
-            f"({self._rows_before()}) as rows semi join forebay_touched using ({self.keys})"
+            "create or replace temp table forebay_previous as "
+            f"select * from forebay_before semi join forebay_touched using ({self.keys})"
         )
         if deltas is not None:
             add_deltas(self._run, deltas, [_quoted(c.name) for c in self.view.entities])
@@ -244,7 +245,7 @@ class _Session:
         sql = f"select {self.held} from forebay_fresh"
         if how == "step":
             sql += (
-                f" union all select {self.held} from ({self._rows_before()}) as rows "
+                f" union all select {self.held} from forebay_before "
                 f"anti join forebay_touched using ({self.keys})"
             )
         else:

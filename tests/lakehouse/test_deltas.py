@@ -409,3 +409,13 @@ def test_a_build_that_was_overtaken_fails_and_changes_nothing(tmp_path: Path) ->
         if at == BASE + QUARTER:
             build.advance(BASE, full_refresh=True)
     _step(build, BASE + 3 * HOUR)
+
+
+def test_a_leaf_of_a_dotted_name_is_told_apart_from_its_new_rows() -> None:
+    leaf = replace(EVENTS, name='"db"."raw"."events"')
+    sql = 'select k, sum(x) as s, max(x) as m from "db"."raw"."events" group by k'
+    steps = compile_view(FeatureView("v", sql, ("k",)), (leaf,)).stored_queries()
+    assert steps.touched is not None and "forebay_added_db_raw_events" in steps.touched
+    summed = FeatureView("v", sql.replace(", max(x) as m", ""), ("k",))
+    deltas = compile_view(summed, (leaf,)).deltas()
+    assert deltas is not None and '"db"' not in deltas.deltas
