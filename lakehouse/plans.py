@@ -92,9 +92,17 @@ def _read_deltas(folder: Path, view: str) -> Deltas | None:
     if not path.exists():
         return None
     known = json.loads(path.read_text())
-    edges = {n: tuple(Edge(**e) for e in known.pop(n)) for n in ("edges", "starts", "ends")}
-    sql = {name: read_statement(folder, view, name) for name in _OF_DELTAS}
-    return Deltas(leaf=known["leaf"], sums=known["sums"], **sql, **edges)
+    edges = {n: tuple(Edge(**e) for e in known[n]) for n in ("edges", "starts", "ends")}
+    return Deltas(
+        leaf=known["leaf"],
+        sums=known["sums"],
+        fold=read_statement(folder, view, "fold"),
+        deltas=read_statement(folder, view, "deltas"),
+        finish=read_statement(folder, view, "finish"),
+        edges=edges["edges"],
+        starts=edges["starts"],
+        ends=edges["ends"],
+    )
 
 
 def instants_of(sql: str, as_of: datetime, before: datetime | None = None) -> dict[str, datetime]:

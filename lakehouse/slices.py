@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import (
@@ -21,7 +22,7 @@ from pyiceberg.expressions.visitors import inclusive_projection, manifest_evalua
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.types import DateType, NestedField, TimestampType, TimestamptzType
+from pyiceberg.types import DateType, NestedField, PrimitiveType, TimestampType, TimestamptzType
 
 from feature_specs.compile.read_deltas import Edge
 from lakehouse.lake import local_path
@@ -29,6 +30,10 @@ from lakehouse.manifests import data_files
 from lakehouse.scan import files_sql
 
 _DAY = 86_400_000_000
+
+#: pyiceberg declares these with the arguments of their parents.
+_Compare = Callable[[str, int], BooleanExpression]
+_AT_LEAST, _AT_MOST = cast(_Compare, GreaterThanOrEqual), cast(_Compare, LessThanOrEqual)
 
 #: As far as instants reach that both DuckDB and Iceberg can write.
 _FAR = 2**61
@@ -65,17 +70,17 @@ class Span:
         if isinstance(self.field.field_type, DateType):
             low, high = low // _DAY, high // _DAY
         name = self.field.name
-        return And(GreaterThanOrEqual(name, low), LessThanOrEqual(name, high))
+        return And(_AT_LEAST(name, low), _AT_MOST(name, high))
 
     def may_hold(self, file: DataFile) -> bool:
         """Whether a file may have rows within it, by its bounds."""
         if self.field is None:
             return True
-        key, kind = self.field.field_id, self.field.field_type
+        key, kind = self.field.field_id, cast(PrimitiveType, self.field.field_type)
         lower, upper = (file.lower_bounds or {}).get(key), (file.upper_bounds or {}).get(key)
         if lower is None or upper is None:
             return True
-        low, high = from_bytes(kind, lower), from_bytes(kind, upper)
+        low, high = int(from_bytes(kind, lower)), int(from_bytes(kind, upper))
         if isinstance(kind, DateType):
             return bool(low <= self.high // _DAY and high >= self.low // _DAY)
         return bool(low <= self.high and high > self.low)

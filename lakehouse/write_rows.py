@@ -39,6 +39,7 @@ from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import (
     AssertRefSnapshotId,
+    RemoveSnapshotsUpdate,
     TableRequirement,
     TableUpdate,
     update_table_metadata,
@@ -52,6 +53,9 @@ from lakehouse.lake import local_path
 from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.plans import instants_of
 from lakehouse.scan import column_types
+
+#: Of a feature table or its log; beyond, older ones are dropped.
+MOST_SNAPSHOTS = 100
 
 _COMPRESSION = "write.parquet.compression-codec"
 _ROW_GROUP = TABLE_PROPERTIES["write.parquet.row-group-limit"]
@@ -121,11 +125,12 @@ def set_properties(table: Table, properties: Mapping[str, str]) -> int:
     Raises:
         DataError: another writer has committed rows since the table was loaded.
     """
-    seen = AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=table.metadata.current_snapshot_id)
+    seen = {"ref": MAIN_BRANCH, "snapshot-id": table.metadata.current_snapshot_id}
+    change = SteadyTransaction(table)
     try:
-        with SteadyTransaction(table) as change:
-            change.require(seen)
-            change.set_properties(dict(properties))
+        change.require(AssertRefSnapshotId.model_validate(seen))
+        change.set_properties(dict(properties))
+        change.commit_transaction()
     except CommitFailedException:
         raise _overtaken(".".join(table.name())) from None
     return count_rows(table)
@@ -193,18 +198,20 @@ def _in_order(schema: Schema, sql: str) -> str:
 
 
 def _commit(table: Table, written: DataFile, mode: Mode, properties: Mapping[str, str]) -> None:
-    with SteadyTransaction(table) as transaction:
-        if mode == "append" or table.metadata.current_snapshot_id is None:
-            with _AppendFile(Operation.APPEND, transaction, table.io) as append:
-                append.append_data_file(written)
-        else:
-            with _ReplaceFiles(Operation.OVERWRITE, transaction, table.io) as replace:
-                for manifest in manifests_of(table, table.metadata.current_snapshot_id):
-                    for entry in entries_of(table, manifest):
-                        replace.replaced.append(entry)
-                        replace.delete_data_file(entry.data_file)
-                replace.append_data_file(written)
-        transaction.set_properties(dict(properties))
+    transaction = SteadyTransaction(table)
+    if mode == "append" or table.metadata.current_snapshot_id is None:
+        with _AppendFile(Operation.APPEND, transaction, table.io) as append:
+            append.append_data_file(written)
+    else:
+        with _ReplaceFiles(Operation.OVERWRITE, transaction, table.io) as replace:
+            for manifest in manifests_of(table, table.metadata.current_snapshot_id):
+                for entry in entries_of(table, manifest):
+                    replace.replaced.append(entry)
+                    replace.delete_data_file(entry.data_file)
+            replace.append_data_file(written)
+    transaction.set_properties(dict(properties))
+    transaction.forget_snapshots(MOST_SNAPSHOTS)
+    transaction.commit_transaction()
 
 
 class _AppendFile(_MergeAppendFiles):
@@ -254,6 +261,19 @@ class SteadyTransaction(Transaction):
     """
 
     _seen: tuple[tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    def forget_snapshots(self, most: int) -> None:
+        """Drop the older half of the snapshots where there are more.
+
+        Every one of them is written and read again at each commit; the log tells what has been.
+        """
+        known = self._table.metadata.snapshots
+        if len(known) <= most:
+            return
+        held = {ref.snapshot_id for ref in self._table.metadata.refs.values()}
+        oldest = sorted(known, key=lambda s: s.sequence_number or 0)[: len(known) - most // 2]
+        ids = [s.snapshot_id for s in oldest if s.snapshot_id not in held]
+        self._stage((RemoveSnapshotsUpdate.model_validate({"snapshot-ids": ids}),))
 
     def require(self, requirement: TableRequirement) -> None:
         """Let the commit fail where something does not hold."""
