@@ -162,11 +162,12 @@ def _random_batch(rng: random.Random, leaf: Leaf, at: datetime, known: Sequence[
 
 def test_windows_decay_without_data_and_groups_go_and_come_back(tmp_path: Path) -> None:
     build = _build("event", tmp_path)
-    build.append(EVENTS, [_event("a", BASE), _event("b", BASE + HOUR), _event(None, BASE)])
+    both = [_event("b", BASE, 4), _event("b", BASE + HOUR)]
+    build.append(EVENTS, [_event("a", BASE), *both, _event(None, BASE)])
     build.advance(BASE + HOUR)
     build.check(BASE + HOUR)
     assert _step(build, BASE + 6 * HOUR) == (2, 0)  # >=: six hours old to the microsecond
-    assert _step(build, BASE + 6 * HOUR + US) == (0, 1)
+    assert _step(build, BASE + 6 * HOUR + US) == (1, 1)
     assert _step(build, BASE + 7 * HOUR + US) == (0, 1)
     assert _step(build, BASE + 9 * HOUR) == (0, 0)
     build.append(EVENTS, [_event("a", BASE + 8 * HOUR)])
