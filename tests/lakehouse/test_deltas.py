@@ -225,6 +225,22 @@ def test_an_entity_whose_values_stay_writes_no_log_row(tmp_path: Path) -> None:
     assert _step(build, at) == (1, 0)
 
 
+def test_only_rows_that_pass_a_filter_count(tmp_path: Path) -> None:
+    build = _build("event", tmp_path)
+    build.append(EVENTS, [_event("a", BASE)])
+    build.advance(BASE)
+    build.append(EVENTS, [(*_event("a", BASE, 9)[:7], "q", False)])
+    assert _step(build, BASE) == (1, 0)
+    _step(build, BASE + 3 * HOUR)
+
+
+def test_a_row_is_found_by_the_time_of_its_zone(tmp_path: Path) -> None:
+    build = _build("local", tmp_path)
+    build.append(LOCAL, [("a", BASE.replace(tzinfo=None), 5)])
+    build.advance(BASE + 4 * HOUR)
+    assert _step(build, BASE + 5 * HOUR) == (1, 0)  # midnight in New York
+
+
 def test_only_files_that_may_matter_are_read(tmp_path: Path) -> None:
     build = _build("event", tmp_path)
     for day in range(8):

@@ -38,7 +38,7 @@ DELTAS = (
     Mutation(
         "FILTER is forgotten in deltas", "running_sums",
         'filtering = f" filter (where {condition})" if condition else ""', 'filtering = ""',
-        "every row counts", _deltas("random_steps_lead_to_the_same_rows[arrival-False]"),
+        "every row counts", _deltas("only_rows_that_pass_a_filter_count"),
     ),
     Mutation(
         "sums of two windows share a column", "running_sums",
@@ -80,7 +80,7 @@ DELTAS = (
         "a naive time is looked for in its own place", "read_deltas",
         "return Edge(node.name, term.offset, _SLACK)", "return Edge(node.name, term.offset)",
         "rows of another zone are missed",
-        _deltas("random_steps_lead_to_the_same_rows[local-False]"),
+        _deltas("a_row_is_found_by_the_time_of_its_zone"),
     ),
     Mutation(
         "new rows of a dotted leaf are all of its rows", "interval_rows",
