@@ -234,6 +234,20 @@ def test_only_rows_that_pass_a_filter_count(tmp_path: Path) -> None:
     _step(build, BASE + 3 * HOUR)
 
 
+def test_windows_of_one_sum_are_told_apart(tmp_path: Path) -> None:
+    items = [
+        f"sum(x) filter (where ts > now() - interval '{n}' hour) as s{n}, "
+        f"count(*) filter (where ts > now() - interval '{n}' hour) as n{n}"
+        for n in (1, 2, 3)
+    ]
+    sql = f"select k, {', '.join(items)} from events group by k"
+    build = Build(tmp_path, FeatureView("told", sql, ("k",)), (EVENTS,))
+    build.append(EVENTS, [_event("a", BASE, 2), _event("a", BASE + QUARTER, 5)])
+    build.advance(BASE)
+    for hours in (1, 2, 3, 4):
+        assert _step(build, BASE + hours * HOUR) == (1, 0)
+
+
 def test_a_row_is_found_by_the_time_of_its_zone(tmp_path: Path) -> None:
     build = _build("local", tmp_path)
     build.append(LOCAL, [("a", BASE.replace(tzinfo=None), 5)])

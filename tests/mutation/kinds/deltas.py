@@ -43,7 +43,7 @@ DELTAS = (
     Mutation(
         "sums of two windows share a column", "running_sums",
         "repr((spelled, condition, term, kind))", "repr((condition, term, kind))",
-        "one window's rows count in another", _DECAY,
+        "one window's rows count in another", _deltas("windows_of_one_sum_are_told_apart"),
     ),
     Mutation(
         "empty groups stay", "running_sums",
@@ -70,11 +70,6 @@ DELTAS = (
         "HAVING takes deltas", "read_deltas",
         "if form.having is not None:", "if form.having is not None and not form.grouped:",
         "HAVING is forgotten", _NONE,
-    ),
-    Mutation(
-        "the optional side of a join takes deltas", "read_deltas",
-        "return None if any(scan is t for t in optional) else leaf", "return leaf",
-        "a row without a match is forgotten", _NONE,
     ),
     Mutation(
         "a naive time is looked for in its own place", "read_deltas",
