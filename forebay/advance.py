@@ -17,6 +17,8 @@ from lakehouse.plans import instants_of, read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 from lakehouse.scan import Pinned, define_view, pin
 
+_TOLERANCE = "1e-9"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -81,19 +83,36 @@ def _step(
     if not check:
         return Step(at, done, None)
     define_view(connection, "forebay_checked", pin(load_table(lake, view.table)), temporary=True)
-    columns = [c.name for c in view.entities] + ([view.event_time] if view.event_time else [])
-    listed = ", ".join(f'"{n}"' for n in [*columns, *(c.name for c in view.stored)])
     connection.execute(
         f"create or replace temp table forebay_truth as {plan.create}",
         instants_of(plan.create, at) or None,
     )
-    counted = connection.execute(
-        f"select count(*) from ((select {listed} from forebay_truth except all select {listed} "
-        f"from forebay_checked) union all (select {listed} from forebay_checked except all "
-        f"select {listed} from forebay_truth))"
-    ).fetchone()
-    assert counted is not None
-    return Step(at, done, int(counted[0]))
+    return Step(at, done, _count_differing(connection, view))
+
+
+def _count_differing(connection: duckdb.DuckDBPyConnection, view: ViewEntry) -> int:
+    """Entities whose rows in ``forebay_truth`` and ``forebay_checked`` are not the same.
+
+    Exact types exactly; a float that comes of running sums may differ from the engine's own in its
+    last digits.
+    """
+    keys = ", ".join(f'"{c.name}"' for c in view.entities)
+    names = [view.event_time] if view.event_time else []
+    tests = ["t.forebay_there is null", "c.forebay_there is null"]
+    for name, kind in [*((n, "") for n in names), *((c.name, c.type) for c in view.stored)]:
+        true, checked = f't."{name}"', f'c."{name}"'
+        test = f"{true} is distinct from {checked}"
+        if kind in ("DOUBLE", "FLOAT"):
+            near = f"{_TOLERANCE} * greatest(abs({true}), abs({checked}))"
+            test += f" and coalesce(abs({true} - {checked}) > {near}, true)"
+        tests.append(f"({test})")
+    ((differing,), (twice,)) = connection.execute(
+        f"select count(*) from (select *, true as forebay_there from forebay_truth) as t "
+        f"full join (select *, true as forebay_there from forebay_checked) as c using ({keys}) "
+        f"where {' or '.join(tests)} "
+        f"union all select count(*) - count(distinct ({keys})) from forebay_checked"
+    ).fetchall()
+    return int(differing + twice)
 
 
 def _stands_at(catalog: Catalog, view: ViewEntry) -> datetime:

@@ -21,6 +21,7 @@ from feature_specs.compile import CompiledView
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.describe import TypeOracle
+from lakehouse.plans import plan_files
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class ViewParts:
     Attributes:
         entities, stored: columns of the feature table besides event_time.
         features: name, type and read-time expression (None for a stored column) of each.
-        statements: SQL by file name.
+        files: its plan on disk, file name to text.
     """
 
     entities: tuple[Column, ...]
@@ -41,7 +42,7 @@ class ViewParts:
     lowering: str
     semantic_hash: str
     taken_on_word: tuple[str, ...]
-    statements: Mapping[str, str]
+    files: Mapping[str, str]
 
 
 def parts_of(view: CompiledView, oracle: TypeOracle) -> ViewParts:
@@ -60,7 +61,7 @@ def parts_of(view: CompiledView, oracle: TypeOracle) -> ViewParts:
         lowering=view.choice.lowering,
         semantic_hash=view.semantic_hash,
         taken_on_word=view.certificate.taken_on_word,
-        statements=_statements(view),
+        files=plan_files(_statements(view), view.deltas()),
     )
 
 

@@ -248,7 +248,7 @@ def _write(project: Project, compiled: Compiled) -> None:
     folder = project.folder
     cache = compiled.cache
     for name, parts in compiled.parts.items():
-        write_plan(folder, name, parts.statements)
+        write_plan(folder, name, parts.files)
         cache.keep_view(name, compiled.keys[name], parts)
     for name, service in compiled.services.items():
         write_if_changed(folder / "sql" / "duckdb" / "services" / f"{name}.sql", service.template)

@@ -29,10 +29,13 @@ Columns = Literal["fixed", "add", "exact"]
 Progress = Callable[[str, int, int], None]
 
 #: Properties of a table that we create. DuckDB reads one row group a thread, so pyiceberg's
-#: default of a million rows a group would leave all but one thread idle.
+#: default of a million rows a group would leave all but one thread idle. Small manifests, merged
+#: early, let a step read one for each end of its windows.
 TABLE_PROPERTIES = {
     "write.parquet.row-group-limit": "65536",
     "commit.manifest-merge.enabled": "true",
+    "commit.manifest.target-size-bytes": "16384",
+    "commit.manifest.min-count-to-merge": "4",
 }
 
 _TRIES = 5

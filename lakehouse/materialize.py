@@ -3,28 +3,38 @@
 Two Iceberg tables a view: the latest row of each entity, and an append-only log of what changed.
 The log commits first, with the new state in its properties; a crash between the two commits leaves
 the log ahead, and the next run folds the log to find where the latest table ought to be.
+
+Where the view's aggregates are exact, the latest table also holds the running sums that they are
+made of (columns ``fb_...``), and a step adds to them what the rows that came and went amount to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import duckdb
-import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from feature_specs.catalog import ViewEntry
 from feature_specs.errors import DataError
 from feature_specs.leaf import leaf_key
-from lakehouse.commit import commit_rows
+from lakehouse.choose_step import Choice, choose_step, stands_at
+from lakehouse.commit import Columns, Mode
 from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, read_state
 from lakehouse.plans import ViewPlan, instants_of
-from lakehouse.scan import Pinned, added_files, define_view, files_sql, pin
+from lakehouse.scan import Pinned, files_sql, pin, rows_of
+from lakehouse.sum_up import add_deltas, read_deltas, sum_up
+from lakehouse.write_rows import count_rows, set_properties, write_query
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: Of the latest rows, which every step writes anew: what is quickly packed matters more than size.
+_LATEST_PROPERTIES = {"write.parquet.compression-codec": "snappy"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +43,8 @@ class Advance:
 
     Attributes:
         how: ``full``, ``step`` or ``nothing``.
-        why: for a full one, what ruled the step out.
-        touched: entities recomputed.
+        why: for a full one what ruled the step out, for a step by which of the two ways.
+        touched: entities recomputed, or to whose sums something was added.
         upserts, deletes: rows of the feature table that changed.
     """
 
@@ -63,12 +73,13 @@ def advance_view(
         DataError: the data breaks what the view declares, such as one row an entity.
     """
     session = _Session(connection, catalog, view, plan, leaves, at)
-    how, why = session.decide(full_refresh)
+    choice = session.decide(full_refresh)
+    how, why = choice.how, choice.why
     if how == "nothing":
         return Advance(view.name, how, why, 0, 0, 0, session.count_latest())
     try:
         touched = session.compute(how)
-        upserts, deletes = session.compare(how)
+        upserts, deletes = session.compare()
     except (
         duckdb.InvalidInputException,
         duckdb.ConversionException,
@@ -79,7 +90,7 @@ def advance_view(
             where=view.file,
             mend="mend the query, or the rows that break it",
         ) from None
-    rows = session.commit(upserts + deletes > 0)
+    rows = session.commit(how, touched, upserts + deletes > 0)
     return Advance(view.name, how, why, touched, upserts, deletes, rows)
 
 
@@ -103,190 +114,178 @@ class _Session:
             semantic_hash=view.semantic_hash,
             snapshots={name: leaves[name].snapshot for name in sorted(view.leaves)},
         )
+        self.properties = {STATE_PROPERTY: self.state.dumps()}
         self.keys = ", ".join(_quoted(c.name) for c in view.entities)
         timed = [view.event_time] if view.event_time else []
         self.columns = [*(c.name for c in view.entities), *timed, *(c.name for c in view.stored)]
         self.listed = ", ".join(map(_quoted, self.columns))
+        self.sums = plan.deltas.columns if plan.deltas is not None else ()
+        self.held = ", ".join([self.listed, *self.sums])
+        self.types: dict[str, str] = {}
+        self.added: Mapping[str, tuple[str, ...]] = {}
 
-    def decide(self, full_refresh: bool) -> tuple[str, str]:
+    def decide(self, full_refresh: bool) -> Choice:
         """How to get there, and why not more cheaply."""
-        before = self.before
         if full_refresh:
-            return "full", "it was asked for"
-        if before is None:
-            return "full", "there is no table yet"
-        if before.semantic_hash != self.view.semantic_hash:
-            return "full", "the view means something else now"
-        if before == self.state and read_state(self.latest) == self.state:
-            return "nothing", "it stands there already"
-        if before.at > self.state.at:
-            return "full", "the clock stands before the last build's"
-        if self.plan.touched is None:
-            return "full", "any entity may change at any time in this query"
-        for name in self.view.leaves:
-            if self._added(name) is None:
-                return "full", f"rows of {name} were removed or rewritten"
-            if self._added(name) and f"forebay_added_{leaf_key(name)}" not in self.plan.touched:
-                return "full", f"{name} is declared static and has new rows"
-        return "step", ""
-
-    def _added(self, leaf: str) -> tuple[str, ...] | None:
-        assert self.before is not None
-        pinned = self.leaves[leaf]
-        if pinned.delete_files:
-            return None
-        return added_files(pinned.table, self.before.snapshots.get(leaf), pinned.snapshot)
+            return Choice("full", "it was asked for")
+        choice = choose_step(
+            self.view, self.plan, self.leaves, self.latest, self.before, self.state
+        )
+        self.added = choice.added
+        return choice
 
     def compute(self, how: str) -> int:
         """Fill ``forebay_fresh``, and ``forebay_touched`` for a step. Returns entities computed."""
-        if how == "step":
-            assert self.plan.touched is not None and self.before is not None
-            for name in self.view.leaves:
-                select = files_sql(self.leaves[name].table.schema(), self._added(name) or ())
-                self._run(f"create or replace temp view forebay_added_{leaf_key(name)} as {select}")
-            before = EPOCH + timedelta(microseconds=self.before.at)
-            self._run(
-                f"create or replace temp table forebay_touched as {self.plan.touched}",
-                before=before,
-            )
-        query = self.plan.step if how == "step" else self.plan.create
-        self._run(f"create or replace temp table forebay_fresh as {query}")
+        if how == "full":
+            self._compute_all()
+        else:
+            self._compute_touched()
         self._fit_types()
-        name = "forebay_touched" if how == "step" else "forebay_fresh"
-        return self._count(f"from {name}")
+        return self._count("forebay_touched" if how == "step" else "forebay_fresh")
+
+    def _compute_all(self) -> None:
+        deltas = self.plan.deltas
+        if deltas is None:
+            self._run(f"create or replace temp table forebay_fresh as {self.plan.create}")
+        else:
+            sum_up(self._run, deltas, self.leaves[deltas.leaf], self.state.at)
+        self._run(f"create or replace temp table forebay_previous as {self._rows_before()}")
+
+    def _compute_touched(self) -> None:
+        deltas = self.plan.deltas
+        if deltas is not None:
+            assert self.before is not None
+            leaf, added = self.leaves[deltas.leaf], self.added[deltas.leaf]
+            read_deltas(self._run, deltas, leaf, self.before, self.state.at, added)
+        else:
+            for name in self.view.leaves:
+                select = files_sql(self.leaves[name].table.schema(), self.added[name])
+                self._run(f"create or replace temp view forebay_added_{leaf_key(name)} as {select}")
+            self._run(f"create or replace temp table forebay_touched as {self.plan.touched}")
+        self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
+        self._run(
+            "create or replace temp table forebay_previous as "
+            f"select * from forebay_before semi join forebay_touched using ({self.keys})"
+        )
+        if deltas is not None:
+            add_deltas(self._run, deltas, [_quoted(c.name) for c in self.view.entities])
+        else:
+            self._run(f"create or replace temp table forebay_fresh as {self.plan.step}")
 
     def _fit_types(self) -> None:
         """Iceberg's integers end at 64 bits: a wider sum is kept as a decimal of 38 digits."""
-        types = self._run("describe forebay_fresh").fetchall()
-        casts = [
-            f"cast({_quoted(name)} as decimal(38, 0)) as {_quoted(name)}"
-            for name, kind, *_ in types
-            if kind in ("HUGEINT", "UHUGEINT", "UBIGINT")
-        ]
-        if casts:
+        self.types = self._types("forebay_fresh")
+        wide = [n for n, kind in self.types.items() if kind in ("HUGEINT", "UHUGEINT", "UBIGINT")]
+        if wide:
+            casts = ", ".join(f"cast({_quoted(n)} as decimal(38, 0)) as {_quoted(n)}" for n in wide)
             self._run(
                 "create or replace temp table forebay_fresh as "
-                f"select * replace ({', '.join(casts)}) from forebay_fresh"
+                f"select * replace ({casts}) from forebay_fresh"
             )
+            self.types |= dict.fromkeys(wide, "DECIMAL(38,0)")
 
-    def compare(self, how: str) -> tuple[int, int]:
+    def compare(self) -> tuple[int, int]:
         """Fill ``forebay_changes`` with what differs from before. Returns upserts and deletes."""
-        self._define_previous()
-        known = self._run("describe forebay_previous").fetchall()
-        fresh = self._run("describe forebay_fresh").fetchall()
-        only = f"where ({self.keys}) in (select ({self.keys}) from forebay_touched)"
-        scope = only if how == "step" else ""
-        if [c[:2] for c in known] != [c[:2] for c in fresh]:
-            # Other columns or types: every row is new.
-            self._run(
-                "create or replace temp table forebay_changes as "
-                f"select {self.listed}, false as deleted from forebay_fresh"
-            )
-            self._run(
-                f"insert into forebay_changes by name (select {self.keys}, true as deleted "
-                f"from forebay_previous anti join forebay_fresh using ({self.keys}))"
-            )
-        else:
-            self._run(
-                "create or replace temp table forebay_changes as "
-                f"select {self.listed}, false as deleted from "
-                f"(select {self.listed} from forebay_fresh "
-                f"except select {self.listed} from forebay_previous) "
-            )
-            self._run(
-                f"insert into forebay_changes by name (select {self.keys}, true as deleted "
-                f"from (select {self.keys} from forebay_previous {scope}) as gone "
-                f"anti join forebay_fresh using ({self.keys}))"
-            )
-        counts = self._run(
+        known = self._types("forebay_previous")
+        # Of other columns or types every row is new.
+        alike = all(known.get(n) == self.types[n] for n in self.columns)
+        unchanged = f"except select {self.listed} from forebay_previous" if alike else ""
+        self._run(
+            "create or replace temp table forebay_changes as select *, false as deleted "
+            f"from (select {self.listed} from forebay_fresh {unchanged}) as changed "
+            f"union all by name select {self.keys}, true as deleted "
+            f"from forebay_previous anti join forebay_fresh using ({self.keys})"
+        )
+        ((upserts, deletes),) = self._run(
             "select count(*) filter (where not deleted), count(*) filter (where deleted) "
             "from forebay_changes"
-        ).fetchone()
-        assert counts is not None
-        return int(counts[0]), int(counts[1])
+        ).fetchall()
+        return int(upserts), int(deletes)
 
-    def _define_previous(self) -> None:
+    def _rows_before(self) -> str:
+        """SQL of the rows that the last build left."""
         if self.before is None or self.history is None:
-            self._run(
-                "create or replace temp view forebay_previous as "
-                "select * from forebay_fresh where false"
-            )
-            return
-        if self.latest is not None and read_state(self.latest) == self.before:
-            define_view(self.connection, "forebay_latest", pin(self.latest), temporary=True)
-            columns = self.listed if self._same_columns(self.latest) else "*"
-            self._run(
-                f"create or replace temp table forebay_previous as "
-                f"select {columns} from forebay_latest"
-            )
-            return
-        define_view(self.connection, "forebay_log", pin(self.history), temporary=True)
-        self._run(
-            "create or replace temp table forebay_previous as select * exclude "
-            "(computed_at, committed_at, deleted) from (select * from forebay_log "
-            f"qualify row_number() over (partition by {self.keys} order by committed_at desc) = 1) "
-            "where not deleted"
+            return "select * from forebay_fresh where false"
+        if stands_at(self.latest, self.before):
+            assert self.latest is not None
+            return rows_of(self.connection, "forebay_latest", pin(self.latest))
+        log = rows_of(self.connection, "forebay_log", pin(self.history))
+        return (
+            "select * exclude (computed_at, committed_at, deleted) from (select * from "
+            f"({log}) as log qualify row_number() over (partition by {self.keys} "
+            "order by committed_at desc) = 1) where not deleted"
         )
 
-    def _same_columns(self, table: Table) -> bool:
-        return set(self.columns) <= {f.name for f in table.schema().fields}
-
-    def commit(self, changed: bool) -> int:
+    def commit(self, how: str, touched: int, changed: bool) -> int:
         """Append to the log, then replace the latest rows. Returns the rows of the table."""
-        self._run(
-            "create or replace temp table forebay_next as "
-            f"select {self.listed} from forebay_changes where not deleted "
-            "union all by name "
-            f"select {self._kept()} from forebay_previous "
-            f"anti join forebay_changes using ({self.keys})"
+        with ThreadPoolExecutor(1) as beside:
+            logged = beside.submit(self._log(changed))
+            # DuckDB writes the latest rows' file while Python commits the log.
+            replace = self._replace(how, touched)
+            logged.result()
+        return replace()
+
+    def _log(self, changed: bool) -> Callable[[], int]:
+        if not changed and self.history is not None:
+            return partial(set_properties, self.history, self.properties)
+        sql = (
+            f"select {self.listed}, deleted, $as_of as computed_at, "
+            "cast(get_current_timestamp() as timestamptz) as committed_at from forebay_changes"
         )
-        log = self._arrow(
-            "select *, $as_of as computed_at, cast(get_current_timestamp() as timestamptz) "
-            "as committed_at from forebay_changes"
-        )
-        rows = self._arrow(f"select {self.listed} from forebay_next order by {self.keys}")
-        state = {STATE_PROPERTY: self.state.dumps()}
-        if changed or self.history is None:
-            commit_rows(
-                self.catalog,
-                self.view.history_table,
-                log,
-                mode="append",
-                columns="add",
-                properties=state,
+        zoned = "TIMESTAMP WITH TIME ZONE"
+        types = {n: self.types[n] for n in self.columns}
+        types |= {"deleted": "BOOLEAN", "computed_at": zoned, "committed_at": zoned}
+        name = self.view.history_table
+        return self._write(name, self.history, sql, types, "append", "add")
+
+    def _replace(self, how: str, touched: int) -> Callable[[], int]:
+        if how == "step" and not touched and stands_at(self.latest, self.before):
+            assert self.latest is not None
+            return partial(set_properties, self.latest, self.properties)
+        sql = f"select {self.held} from forebay_fresh"
+        if how == "step":
+            sql += (
+                f" union all select {self.held} from forebay_before "
+                f"anti join forebay_touched using ({self.keys})"
             )
         else:
-            with self.history.transaction() as change:
-                change.set_properties(state)
-        commit_rows(
-            self.catalog,
-            self.view.table,
-            rows,
-            mode="replace",
-            columns="exact",
-            properties=state,
-        )
-        return int(rows.num_rows)
+            sql += f" order by {self.keys}"
+        types = {n: self.types[n] for n in [*self.columns, *self.sums]}
+        return self._write(self.view.table, self.latest, sql, types, "replace", "exact")
 
-    def _kept(self) -> str:
-        known = {row[0] for row in self._run("describe forebay_previous").fetchall()}
-        return ", ".join(_quoted(c) for c in self.columns if c in known) or "*"
+    def _write(
+        self,
+        identifier: str,
+        table: Table | None,
+        sql: str,
+        types: Mapping[str, str],
+        mode: Mode,
+        columns: Columns,
+    ) -> Callable[[], int]:
+        return write_query(
+            self.connection,
+            self.catalog,
+            identifier,
+            sql,
+            types,
+            at=self.at,
+            mode=mode,
+            columns=columns,
+            properties=self.properties | (_LATEST_PROPERTIES if mode == "replace" else {}),
+            table=table,
+        )
 
     def count_latest(self) -> int:
-        current = self.latest.current_snapshot() if self.latest is not None else None
-        if current is None or current.summary is None:
-            return 0
-        return int(current.summary.additional_properties.get("total-records", 0))
+        return count_rows(self.latest) if self.latest is not None else 0
 
-    def _arrow(self, sql: str) -> pa.Table:
-        return self.connection.sql(sql, params=instants_of(sql, self.at) or None).to_arrow_table()
+    def _types(self, relation: str) -> dict[str, str]:
+        return {name: kind for name, kind, *_ in self._run(f"describe {relation}").fetchall()}
 
-    def _count(self, tail: str) -> int:
-        row = self._run(f"select count(*) {tail}").fetchone()
-        assert row is not None
-        return int(row[0])
+    def _count(self, relation: str) -> int:
+        return int(self._run(f"select count(*) from {relation}").fetchall()[0][0])
 
-    def _run(self, sql: str, before: datetime | None = None) -> duckdb.DuckDBPyConnection:
+    def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
+        before = EPOCH + timedelta(microseconds=self.before.at) if self.before else None
         return self.connection.execute(sql, instants_of(sql, self.at, before) or None)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import duckdb
+from pyiceberg.manifest import ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
@@ -32,6 +34,7 @@ from pyiceberg.types import (
 
 from feature_specs.errors import DataError
 from lakehouse.lake import local_path
+from lakehouse.manifests import data_files, entries_of, manifests_of
 
 _PRIMITIVES: Mapping[type[IcebergType], str] = {
     BooleanType: "BOOLEAN",
@@ -82,27 +85,30 @@ def column_types(schema: Schema) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Pinned:
-    """An Iceberg table as it stood when it was looked at.
-
-    Attributes:
-        files: paths of its data files.
-        delete_files: whether rows must be taken out of those files on reading.
-    """
+    """An Iceberg table as it stood when it was looked at. Its files are planned once asked for."""
 
     table: Table
     snapshot: int | None
-    files: tuple[str, ...]
-    delete_files: bool
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """Paths of its data files."""
+        found = data_files(self.table, self.snapshot)
+        return tuple(local_path(file.file_path) for file in found)
+
+    @cached_property
+    def delete_files(self) -> bool:
+        """Whether rows must be taken out of those files on reading."""
+        if all(m.content is ManifestContent.DATA for m in manifests_of(self.table, self.snapshot)):
+            return False
+        tasks = self.table.scan(snapshot_id=self.snapshot).plan_files()
+        return any(task.delete_files for task in tasks)
 
 
 def pin(table: Table) -> Pinned:
-    """Plan a scan of the current snapshot."""
+    """Hold on to the current snapshot."""
     current = table.current_snapshot()
-    if current is None:
-        return Pinned(table, None, (), False)
-    tasks = list(table.scan(snapshot_id=current.snapshot_id).plan_files())
-    files = tuple(local_path(task.file.file_path) for task in tasks)
-    return Pinned(table, current.snapshot_id, files, any(task.delete_files for task in tasks))
+    return Pinned(table, None if current is None else current.snapshot_id)
 
 
 def files_sql(schema: Schema, files: Iterable[str]) -> str:
@@ -134,6 +140,20 @@ def define_view(
         select = files_sql(pinned.table.schema(), pinned.files)
         connection.execute(f"create or replace {kind}view {relation} as {select}")
         return
+    _define_table(connection, relation, pinned, kind)
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, name: str, pinned: Pinned) -> str:
+    """A SELECT of a table's rows; ``name`` is for a temporary table, where it needs one."""
+    if not pinned.delete_files:
+        return files_sql(pinned.table.schema(), pinned.files)
+    _define_table(connection, name, pinned, "temp ")
+    return f"select * from {name}"
+
+
+def _define_table(
+    connection: duckdb.DuckDBPyConnection, relation: str, pinned: Pinned, kind: str
+) -> None:
     rows = pinned.table.scan(snapshot_id=pinned.snapshot).to_arrow()
     connection.register("forebay_scanned", rows)
     connection.execute(f"create or replace {kind}table {relation} as select * from forebay_scanned")
@@ -166,12 +186,29 @@ def added_files(table: Table, since: int | None, until: int | None) -> tuple[str
     wanted = {s.snapshot_id for s in walked}
     files = [
         local_path(entry.data_file.file_path)
-        for manifest in walked[0].manifests(table.io)
+        for manifest in manifests_of(table, until)
         if manifest.added_snapshot_id in wanted
-        for entry in manifest.fetch_manifest_entry(table.io)
+        for entry in entries_of(table, manifest)
         if entry.snapshot_id in wanted
     ]
     return tuple(files)
+
+
+def same_meaning(table: Table, since: int | None) -> bool:
+    """Whether every column is the one that went by its name at an earlier snapshot.
+
+    A column that is new reads as null in all earlier rows, which is what those rows mean; one that
+    was dropped and added again under its name does not hold what it held.
+    """
+    snapshot = table.snapshot_by_id(since) if since is not None else None
+    if snapshot is None or snapshot.schema_id is None:
+        return snapshot is None
+    if snapshot.schema_id == table.schema().schema_id:
+        return True
+    was = {f.name: f for f in table.schemas()[snapshot.schema_id].fields}
+    return all(
+        f.name not in was or f.field_id == was[f.name].field_id for f in table.schema().fields
+    )
 
 
 def _quoted(name: str) -> str:

@@ -30,6 +30,7 @@ from feature_specs.compile.order_totally import order_totally
 from feature_specs.compile.parse_query import parse_query
 from feature_specs.compile.qualify_columns import qualify_columns
 from feature_specs.compile.read_as_of import read_as_of
+from feature_specs.compile.read_deltas import Deltas, read_deltas
 from feature_specs.compile.read_features import feature_columns
 from feature_specs.compile.read_online import Online, read_online
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
@@ -162,6 +163,10 @@ class CompiledView:
     def stored_queries(self) -> StoredQueries:
         """The queries behind a feature table whose rows and state are kept elsewhere."""
         return stored_queries(self.draft, self._stored_now)
+
+    def deltas(self) -> Deltas | None:
+        """How such a table is brought forward by deltas; None where it must recompute."""
+        return read_deltas(self.draft)
 
     def trace(self, spine: str, timestamp: str) -> str | None:
         """SQL of the source rows behind a spine of one row; None where none stands for itself."""

@@ -9,7 +9,9 @@ from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import relation
 from feature_specs.compile.draft import Contribution, Draft, IntervalForm, Window
+from feature_specs.compile.parse_query import name_key, relation_key
 from feature_specs.compile.time_axis import ALWAYS, earliest_sql, latest_sql, null_tests
+from feature_specs.leaf import Leaf
 
 #: Counts the rows of a group: it exists while that is not 0.
 MEMBERS = "fb_members"
@@ -22,12 +24,14 @@ class IntervalRows:
     Attributes:
         sql: a SELECT of the key columns, ``fb_start<i>``, ``fb_end<i>`` and the source's columns.
         starts, ends: for each window its column names; an end of None never comes.
+        passed: the source's columns, quoted.
     """
 
     sql: str
     windows: tuple[Window, ...]
     starts: tuple[str, ...]
     ends: tuple[str | None, ...]
+    passed: tuple[str, ...] = ()
 
     def place(self, window: Window) -> int:
         return self.windows.index(window)
@@ -79,8 +83,9 @@ def interval_rows(
     for test in dict.fromkeys(tests):
         query = query.where(exp.paren(exp.var(test), copy=False), copy=False)
     read_leaves(draft, query, relations)
+    passed = tuple(f'"{passed_name(c)}"' for c in _columns_used(form))
     return IntervalRows(
-        with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends)
+        with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends), passed
     )
 
 
@@ -125,7 +130,7 @@ def members(form: IntervalForm) -> Contribution:
 def read_leaves(draft: Draft, query: exp.Expr, relations: Mapping[str, str] | None = None) -> None:
     """Point every leaf scan at its relation, in place."""
     for table in list(query.find_all(exp.Table)):
-        leaf = draft.leaves.get(table.name) if not table.db else None
+        leaf = leaf_of(draft, table)
         if leaf is None:
             continue
         other = (relations or {}).get(leaf.name)
@@ -133,6 +138,14 @@ def read_leaves(draft: Draft, query: exp.Expr, relations: Mapping[str, str] | No
         target.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name, True)))
         target.set("joins", table.args.get("joins"))
         table.replace(target)
+
+
+def leaf_of(draft: Draft, table: exp.Table) -> Leaf | None:
+    """The leaf that a scan reads, named by its key or as its relation; None of a CTE."""
+    if not table.db:
+        return draft.leaves.get(table.name)
+    key = relation_key(table)
+    return next((x for x in draft.leaves.values() if name_key(x.name) == key), None)
 
 
 def _instants(window: Window) -> list[exp.Expr]:

@@ -28,7 +28,7 @@ _SHIFT = 90
 _ONE = f"cast({2**_SHIFT} as hugeint)"
 _HALF = f"cast({2 ** (_SHIFT - 1)} as hugeint)"
 
-_MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
+MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
     # class: (sample rather than population, root of it)
     exp.Variance: (True, False), exp.VariancePop: (False, False),
     exp.Stddev: (True, True), exp.StddevSamp: (True, True), exp.StddevPop: (False, True),
@@ -44,7 +44,7 @@ def lowers_cumulatively(part: Contribution) -> str | None:
         if isinstance(function.this, exp.Distinct) or function.expressions:
             return "distinct values cannot be subtracted"
         return None
-    if isinstance(function, (exp.Sum, exp.Avg, *_MOMENTS)):
+    if isinstance(function, (exp.Sum, exp.Avg, *MOMENTS)):
         if isinstance(function.this, exp.Distinct):
             return "distinct values cannot be subtracted"
         if isinstance(function, (exp.Sum, exp.Avg)) and is_float(function.this):
@@ -52,7 +52,7 @@ def lowers_cumulatively(part: Contribution) -> str | None:
         kind = exact_type(function.this)
         if kind is None:
             return f"{function.this.sql('duckdb')} is neither exact nor a float"
-        if isinstance(function, tuple(_MOMENTS)) and kind.bits != 32:
+        if isinstance(function, tuple(MOMENTS)) and kind.bits != 32:
             return "squares of wide numbers overflow"
         return None
     return f"{function.key} cannot be subtracted"
@@ -152,10 +152,10 @@ class _Totals:
             return f"cast({read(f'case when not {x} is null then 1 end')} as bigint)"
         x = self._argument(part)
         kind = exact_type(function.this)
-        if kind is not None and kind.small and not isinstance(function, tuple(_MOMENTS)):
+        if kind is not None and kind.small and not isinstance(function, tuple(MOMENTS)):
             packed = read(_packed(x, kind))
             n = self._packed_count(packed)
-            return _finish(function, kind, n, _unpacked(packed, n, kind), str)
+            return finished(function, kind, n, _unpacked(packed, n, kind), str)
         if _sums_floats(part):
             unit = f"u.{self._unit(x)}"
             whole = f"cast({x} * {unit} as hugeint) + {_ONE}"
@@ -169,7 +169,7 @@ class _Totals:
             # DuckDB's count_if is a sum: of no known condition it is null.
             return f"case when {n} > 0 then cast({read(f'cast({x} as int)')} as hugeint) end"
         assert kind is not None
-        return _finish(function, kind, n, read(x), lambda: read(_square(x)))
+        return finished(function, kind, n, read(x), lambda: read(square(x)))
 
     def _unit(self, x: str) -> str:
         return self.units.setdefault(x, f"fb_unit{len(self.units) + 1}")
@@ -238,18 +238,25 @@ def _unpacked(packed: str, n: str, kind: ExactType) -> str:
     return f"(cast({whole} as decimal({38 - kind.scale}, 0)) * {unit})"
 
 
-def _square(x: str) -> str:
+def square(x: str) -> str:
+    """SQL of the square of an integer."""
     return f"(cast({x} as hugeint) * {x})"
 
 
-def _finish(
+def finished(
     function: exp.Expr, kind: ExactType, n: str, total: str, squares: Callable[[], str]
 ) -> str:
+    """SQL of a sum, an average or a moment out of exact totals.
+
+    Args:
+        n, total: SQL of how many values there are, and of their sum.
+        squares: gives SQL of the sum of their squares.
+    """
     if isinstance(function, exp.Sum):
         return f"case when {n} > 0 then cast({total} as {kind.total}) end"
     if isinstance(function, exp.Avg):
         return f"case when {n} > 0 then cast({total} as double) / {n} end"
-    sample, root = _MOMENTS[type(function)]
+    sample, root = MOMENTS[type(function)]
     wide_n, wide_total = f"cast({n} as hugeint)", f"cast({total} as hugeint)"
     spread = f"cast({wide_n} * {squares()} - {wide_total} * {wide_total} as double)"
     least, weight = (

@@ -1,0 +1,180 @@
+"""What a step adds to the running sums behind a feature table, where its aggregates are exact.
+
+A count or a sum over a leaf's rows is linear in them: from (D0, T0) to (D1, T1) it changes by the
+rows of D0 that start or end in (T0, T1], and by the rows added since that live at T1. So the table
+keeps the sums themselves beside the values made of them, and a step reads these few rows only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from feature_specs.compile.draft import Draft, IntervalForm, Term
+from feature_specs.compile.exact_types import is_float
+from feature_specs.compile.interval_rows import interval_rows, leaf_of
+from feature_specs.compile.lower_cumulative import lowers_cumulatively
+from feature_specs.compile.running_sums import RESERVED, RunningSums
+from feature_specs.leaf import Leaf, leaf_key
+
+#: The most that a zone's offset and a date's end move an instant away from what a column says.
+_SLACK = 3 * 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A row starts, or ends, when its column's value plus an offset is reached, in microseconds.
+
+    Attributes:
+        slack: how far off that may be, where the column is a date or a naive timestamp.
+    """
+
+    column: str
+    offset: int
+    slack: int = 0
+
+
+@dataclass(frozen=True)
+class Deltas:
+    """How a feature table is brought forward by deltas.
+
+    Attributes:
+        leaf: name of the one leaf whose rows come and go.
+        sums: the running sums, each with SQL of it over a row of the table: a column of the same
+            name that is there for that alone, or a stored column that says the same.
+        fold: the sums over the rows in ``forebay_added_<leaf>``; parameter ``$as_of``.
+        deltas: what is to be added to the sums, over the rows in ``forebay_kept_<leaf>`` (of D0,
+            at least all that start or end between) and ``forebay_added_<leaf>`` (all added since);
+            ``$before`` and ``$as_of``.
+        finish: the rows of the table, over the sums of every group in ``forebay_summed``.
+        edges: when rows start or end, for any of the windows.
+        starts, ends: a row lives after all of these starts, before all of these ends.
+    """
+
+    leaf: str
+    sums: Mapping[str, str]
+    fold: str
+    deltas: str
+    finish: str
+    edges: tuple[Edge, ...]
+    starts: tuple[Edge, ...]
+    ends: tuple[Edge, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table's columns that hold sums alone."""
+        return tuple(name for name, sql in self.sums.items() if name == sql)
+
+
+def read_deltas(draft: Draft) -> Deltas | None:
+    """The deltas of a view; None where ``why_no_deltas`` says why."""
+    if why_no_deltas(draft) is not None:
+        return None
+    form = draft.form
+    assert form is not None
+    leaf = _moving_leaf(draft, form)
+    assert leaf is not None
+    sums = RunningSums(draft, form)
+    values = {part.name: sums.value(part) for part in form.contributions}
+    key = leaf_key(leaf.name)
+    added = interval_rows(draft, form, {leaf.name: f"forebay_added_{key}"})
+    kept = interval_rows(draft, form, {leaf.name: f"forebay_kept_{key}"})
+    windows = [form.window, *(p.window for p in form.contributions)]
+    terms = dict.fromkeys(t for w in windows for t in (*w.starts, *w.ends))
+    return Deltas(
+        leaf=leaf.name,
+        sums=sums.told(values),
+        fold=sums.fold(added),
+        deltas=sums.deltas(kept, added),
+        finish=sums.finish(values),
+        edges=_edges(leaf, terms),
+        starts=_edges(leaf, form.window.starts),
+        ends=_edges(leaf, form.window.ends),
+    )
+
+
+def why_no_deltas(draft: Draft) -> str | None:
+    """None where a step may add deltas, else the reason why it must recompute."""
+    form = draft.form
+    if form is None:
+        return draft.why_no_form or "the query has no interval form"
+    if not form.grouped or not form.simple:
+        return "the query is no plain grouping of its leaves' rows"
+    if form.having is not None:
+        # A group that HAVING holds back has sums too, but no row to keep them in.
+        return "HAVING hides groups whose sums would be lost"
+    names = (*draft.view.entities, *draft.stored_names)
+    if any(n.startswith(RESERVED) for n in names):
+        return f"a column's name begins with {RESERVED}"
+    for part in form.contributions:
+        why = lowers_cumulatively(part)
+        if why is None and isinstance(part.function, (exp.Sum, exp.Avg)):
+            why = "floats leave residues" if is_float(part.function.this) else None
+        if why is not None:
+            return f"{part.function.sql('duckdb').lower()}: {why}"
+    leaf = _moving_leaf(draft, form)
+    if leaf is None:
+        return "rows of other than one leaf come and go"
+    windows = [form.window, *(p.window for p in form.contributions)]
+    for term in (t for w in windows for t in (*w.starts, *w.ends)):
+        if _edge(leaf, term) is None or not _belongs(draft, form, leaf, term):
+            return f"no range of the leaf's rows is known by {term.instant.sql('duckdb')}"
+    return None
+
+
+def _moving_leaf(draft: Draft, form: IntervalForm) -> Leaf | None:
+    """The one leaf, read once and never as the optional side of a join, beside static ones."""
+    scans = list(form.source.find_all(exp.Table))
+    start = form.source.args["from_"].this
+    joins = [j.this for j in form.source.args.get("joins") or []]
+    inner = [q for q in form.source.find_all(exp.Query) if q is not form.source]
+    if inner or len(scans) != 1 + len(joins):
+        return None
+    if any(not isinstance(t, exp.Table) for t in (start, *joins)):
+        return None
+    moving: list[tuple[exp.Table, Leaf]] = []
+    for scan in scans:
+        leaf = leaf_of(draft, scan)
+        if leaf is None:
+            return None
+        if leaf.role != "static":
+            moving.append((scan, leaf))
+    if len(moving) != 1:
+        return None
+    scan, leaf = moving[0]
+    optional = [j.this for j in form.source.args.get("joins") or [] if j.side]
+    return None if any(scan is t for t in optional) else leaf
+
+
+def _belongs(draft: Draft, form: IntervalForm, leaf: Leaf, term: Term) -> bool:
+    """The term speaks of the moving leaf's columns."""
+    aliases = {
+        t.alias_or_name for t in form.source.find_all(exp.Table) if leaf_of(draft, t) is leaf
+    }
+    return {c.table for c in term.instant.find_all(exp.Column)} <= aliases
+
+
+def _edges(leaf: Leaf, terms: Iterable[Term]) -> tuple[Edge, ...]:
+    found = (_edge(leaf, term) for term in terms)
+    return tuple(dict.fromkeys(e for e in found if e is not None))
+
+
+def _edge(leaf: Leaf, term: Term) -> Edge | None:
+    """Where in a column's own order the term lies; None where that is not plain."""
+    node = term.instant
+    if term.on_axis:
+        return None
+    if isinstance(node, exp.Cast):  # a date, or the day after it
+        node = node.this.this if isinstance(node.this, exp.Add) else node.this
+    elif isinstance(node, exp.AtTimeZone):
+        node = node.this
+    if not isinstance(node, exp.Column):
+        return None
+    kind = leaf.columns.get(node.name, "").upper()
+    if node is term.instant and ("TZ" in kind or "ZONE" in kind):
+        return Edge(node.name, term.offset)
+    if kind in ("TIMESTAMP", "DATETIME", "DATE"):
+        return Edge(node.name, term.offset, _SLACK)
+    return None

@@ -1,0 +1,76 @@
+"""Whether a feature table may be brought forward by a step, and why not where it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyiceberg.table import Table
+
+from feature_specs.catalog import ViewEntry
+from feature_specs.leaf import leaf_key
+from lakehouse.lake import FeatureState, read_state
+from lakehouse.plans import ViewPlan
+from lakehouse.scan import Pinned, added_files, same_meaning
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to get there, and why not more cheaply.
+
+    Attributes:
+        how: ``full``, ``step`` or ``nothing``.
+        added: of a step, each leaf's files that came since.
+    """
+
+    how: str
+    why: str
+    added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def choose_step(
+    view: ViewEntry,
+    plan: ViewPlan,
+    leaves: Mapping[str, Pinned],
+    latest: Table | None,
+    before: FeatureState | None,
+    state: FeatureState,
+) -> Choice:
+    """Choose between a step from ``before`` to ``state``, all anew, and nothing.
+
+    Args:
+        latest: the table of the latest rows, which a crash may have left behind ``before``.
+    """
+    if before is None:
+        return Choice("full", "there is no table yet")
+    if before.semantic_hash != view.semantic_hash:
+        return Choice("full", "the view means something else now")
+    if before == state and stands_at(latest, state):
+        return Choice("nothing", "it stands there already")
+    if before.at > state.at:
+        return Choice("full", "the clock stands before the last build's")
+    if plan.touched is None:
+        return Choice("full", "any entity may change at any time in this query")
+    added: dict[str, tuple[str, ...]] = {}
+    for name in view.leaves:
+        pinned, since = leaves[name], before.snapshots.get(name)
+        came = added_files(pinned.table, since, pinned.snapshot)
+        if came is None or pinned.delete_files:
+            return Choice("full", f"rows of {name} were removed or rewritten")
+        if came and f"forebay_added_{leaf_key(name)}" not in plan.touched:
+            return Choice("full", f"{name} is declared static and has new rows")
+        if not same_meaning(pinned.table, since):
+            return Choice("full", f"a column of {name} is another one now")
+        added[name] = came
+    if plan.deltas is None:
+        return Choice("step", "keys touched are recomputed", added)
+    if latest is None or not stands_at(latest, before):
+        return Choice("full", "the last build was cut short, and the sums are of one before")
+    if not set(plan.deltas.columns) <= {f.name for f in latest.schema().fields}:
+        return Choice("full", "the table holds no running sums yet")
+    return Choice("step", "sums take deltas", added)
+
+
+def stands_at(table: Table | None, state: FeatureState | None) -> bool:
+    """Whether the table's last commit left that state."""
+    return table is not None and read_state(table) == state

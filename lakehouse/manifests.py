@@ -1,0 +1,78 @@
+"""The manifests of Iceberg tables, each parsed once in a process: a manifest never changes.
+
+Parsing one takes pyiceberg some milliseconds, most of it for the schema in its head, and a step reads
+the same few again and again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestFile
+from pyiceberg.table import Table
+
+_Value = TypeVar("_Value")
+
+
+class _Parsed(Generic[_Value]):
+    """The files parsed last, by path, up to a total weight."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held = most, 0
+        self._values: OrderedDict[str, tuple[int, _Value]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(
+        self, path: str, weight: Callable[[_Value], int], parse: Callable[[], _Value]
+    ) -> _Value:
+        """The parsed file, parsed now if it is not held."""
+        with self._lock:
+            if path in self._values:
+                self._values.move_to_end(path)
+                return self._values[path][1]
+        value = parse()
+        with self._lock:
+            if path not in self._values:
+                self._values[path] = (weight(value), value)
+                self._held += weight(value)
+            while self._held > self._most:
+                self._held -= self._values.popitem(last=False)[1][0]
+        return value
+
+
+#: Up to so many manifests in lists, and files in manifests: some ten megabytes.
+_lists: _Parsed[tuple[ManifestFile, ...]] = _Parsed(20_000)
+_entries: _Parsed[tuple[ManifestEntry, ...]] = _Parsed(20_000)
+
+
+def manifests_of(table: Table, snapshot: int | None) -> Sequence[ManifestFile]:
+    """The manifests of a snapshot; none of an empty table."""
+    found = table.snapshot_by_id(snapshot) if snapshot is not None else None
+    if found is None:
+        return ()
+    return _lists.get(found.manifest_list, len, lambda: tuple(found.manifests(table.io)))
+
+
+def entries_of(table: Table, manifest: ManifestFile) -> Sequence[ManifestEntry]:
+    """The living entries of a manifest."""
+    return _entries.get(
+        manifest.manifest_path, len, lambda: tuple(manifest.fetch_manifest_entry(table.io))
+    )
+
+
+def data_files(
+    table: Table, snapshot: int | None, may_matter: Callable[[ManifestFile], bool] | None = None
+) -> list[DataFile]:
+    """The data files of a snapshot, or those in manifests that may matter.
+
+    pyiceberg's own planning takes some times as long, and fails on a partition of nulls.
+    """
+    return [
+        entry.data_file
+        for manifest in manifests_of(table, snapshot)
+        if manifest.content is ManifestContent.DATA and (may_matter is None or may_matter(manifest))
+        for entry in entries_of(table, manifest)
+    ]

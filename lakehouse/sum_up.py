@@ -1,0 +1,60 @@
+"""The running sums of a feature table: brought forward by what came and went, or made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from feature_specs.compile.read_deltas import Deltas
+from feature_specs.leaf import leaf_key
+from lakehouse.lake import FeatureState
+from lakehouse.scan import Pinned, files_sql
+from lakehouse.slices import living_where, rows_in, spans_between
+
+#: Runs a statement, ``$before`` and ``$as_of`` given.
+Run = Callable[[str], object]
+
+
+def sum_up(run: Run, deltas: Deltas, leaf: Pinned, at: int) -> None:
+    """Fill ``forebay_fresh`` with every entity's values and sums, from all of the leaf."""
+    living = living_where(leaf.table.schema(), deltas.starts, deltas.ends, at)
+    leaf_rows = f"select * from {deltas.leaf} where {living}"
+    run(
+        "create or replace temp table forebay_fresh as with "
+        f"forebay_added_{leaf_key(deltas.leaf)} as ({leaf_rows}), "
+        f"forebay_summed as ({deltas.fold}) {deltas.finish}"
+    )
+
+
+def read_deltas(
+    run: Run, deltas: Deltas, leaf: Pinned, before: FeatureState, at: int, added: Sequence[str]
+) -> None:
+    """Fill ``forebay_touched`` with what is to be added to whose sums.
+
+    Args:
+        before: the state to which it is to be added.
+        added: the files that came since.
+    """
+    schema, key = leaf.table.schema(), leaf_key(deltas.leaf)
+    spans = spans_between(schema, deltas.edges, before.at, at) if at > before.at else []
+    kept = rows_in(leaf.table, before.snapshots.get(deltas.leaf), spans)
+    came = files_sql(schema, added)
+    run(
+        f"create or replace temp table forebay_touched as with forebay_kept_{key} as ({kept}), "
+        f"forebay_added_{key} as ({came}) {deltas.deltas}"
+    )
+
+
+def add_deltas(run: Run, deltas: Deltas, keys: Sequence[str]) -> None:
+    """Fill ``forebay_fresh`` with ``forebay_previous`` and ``forebay_touched`` added up.
+
+    Args:
+        keys: the quoted names of the entities.
+    """
+    was = ", ".join([*keys, *(f"{sql} as {name}" for name, sql in deltas.sums.items())])
+    sums = ", ".join(f"coalesce(p.{s}, 0) + t.{s} as {s}" for s in deltas.sums)
+    run(
+        f"create or replace temp table forebay_fresh as with forebay_summed as ("
+        f"select {', '.join(f't.{k}' for k in keys)}, {sums} from forebay_touched as t "
+        f"left join (select {was} from forebay_previous) as p using ({', '.join(keys)})"
+        f") {deltas.finish}"
+    )
