@@ -26,6 +26,7 @@ from feature_specs.compile.maintain_state import (
     maintain_state,
     stored_queries,
 )
+from feature_specs.compile.name_sources_apart import name_sources_apart
 from feature_specs.compile.order_totally import order_totally
 from feature_specs.compile.parse_query import parse_query
 from feature_specs.compile.qualify_columns import qualify_columns
@@ -53,6 +54,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     inline_models,
     refuse_unsafe,
     qualify_columns,
+    name_sources_apart,
     resolve_clock,
     order_totally,
     split_read_time,

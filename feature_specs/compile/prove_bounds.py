@@ -450,7 +450,9 @@ class _Reading:
             by_start = bool(keys & starts) or any(
                 isinstance(k, exp.Column) and k.name in good for k in keys
             )
+            having = self.select.args.get("having")
             plain = all(e in keys or not e.find(exp.AggFunc) for e in values.values())
+            plain = plain and (having is None or not having.find(exp.AggFunc))
             if not by_start and not plain:
                 raise UnboundError(f"{self.name} gathers rows that start later")
         qualify = self.select.args.get("qualify")

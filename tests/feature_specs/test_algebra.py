@@ -102,6 +102,25 @@ CASES = [
         (LATE, TRIPS),
     ),
     Case(
+        "one name for two tables",
+        "select e.k, count(*) as n, sum(e.x) as sx from events e where exists "
+        "(select 1 from (select e.k, e.x from events e where e.x > 0) o where o.k = e.k and o.x < e.x) "
+        "and e.ts > now() - interval '6' hour group by e.k",
+        (EVENTS,),
+    ),
+    Case(
+        "one table under two models",
+        "select e.k, count(*) as n, max(e.x) as mx from (select * from events) e where e.ts = "
+        "(select max(o.ts) from (select * from events) o where o.k = e.k) group by e.k",
+        (EVENTS,),
+    ),
+    Case(
+        "a union under its table's name",
+        "select k, count(*) as n, sum(x) as sx from (select k, x, ts from events union all "
+        "select k, delay, ts from trips) events where ts > now() - interval '3' hour group by k",
+        (EVENTS, TRIPS),
+    ),
+    Case(
         "IN and NOT IN",
         "select e.k, count(*) as n from events e where e.k in (select k from versions where price > 0) "
         "and e.x not in (select delay from trips where delay > 3) group by e.k",

@@ -72,6 +72,15 @@ def test_a_group_that_gathers_later_rows_is_found() -> None:
     )
 
 
+def test_a_group_that_is_there_for_its_later_rows_is_found() -> None:
+    _refused(
+        ROWS
+        + ", g as (select k, min(fb_start) as fb_start from r group by k having count(*) > 3), "
+        "fb_spine as (select 1 as fb_row, 'a' as k, 0 as fb_t) "
+        "select s.fb_row, g.k from fb_spine as s join g on g.k = s.k and g.fb_start <= s.fb_t"
+    )
+
+
 def test_a_subquery_without_a_bound_is_found() -> None:
     _refused(
         ROWS + ", fb_spine as (select 1 as fb_row, 'a' as k, 0 as fb_t) "

@@ -26,13 +26,13 @@ def draw_spine(
 ) -> list[Row]:
     """Rows (id, keys..., ts, amount) at up to ``count`` instants, some of them twice."""
     known = [t for leaf in leaves for t in instants(leaf, tables[leaf.name])]
-    edges = [timedelta(), timedelta(), *widths]
+    edges = [timedelta(), timedelta(), timedelta(), *widths]
     asked: list[tuple[Any, ...]] = []
     for _ in range(rng.randrange(count // 2, count + 1)):
         t = rng.choice(known) if known else grid.base
         t = _near(rng, max(t, rng.choice(known) if known else t) + rng.choice(edges))
         amount = rng.choice(_AMOUNTS)
-        for k in ("a", rng.choice(("b", "b", "é|1"))):
+        for k in ("a", rng.choice(("b", "b", "b", "é|1"))):
             keys = {"k": k, "j": rng.choice((1, 1, 1, 2))}
             asked.append((*(keys[e] for e in entities), t, amount))
     asked += rng.sample(asked, 1)

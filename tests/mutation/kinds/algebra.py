@@ -8,6 +8,12 @@ _OUTER = algebra("left join of two streams, floats and extremes")
 
 ALGEBRA = (
     Mutation(
+        "two tables share a name", "name_sources_apart",
+        "if name not in seen:", "if name:",
+        "a correlated condition compares a row with itself once subqueries are merged",
+        algebra("one name for two tables", "one table under two models"),
+    ),
+    Mutation(
         "pairs that never live", "intervals/match_rows",
         "as paired where {START} < {END}", "as paired where true",
         "matches that never meet split the gaps", edges("a_match_that_comes_after_its_window"),

@@ -1,0 +1,48 @@
+"""Give every source of a query a name of its own, however deep it stands.
+
+Later passes merge subqueries into the queries around them. Two tables of one name in different
+places would then stand for each other: ``o.k = e.k`` over a model that both read could come to
+compare a row with itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+from sqlglot.optimizer.scope import traverse_scope
+
+from feature_specs.compile.draft import Draft
+
+
+def name_sources_apart(draft: Draft) -> Draft:
+    """Rename each source whose name another one has; needs qualified columns."""
+    tree = draft.tree.copy()
+    # All is looked up before anything is renamed: a scope tells its own columns by their tables.
+    sources: list[tuple[str, exp.Expr, list[exp.Column]]] = []
+    for scope in traverse_scope(tree):
+        columns = list(scope.columns)
+        for name, (node, _) in scope.selected_sources.items():
+            sources.append((name, node, [c for c in columns if c.table == name]))
+    taken = {name for name, _, _ in sources}
+    seen: set[str] = set()
+    for name, node, columns in sources:
+        if name not in seen:
+            seen.add(name)
+            continue
+        fresh = next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)
+        taken.add(fresh)
+        _rename(node, fresh)
+        for column in columns:
+            column.set("table", exp.to_identifier(fresh, quoted=True))
+    return replace(draft, tree=tree)
+
+
+def _rename(source: exp.Expr, name: str) -> None:
+    if isinstance(source, (exp.Select, exp.SetOperation)):
+        source = source.find_ancestor(exp.Subquery) or source  # a scope shows what it holds
+    alias = source.args.get("alias")
+    if isinstance(alias, exp.TableAlias):
+        alias.set("this", exp.to_identifier(name, quoted=True))
+    else:
+        source.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
