@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.parse_query import relation_key
 from feature_specs.compile.prove_bounds import Bounds, UnboundError
-from feature_specs.errors import UnsafeQueryError
+from feature_specs.compile.statement import Statement
+from feature_specs.errors import CompileError, UnsafeQueryError
 from feature_specs.leaf import Leaf
 
 
@@ -43,10 +46,57 @@ def certify_bounds(sql: str, leaves: tuple[Leaf, ...], file: str) -> Certificate
     Raises:
         UnsafeQueryError: a scan is not bounded by t; the statement must not be used.
     """
+    return _certify([], sqlglot.parse_one(sql, dialect="duckdb"), leaves, file)
+
+
+def certify_statement(statement: Statement, leaves: tuple[Leaf, ...], file: str) -> Certificate:
+    """Check a statement whose pieces are at hand, each of which is parsed once for all views.
+
+    Raises:
+        UnsafeQueryError: a scan is not bounded by t; the statement must not be used.
+        CompileError: a leaf has the name of one of the statement's own tables.
+    """
+    own = {part.name.strip('"').lower() for part in statement.parts}
+    for leaf in leaves:
+        if relation_key(exp.to_table(leaf.name, dialect="duckdb")) in own:
+            raise CompileError(
+                f"table {leaf.name} has a name that the compiled statement uses itself",
+                where=file,
+                mend="rename the view or the table",
+            )
+    # Two views' pieces are often alike but for the view's name; no leaf's name is touched by that.
+    named = " ".join(
+        exp.to_table(x.name, dialect="duckdb").sql("duckdb", identify=True) for x in leaves
+    )
+    alike = [(p, f'"v{i}__') for i, p in enumerate(statement.prefixes) if p not in named]
+
+    def parsed(sql: str) -> exp.Expr:
+        for prefix, common in alike:
+            sql = sql.replace(prefix, common)
+        return _parsed(sql)
+
+    def name(part: str) -> str:
+        for prefix, common in alike:
+            part = part.replace(prefix, common)
+        return part.strip('"')
+
+    parts = [(name(p.name), parsed(p.sql)) for p in statement.parts]
+    return _certify(parts, parsed(statement.select), leaves, file)
+
+
+@lru_cache(maxsize=256)
+def _parsed(sql: str) -> exp.Expr:
+    """A piece of a statement, which the proof reads and does not change."""
+    return sqlglot.parse_one(sql, dialect="duckdb")
+
+
+def _certify(
+    parts: Sequence[tuple[str, exp.Expr]], select: exp.Expr, leaves: tuple[Leaf, ...], file: str
+) -> Certificate:
     known = {relation_key(exp.to_table(leaf.name, dialect="duckdb")): leaf for leaf in leaves}
     bounds = Bounds(known)
     try:
-        bounds.prove(sqlglot.parse_one(sql, dialect="duckdb"))
+        bounds.prove(select, parts)
     except UnboundError as gap:
         raise UnsafeQueryError(
             f"the compiled statement reads rows without a bound in time: {gap}",

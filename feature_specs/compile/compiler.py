@@ -10,7 +10,7 @@ from functools import cached_property
 from sqlglot import exp
 
 from feature_specs.catalog import Column
-from feature_specs.compile.certify_bounds import Certificate, certify_bounds
+from feature_specs.compile.certify_bounds import Certificate, certify_statement
 from feature_specs.compile.choose_lowering import Choice, choose_lowering
 from feature_specs.compile.draft import Draft, OutputFeature
 from feature_specs.compile.engines import ENGINES, Engine, write_for_engine
@@ -37,6 +37,7 @@ from feature_specs.compile.read_online import Online, read_online
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.split_read_time import split_read_time
+from feature_specs.compile.statement import Statement
 from feature_specs.compile.trace_rows import trace_rows
 from feature_specs.errors import (
     CompileError,
@@ -102,9 +103,9 @@ class CompiledView:
         """
         known = _check_engine(engine)
         if (spine, timestamp, lowering, lag) == ("spine", "ts", None, None):
-            return self._written(self._statement, known)
+            return self._written(self._statement.sql, known)
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
-        return self._written(self._joined(spine, timestamp, choice, lag), known)
+        return self._written(self._joined(spine, timestamp, choice, lag).sql, known)
 
     def _written(self, sql: str, engine: Engine) -> str:
         if engine == "duckdb":
@@ -113,7 +114,7 @@ class CompiledView:
 
     def _joined(
         self, spine: str, timestamp: str, choice: Choice, lag: timedelta | None = None
-    ) -> str:
+    ) -> Statement:
         columns = [(f.name, self.draft.label(f.name)) for f in self.features]
         return join_spine(
             spine, timestamp, [Joined(self.draft, choice, columns)], behind=lag_us(lag)
@@ -177,10 +178,10 @@ class CompiledView:
     @cached_property
     def certificate(self) -> Certificate:
         """The bound of every leaf scan in the point-in-time variant."""
-        return certify_bounds(self._statement, self.leaves, self.draft.file)
+        return certify_statement(self._statement, self.leaves, self.draft.file)
 
     @cached_property
-    def _statement(self) -> str:
+    def _statement(self) -> Statement:
         """The point-in-time variant that is certified."""
         return self._joined("spine", "ts", self.choice)
 
@@ -277,10 +278,10 @@ def compile_service(
     joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
     statement = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
     leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)
-    certify_bounds(statement, leaves, "service")
+    certify_statement(statement, leaves, "service")
     if target == "duckdb":
-        return lay_out(statement)
-    return write_for_engine(statement, target, schema=_schema(leaves))
+        return lay_out(statement.sql)
+    return write_for_engine(statement.sql, target, schema=_schema(leaves))
 
 
 def lag_us(lag: timedelta | None) -> str:

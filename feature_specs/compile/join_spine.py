@@ -17,6 +17,7 @@ from feature_specs.compile.lower_stab import stab_rows
 from feature_specs.compile.lower_steps import lower_steps
 from feature_specs.compile.lowered import ASKED, AXIS, ROW, Scope, quoted
 from feature_specs.compile.read_features import feature_sql, fresh_enough
+from feature_specs.compile.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class Joined:
     columns: Sequence[tuple[str, str]]
 
 
-def join_spine(spine: str, timestamp: str, views: Sequence[Joined], *, behind: str = "0") -> str:
-    """SQL that keeps every spine row and column and adds the features, F(D, t - lag) each.
+def join_spine(
+    spine: str, timestamp: str, views: Sequence[Joined], *, behind: str = "0"
+) -> Statement:
+    """The statement that keeps every spine row and column and adds the features, F(D, t - lag) each.
 
     Args:
         spine: a relation or a parenthesised query.
@@ -56,11 +59,10 @@ def join_spine(spine: str, timestamp: str, views: Sequence[Joined], *, behind: s
             f"{_output(joined.draft, known[feature])} as {quoted(column)}"
             for feature, column in joined.columns
         ]
-    ctes = ", ".join(
-        f"{p.name} as {'' if p.shared else 'not '}materialized ({p.sql})" for p in parts
-    )
     kept = f"fb_spine.* exclude ({ROW}, {ASKED}, {AXIS})"
-    return f"with {ctes} select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
+    select = f"select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
+    prefixes = tuple(f'"{joined.draft.view.name}__' for joined in views)
+    return Statement(tuple(parts), select, prefixes)
 
 
 def _view_queries(joined: Joined) -> list[Subquery]:

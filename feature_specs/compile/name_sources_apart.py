@@ -38,9 +38,10 @@ def name_sources_apart(draft: Draft) -> Draft:
     return replace(draft, tree=tree)
 
 
-def _rename(source: exp.Expr, name: str) -> None:
-    if isinstance(source, (exp.Select, exp.SetOperation)):
-        source = source.find_ancestor(exp.Subquery) or source  # a scope shows what it holds
+def _rename(node: exp.Expr, name: str) -> None:
+    source: exp.Expr = node
+    if isinstance(node, (exp.Select, exp.SetOperation)):
+        source = node.find_ancestor(exp.Subquery) or node  # a scope shows what it holds
     alias = source.args.get("alias")
     if isinstance(alias, exp.TableAlias):
         alias.set("this", exp.to_identifier(name, quoted=True))

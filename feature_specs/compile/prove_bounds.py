@@ -15,7 +15,7 @@ Bookkeeping columns say which rows answer, and hold no value.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -74,9 +74,16 @@ class Bounds:
     scans: list[tuple[str, str]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def prove(self, tree: exp.Expr) -> None:
-        """Raises UnboundError unless what the statement returns is bounded by its spine."""
-        result = self.query(tree, {}, "the statement")
+    def prove(self, tree: exp.Expr, parts: Sequence[tuple[str, exp.Expr]] = ()) -> None:
+        """Raises UnboundError unless what the statement returns is bounded by its spine.
+
+        Args:
+            parts: names and queries of CTEs that stand before it.
+        """
+        known: dict[str, Relation] = {}
+        for name, part in parts:
+            known[name] = self.query(part, known, name)
+        result = self.query(tree, known, "the statement")
         if result.status == "held":
             raise UnboundError("rows leave the statement without meeting the spine's instant")
 
