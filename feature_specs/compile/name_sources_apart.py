@@ -22,8 +22,8 @@ def name_sources_apart(draft: Draft) -> Draft:
     sources: list[tuple[str, exp.Expr, list[exp.Column]]] = []
     for scope in traverse_scope(tree):
         columns = list(scope.columns)
-        for name, (node, _) in scope.selected_sources.items():
-            sources.append((name, node, [c for c in columns if c.table == name]))
+        for name, (source, _) in scope.selected_sources.items():
+            sources.append((name, source, [c for c in columns if c.table == name]))
     taken = {name for name, _, _ in sources}
     seen: set[str] = set()
     for name, node, columns in sources:

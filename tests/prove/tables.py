@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Literal
 
 from feature_specs import Changelog, Leaf
@@ -77,7 +78,8 @@ class Table:
 
 def draw_table(rng: random.Random, family: Family, taken: Sequence[str]) -> Table:
     """A leaf of a family, in one of the roles that fit."""
-    name = next(n for n in _NAMES[family] if n not in taken)
+    known = _NAMES[family]
+    name = next(n for n in (*known, *(f"{known[0]}{i}" for i in count(2))) if n not in taken)
     leaf, role = _ROLES[family](rng, name, _COLUMNS[family])
     return Table(family, leaf, role)
 
