@@ -10,8 +10,6 @@ from functools import cached_property
 from sqlglot import exp
 
 from feature_specs.catalog import Column
-from feature_specs.compile.certify_bounds import Certificate, certify_statement
-from feature_specs.compile.choose_lowering import Choice, choose_lowering
 from feature_specs.compile.draft import Draft, OutputFeature
 from feature_specs.compile.engines import ENGINES, Engine, write_for_engine
 from feature_specs.compile.explain_view import explain_view
@@ -20,6 +18,7 @@ from feature_specs.compile.hash_meaning import hash_meaning
 from feature_specs.compile.inline_models import inline_models
 from feature_specs.compile.join_spine import Joined, join_spine
 from feature_specs.compile.lay_out import lay_out
+from feature_specs.compile.lowerings.choose_lowering import Choice, choose_lowering
 from feature_specs.compile.maintain_state import (
     Incremental,
     StoredQueries,
@@ -29,6 +28,7 @@ from feature_specs.compile.maintain_state import (
 from feature_specs.compile.name_sources_apart import name_sources_apart
 from feature_specs.compile.order_totally import order_totally
 from feature_specs.compile.parse_query import parse_query
+from feature_specs.compile.proof.certify_bounds import Certificate, certify_statement
 from feature_specs.compile.qualify_columns import qualify_columns
 from feature_specs.compile.read_as_of import read_as_of
 from feature_specs.compile.read_deltas import Deltas, read_deltas

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from feature_specs.compile.certify_bounds import Certificate
-from feature_specs.compile.choose_lowering import Choice
 from feature_specs.compile.draft import Draft, IntervalForm
+from feature_specs.compile.lowerings.choose_lowering import Choice
 from feature_specs.compile.maintain_state import Incremental
+from feature_specs.compile.proof.certify_bounds import Certificate
 
 #: What the steps of an interval form are called in its CTEs' names.
 _STEPS = {

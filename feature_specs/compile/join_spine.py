@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from feature_specs.compile.choose_lowering import Choice
 from feature_specs.compile.draft import Draft, OutputFeature, Subquery
 from feature_specs.compile.interval_rows import interval_rows
-from feature_specs.compile.lower_aggregates import lower_aggregates
-from feature_specs.compile.lower_decorrelated import lower_decorrelated
-from feature_specs.compile.lower_latest import lower_latest
-from feature_specs.compile.lower_stab import stab_rows
-from feature_specs.compile.lower_steps import lower_steps
-from feature_specs.compile.lowered import ASKED, AXIS, ROW, Scope, quoted
+from feature_specs.compile.lowerings.choose_lowering import Choice
+from feature_specs.compile.lowerings.lower_aggregates import lower_aggregates
+from feature_specs.compile.lowerings.lower_decorrelated import lower_decorrelated
+from feature_specs.compile.lowerings.lower_latest import lower_latest
+from feature_specs.compile.lowerings.lower_stab import stab_rows
+from feature_specs.compile.lowerings.lower_steps import lower_steps
+from feature_specs.compile.lowerings.lowered import ASKED, AXIS, ROW, Scope, quoted
 from feature_specs.compile.read_features import feature_sql, fresh_enough
 from feature_specs.compile.statement import Statement
 

@@ -10,9 +10,9 @@ from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.interval_rows import interval_rows, over_rows
 from feature_specs.compile.lay_out import lay_out
-from feature_specs.compile.lower_decorrelated import row_order
-from feature_specs.compile.lower_latest import answers_of, ranking
-from feature_specs.compile.lowered import Scope, quoted
+from feature_specs.compile.lowerings.lower_decorrelated import row_order
+from feature_specs.compile.lowerings.lower_latest import answers_of, ranking
+from feature_specs.compile.lowerings.lowered import Scope, quoted
 
 
 def read_as_of(draft: Draft, instant: exp.Expr, *, only: str | None = None) -> str:

@@ -15,7 +15,7 @@ from sqlglot import exp
 from feature_specs.compile.draft import Draft, IntervalForm, Term
 from feature_specs.compile.exact_types import is_float
 from feature_specs.compile.interval_rows import interval_rows, leaf_of
-from feature_specs.compile.lower_cumulative import lowers_cumulatively
+from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
 from feature_specs.compile.running_sums import RESERVED, RunningSums
 from feature_specs.leaf import Leaf, leaf_key
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, OutputFeature
-from feature_specs.compile.lowered import quoted
+from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_time_tree import request_of
 from feature_specs.compile.resolve_clock import is_clock
 

@@ -15,8 +15,8 @@ from feature_specs.compile.draft import Contribution, Draft, IntervalForm, Windo
 from feature_specs.compile.exact_types import exact_type
 from feature_specs.compile.interval_rows import MEMBERS, IntervalRows, condition_of, over_rows
 from feature_specs.compile.lay_out import lay_out
-from feature_specs.compile.lower_cumulative import MOMENTS, finished, square
-from feature_specs.compile.lowered import quoted
+from feature_specs.compile.lowerings.lower_cumulative import MOMENTS, finished, square
+from feature_specs.compile.lowerings.lowered import quoted
 
 #: What the names of the sums begin with; no feature or entity may.
 RESERVED = "fb_"

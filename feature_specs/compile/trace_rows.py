@@ -7,7 +7,7 @@ import sqlglot
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.lay_out import lay_out
-from feature_specs.compile.lowered import quoted
+from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.time_axis import earliest_sql, latest_sql
 
 

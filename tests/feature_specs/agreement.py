@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from feature_specs.compile import CompiledView, compile_view
-from feature_specs.compile.choose_lowering import LOWERINGS
+from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
 from feature_specs.errors import CompileError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView

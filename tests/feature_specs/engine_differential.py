@@ -22,9 +22,9 @@ from typing import Any
 import duckdb
 
 from feature_specs.compile import CompiledView, compile_view
-from feature_specs.compile.choose_lowering import LOWERINGS
 from feature_specs.compile.engines import Engine, Steps, write_for_engine, write_steps_for_engine
 from feature_specs.compile.engines.map_types import type_name
+from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
 from feature_specs.errors import CompileError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView

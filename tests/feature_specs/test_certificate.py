@@ -7,7 +7,7 @@ import re
 import pytest
 
 from feature_specs.compile import CompiledView, compile_view
-from feature_specs.compile.certify_bounds import certify_bounds
+from feature_specs.compile.proof.certify_bounds import certify_bounds
 from feature_specs.errors import UnsafeQueryError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView

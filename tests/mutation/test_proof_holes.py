@@ -6,7 +6,7 @@ import pytest
 import sqlglot
 
 from feature_specs.compile import compile_view
-from feature_specs.compile.certify_bounds import certify_bounds
+from feature_specs.compile.proof.certify_bounds import certify_bounds
 from feature_specs.errors import UnsafeQueryError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView

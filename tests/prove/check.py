@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import duckdb
 
 from feature_specs import CompiledView, compile_view
-from feature_specs.compile.choose_lowering import LOWERINGS
+from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
 from feature_specs.errors import CompileError, ForebayError
 from tests.feature_specs.oracle import Features, Key, Oracle, Row
 from tests.prove.case import Case

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from feature_specs.compile.choose_lowering import LOWERINGS
+from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
 from tests.prove.check import Outcome
 from tests.prove.views.aggregates import AGGREGATES
 

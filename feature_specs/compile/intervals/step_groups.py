@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from feature_specs.compile.choose_lowering import choose_parts
 from feature_specs.compile.draft import IntervalForm, Subquery
 from feature_specs.compile.interval_rows import interval_rows
 from feature_specs.compile.intervals.relation import END, START, Loom, Woven, listed
-from feature_specs.compile.lower_aggregates import lower_aggregates
-from feature_specs.compile.lowered import AXIS, ROW, Scope
+from feature_specs.compile.lowerings.choose_lowering import choose_parts
+from feature_specs.compile.lowerings.lower_aggregates import lower_aggregates
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
 from feature_specs.compile.time_axis import ALWAYS, NEVER
 
 GROUP = "fb_group"

@@ -253,7 +253,7 @@ ALGEBRA = (
         "EXISTS matches rows that its WHERE refuses", edges("matches[exists for ever-inclusive]"),
     ),
     Mutation(
-        "tie_break is forgotten", "lower_latest",
+        "tie_break is forgotten", "lowerings/lower_latest",
         "[form.event_time, *form.tie_break]", "[form.event_time]",
         "ties go to the last visible", TIES,
     ),

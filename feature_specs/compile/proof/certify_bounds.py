@@ -10,7 +10,8 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.parse_query import relation_key
-from feature_specs.compile.prove_bounds import Bounds, UnboundError
+from feature_specs.compile.proof.prove_bounds import Bounds
+from feature_specs.compile.proof.relation import UnboundError
 from feature_specs.compile.statement import Statement
 from feature_specs.errors import CompileError, UnsafeQueryError
 from feature_specs.leaf import Leaf

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from feature_specs.compile.draft import Subquery
 from feature_specs.compile.interval_rows import over_rows
-from feature_specs.compile.lower_latest import answers_of, nearest
-from feature_specs.compile.lowered import AXIS, ROW, Scope, quoted
+from feature_specs.compile.lowerings.lower_latest import answers_of, nearest
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
 
 
 def lower_steps(scope: Scope) -> Subquery:

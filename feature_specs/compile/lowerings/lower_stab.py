@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from feature_specs.compile.draft import Contribution, Subquery
 from feature_specs.compile.interval_rows import condition_of, over_rows
-from feature_specs.compile.lower_latest import answers_of, ranking
-from feature_specs.compile.lowered import (
+from feature_specs.compile.lowerings.lower_latest import answers_of, ranking
+from feature_specs.compile.lowerings.lowered import (
     AXIS,
     ROW,
     Piece,

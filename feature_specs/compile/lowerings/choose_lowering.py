@@ -8,9 +8,9 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Draft, IntervalForm
 from feature_specs.compile.interval_rows import members
-from feature_specs.compile.lower_cumulative import lowers_cumulatively
-from feature_specs.compile.lower_frames import lowers_by_frames
-from feature_specs.compile.lower_latest import lowers_to_latest, ranks_by_start
+from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
+from feature_specs.compile.lowerings.lower_frames import lowers_by_frames
+from feature_specs.compile.lowerings.lower_latest import lowers_to_latest, ranks_by_start
 from feature_specs.errors import CompileError, did_you_mean
 
 LOWERINGS = ("latest", "cumulative", "frames", "steps", "stab", "decorrelated")

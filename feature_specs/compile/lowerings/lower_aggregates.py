@@ -8,10 +8,10 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Subquery
 from feature_specs.compile.interval_rows import MEMBERS
-from feature_specs.compile.lower_cumulative import lower_cumulative
-from feature_specs.compile.lower_frames import lower_frames
-from feature_specs.compile.lower_stab import lower_stab
-from feature_specs.compile.lowered import ROW, Piece, Scope, quoted
+from feature_specs.compile.lowerings.lower_cumulative import lower_cumulative
+from feature_specs.compile.lowerings.lower_frames import lower_frames
+from feature_specs.compile.lowerings.lower_stab import lower_stab
+from feature_specs.compile.lowerings.lowered import ROW, Piece, Scope, quoted
 
 _COUNTS = (exp.Count, exp.ApproxDistinct)
 

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import IntervalForm, Subquery
 from feature_specs.compile.interval_rows import over_rows
-from feature_specs.compile.lowered import AXIS, ROW, Scope, quoted
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
 
 
 def lowers_to_latest(form: IntervalForm) -> str | None:

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Subquery
 from feature_specs.compile.interval_rows import IntervalRows, condition_of, over_rows
-from feature_specs.compile.lowered import AXIS, ROW, Piece, Scope, filtered, names_of
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Piece, Scope, filtered, names_of
 
 #: Aggregates that DuckDB evaluates over a frame.
 _FRAMED = (

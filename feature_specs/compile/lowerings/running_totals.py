@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from feature_specs.compile.draft import Subquery
-from feature_specs.compile.lowered import AXIS, ROW, Scope
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
 from feature_specs.compile.time_axis import ALWAYS
 
 #: The read from which every total of the key is counted.

@@ -19,10 +19,10 @@ from sqlglot import exp
 from feature_specs.compile.draft import Contribution, Subquery, Window
 from feature_specs.compile.exact_types import ExactType, exact_type, is_float
 from feature_specs.compile.interval_rows import condition_of, over_rows
-from feature_specs.compile.lower_frames import lower_frames, lowers_by_frames
-from feature_specs.compile.lower_stab import lower_stab
-from feature_specs.compile.lowered import ROW, Piece, Scope, names_of
-from feature_specs.compile.running_totals import BASE, ROWS, Passes, units_sql
+from feature_specs.compile.lowerings.lower_frames import lower_frames, lowers_by_frames
+from feature_specs.compile.lowerings.lower_stab import lower_stab
+from feature_specs.compile.lowerings.lowered import ROW, Piece, Scope, names_of
+from feature_specs.compile.lowerings.running_totals import BASE, ROWS, Passes, units_sql
 
 _SHIFT = 90
 _ONE = f"cast({2**_SHIFT} as hugeint)"

@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft, Subquery
-from feature_specs.compile.lower_stab import one_row_guard
-from feature_specs.compile.lowered import AXIS, ROW, quoted
+from feature_specs.compile.lowerings.lower_stab import one_row_guard
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, quoted
 
 
 def lower_decorrelated(draft: Draft) -> list[Subquery]:

@@ -1,0 +1,1 @@
+"""The leak proof: an abstract interpretation of finished statements."""

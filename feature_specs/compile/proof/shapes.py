@@ -1,0 +1,67 @@
+"""Shapes of expressions that the proof tells apart."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from feature_specs.leaf import Leaf
+
+
+def times_of(leaf: Leaf) -> set[str]:
+    """The columns by which a row of the leaf becomes visible."""
+    names = {leaf.event_time or leaf.valid_from}
+    if leaf.loaded_at is not None and leaf.visibility != "event":
+        names.add(leaf.loaded_at)
+    return {n for n in names if n is not None}
+
+
+def claims_a_start(name: str) -> bool:
+    """A column of that name says when its row starts, on whichever axis."""
+    return name in ("fb_at", "fb_place") or (
+        name.startswith("fb_start") and (name == "fb_start" or name[8:].isdigit())
+    )
+
+
+def ordered_sides(test: exp.Expr) -> tuple[exp.Expr | None, exp.Expr | None]:
+    """The small and the large side of a comparison that includes equality."""
+    if isinstance(test, exp.LTE):
+        return test.this, test.expression
+    if isinstance(test, exp.GTE):
+        return test.expression, test.this
+    return None, None
+
+
+def without_delay(node: exp.Expr) -> exp.Expr:
+    """An instant, or an earlier one: x - a constant."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if isinstance(node, exp.Sub) and isinstance(node.expression, exp.Literal):
+        return without_delay(node.this)
+    return node
+
+
+def is_axis(node: exp.Expr) -> bool:
+    """An instant as microseconds."""
+    return isinstance(node, exp.Anonymous) and node.name.lower() == "epoch_us"
+
+
+def is_marked_place(node: exp.Expr) -> bool:
+    """An instant of the spine or an earlier one, or the far past, as a place behind its rows."""
+    if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal):
+        return True
+    if not (isinstance(node, exp.Add) and node.expression == exp.Literal.number(1)):
+        return False
+    double = node.this
+    if not (isinstance(double, exp.Mul) and double.expression == exp.Literal.number(2)):
+        return False
+    instant = without_delay(double.this)
+    return isinstance(instant, exp.Column) and instant.name == "fb_t"
+
+
+def unshifted(test: exp.LTE | exp.LT) -> bool:
+    """Neither side is moved so as to let a row in early."""
+    instant = test.expression
+    while isinstance(instant, (exp.Cast, exp.Paren)):
+        instant = instant.this
+    early = test.this.find(exp.Sub, exp.Interval, exp.Least, exp.Case, exp.Coalesce)
+    return early is None and isinstance(instant, (exp.Column, exp.Parameter, exp.Literal))
