@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.name_ctes_apart import name_ctes_apart
 from feature_specs.compile.parse_query import name_key, parse_text, relation_key
 from feature_specs.errors import CompileError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf, leaf_key
@@ -33,6 +34,9 @@ def _inline(
     path: tuple[str, ...],
 ) -> exp.Expr:
     known = {name_key(n): leaf for n, leaf in draft.known.items()}
+    # A CTE may have a table's name, and be read where another model's body reads that table.
+    taken = {*known, *models, *(leaf_key(n) for n in draft.known)}
+    name_ctes_apart(tree, taken)
     local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     for table in list(tree.find_all(exp.Table)):
         if not isinstance(table.this, exp.Identifier):

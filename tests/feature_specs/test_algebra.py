@@ -121,6 +121,27 @@ CASES = [
         (EVENTS, TRIPS),
     ),
     Case(
+        "a CTE under its table's name",
+        "with events as (select * from events where x > 0) select k, count(*) as n, sum(x) as sx "
+        "from events where ts > now() - interval '6' hour group by k",
+        (LATE,),
+    ),
+    Case(
+        "a CTE that hides a table in one place only",
+        "with a as (with Events as (select k, x from events where x > 2) select k, max(x) as mx "
+        "from events group by k), b as (select k, count(*) as n from events "
+        "where ts > now() - interval '6' hour group by k) "
+        "select b.k, b.n, a.mx from b left join a on a.k = b.k",
+        (EVENTS,),
+    ),
+    Case(
+        "a CTE that another one of its name is made of",
+        "with a as (select k, ts, x from events), c as (with a as (select k, ts, x + 1 as x from a) "
+        "select * from a) select c.k, sum(c.x) as sx, count(*) as n from c "
+        "where c.ts > now() - interval '6' hour group by c.k",
+        (EVENTS,),
+    ),
+    Case(
         "IN and NOT IN",
         "select e.k, count(*) as n from events e where e.k in (select k from versions where price > 0) "
         "and e.x not in (select delay from trips where delay > 3) group by e.k",

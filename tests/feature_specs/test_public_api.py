@@ -90,3 +90,30 @@ def test_a_request_that_cannot_be_is_refused(sql: str, what: str) -> None:
         compile_view(
             FeatureView("v", sql, ["k"]), [Leaf("e", {"k": "VARCHAR", "ts": TZ}, event_time="ts")]
         )
+
+
+def test_a_cte_does_not_hide_the_table_that_a_model_reads() -> None:
+    """The CTE has the name of a table that the model in its place reads too."""
+    sql = (
+        "with events as (select k, x + 100 as x from other) "
+        "select e.k, sum(e.x) as s from stg e left join events o on o.k = e.k group by e.k"
+    )
+    leaves = [
+        Leaf("events", {"k": "VARCHAR", "ts": TZ, "x": "INTEGER"}, event_time="ts"),
+        Leaf("other", {"k": "VARCHAR", "ts": TZ, "x": "INTEGER"}, event_time="ts"),
+    ]
+    models = {"stg": "select k, x from events"}
+    view = compile_view(FeatureView("v", sql, ["k"], models=models), leaves)
+    opened = duckdb.connect()
+    opened.execute("set timezone = 'UTC'")
+    opened.execute(
+        "create table events as select 'a' as k, timestamptz '2024-01-01 00:00+00' as ts, 1 as x"
+    )
+    opened.execute(
+        "create table other as select 'a' as k, timestamptz '2024-01-01 00:00+00' as ts, 7 as x"
+    )
+    at = datetime(2024, 1, 2, tzinfo=UTC)
+    assert opened.execute(view.as_of(at)).fetchall() == [("a", 1)]
+    opened.execute("create table spine as select 'a' as k, timestamptz '2024-01-02 00:00+00' as ts")
+    assert opened.execute(view.point_in_time()).fetchall()[0][-1] == 1
+    assert opened.execute(view.point_in_time(lowering="decorrelated")).fetchall()[0][-1] == 1

@@ -19,7 +19,6 @@ from feature_specs.compile.engines.lower_qualify import lower_qualify
 from feature_specs.compile.engines.lower_semi_joins import lower_semi_joins
 from feature_specs.compile.engines.lower_windows import window_refusal
 from feature_specs.compile.engines.map_calls import map_calls, refuse_unmapped
-from feature_specs.compile.engines.name_ctes_apart import name_ctes_apart
 from feature_specs.compile.engines.number_rows import number_rows
 from feature_specs.compile.engines.order_windows import order_windows
 from feature_specs.compile.engines.refuse_repetition import refuse_repetition
@@ -28,6 +27,7 @@ from feature_specs.compile.engines.split_steps import Steps, split_steps
 from feature_specs.compile.engines.trace_columns import Schema, Trace
 from feature_specs.compile.engines.unnest_laterals import unnest_laterals
 from feature_specs.compile.engines.write_out_names import write_out_names
+from feature_specs.compile.name_ctes_apart import name_ctes_apart
 
 __all__ = [
     "ENGINES",

@@ -1,36 +1,38 @@
 """Give every common table expression of a statement a name of its own.
 
-Inner ones may hide outer ones by name; SQLGlot writes Spark's all at the top, where names clash.
+Inner ones may hide outer ones by name, or tables: ``with events as (select * from events)``. Whoever
+looks for a name later must not have to ask where it stands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlglot import exp
 
 
-def name_ctes_apart(tree: exp.Expr) -> None:
-    """In place."""
-    seen: set[str] = set()
+def name_ctes_apart(tree: exp.Expr, taken: Iterable[str] = ()) -> None:
+    """Rename in place what has the name of another one, or one that is taken; case is no difference."""
+    seen = {name.lower() for name in taken}
     for cte in list(tree.find_all(exp.CTE)):
-        if cte.alias not in seen:
-            seen.add(cte.alias)
-            continue
-        number = 2
-        while f"{cte.alias}__{number}" in seen:
-            number += 1
-        _rename(cte, f"{cte.alias}__{number}")
-        seen.add(cte.alias)
+        name = cte.alias
+        if name.lower() in seen:
+            number = 2
+            while f"{name}__{number}".lower() in seen:
+                number += 1
+            _rename(cte, f"{name}__{number}")
+        seen.add(cte.alias.lower())
 
 
 def _rename(cte: exp.CTE, new: str) -> None:
     old, holder = cte.alias, cte.parent
     query = holder.parent if holder is not None else None
     for table in list(query.find_all(exp.Table)) if query is not None else []:
-        if table.name == old and not table.db and _nearest(table, old) is cte:
-            alias = table.alias or old
+        if table.name.lower() == old.lower() and not table.db and _nearest(table, old) is cte:
+            alias = table.alias or table.name
             table.set("this", exp.to_identifier(new, quoted=True))
             table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
-    cte.set("alias", exp.TableAlias(this=exp.to_identifier(new, quoted=True)))
+    cte.args["alias"].set("this", exp.to_identifier(new, quoted=True))
 
 
 def _nearest(node: exp.Expr, name: str) -> exp.Expr | None:
@@ -42,7 +44,7 @@ def _nearest(node: exp.Expr, name: str) -> exp.Expr | None:
         for cte in within.expressions if within is not None else []:
             if any(cte is above for above in _above(node)):
                 break  # its own definition sees only those before it
-            if cte.alias == name:
+            if cte.alias.lower() == name.lower():
                 found = cte
         if found is not None:
             return found  # type: ignore[no-any-return]
