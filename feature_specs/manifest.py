@@ -15,7 +15,7 @@ from feature_specs.yaml_places import place_of
 
 _LEAF_META = (
     "valid_from", "valid_to", "valid_to_open", "changelog", "time", "time_safe", "visibility",
-    "known_later", "written", "timezone", "date_visible", "iceberg_table",
+    "known_later", "written", "timezone", "date_visible", "iceberg_table", "rows_per_key",
 )  # fmt: skip
 
 
@@ -150,6 +150,15 @@ class Manifest:
                 mend="write `known_later: {<column>: <time it became known>}`",
             )
         _check_choices(options, where)
+        rows = options.get("rows_per_key")
+        if rows is not None and (
+            not isinstance(rows, (int, float)) or isinstance(rows, bool) or rows <= 0
+        ):
+            raise SpecError(
+                f"meta.rows_per_key is {rows!r}",
+                where=where,
+                mend="write about how many rows a key has",
+            )
         return Leaf(
             node["relation_name"],
             columns,

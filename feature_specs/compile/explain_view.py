@@ -8,6 +8,7 @@ from feature_specs.compile.draft import Draft, IntervalForm
 from feature_specs.compile.lowerings.choose_lowering import Choice
 from feature_specs.compile.maintain_state import Incremental
 from feature_specs.compile.proof.certify_bounds import Certificate
+from feature_specs.compile.read_deltas import why_no_deltas
 
 #: What the steps of an interval form are called in its CTEs' names.
 _STEPS = {
@@ -32,6 +33,9 @@ def explain_view(
     lines += [f"lowering: {choice.lowering}", *(f"  {reason}" for reason in choice.reasons)]
     how = "the entities that changed" if state.by_key else "every entity"
     lines += [f"incremental: a step recomputes {how}, since {state.why}"]
+    why = why_no_deltas(draft)
+    steps = "adds deltas to the sums it keeps" if why is None else f"adds no deltas, since {why}"
+    lines += [f"  its feature table {steps}"]
     lines += ["certificate:", *(f"  {line}" for line in certificate.lines())]
     return "\n".join([*lines, "", f"-- point in time, {choice.lowering}", sql])
 
