@@ -69,6 +69,12 @@ def _explain(draft: Draft, error: Exception) -> CompileError:
     if name:
         bare = name[1].replace('"', "").split(".")[-1]
         known = {c for leaf in draft.leaves.values() for c in leaf.columns}
+        if bare in known:
+            return CompileError(
+                f"column {bare!r} is ambiguous, or belongs to no table in reach",
+                where=where,
+                mend=f"write the table before it, as in t.{bare}",
+            )
         return CompileError(
             f"there is no column {bare!r}", where=where, mend=did_you_mean(bare, known)
         )

@@ -88,6 +88,13 @@ def _check_node(draft: Draft, node: exp.Expr) -> None:
         unnamed = isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc))
         name = node.name.lower() if unnamed else node.sql_name().lower()
         _check_function(draft, node, name)
+    if isinstance(node, exp.Explode) and node.parent_select is draft.tree:
+        _refuse(
+            draft,
+            node,
+            "unnest() makes several rows of one entity's",
+            "unnest in a subquery, and aggregate over it",
+        )
     if isinstance(node, exp.TableSample):
         _refuse(draft, node, "USING SAMPLE draws rows at random", "remove it")
     if isinstance(node, exp.Limit) and not isinstance(node.expression, exp.Literal):

@@ -77,6 +77,8 @@ def test_the_online_variant_says_what_a_lookup_reads() -> None:
     ("sql", "what"),
     [
         ("select k, {{ ref('x') }} as r from e group by k", "Jinja"),
+        ("select k, unnest([1, 2]) as u from e", "several rows of one entity"),
+        ("select k, count(*) as n from e join e as f on e.ts = f.ts group by k", "ambiguous"),
         ("select k, count(*) + request('w') as r from e group by k", "a name and a type"),
         ("select k, count(*) + request('w', 'dubble') as r from e group by k", "no type"),
         (
@@ -85,7 +87,7 @@ def test_the_online_variant_says_what_a_lookup_reads() -> None:
         ),
     ],
 )
-def test_a_request_that_cannot_be_is_refused(sql: str, what: str) -> None:
+def test_what_cannot_be_is_refused(sql: str, what: str) -> None:
     with pytest.raises(ForebayError, match=what):
         compile_view(
             FeatureView("v", sql, ["k"]), [Leaf("e", {"k": "VARCHAR", "ts": TZ}, event_time="ts")]
