@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count
 from typing import Any, Literal
 
 from feature_specs import Changelog, Leaf
@@ -79,7 +79,8 @@ class Table:
 def draw_table(rng: random.Random, family: Family, taken: Sequence[str]) -> Table:
     """A leaf of a family, in one of the roles that fit."""
     known = _NAMES[family]
-    name = next(n for n in (*known, *(f"{known[0]}{i}" for i in count(2))) if n not in taken)
+    names = chain(known, (f"{known[0]}{i}" for i in count(2)))
+    name = next(n for n in names if n not in taken)
     leaf, role = _ROLES[family](rng, name, _COLUMNS[family])
     return Table(family, leaf, role)
 
