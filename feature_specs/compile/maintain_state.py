@@ -9,6 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_as_of import read_as_of, touched_keys
 from feature_specs.compile.read_features import feature_columns
 
@@ -82,7 +83,7 @@ def maintain_state(draft: Draft) -> Incremental:
     before = sqlglot.parse_one(f"(select before from {names.clock})", dialect="duckdb")
     touched = touched_keys(draft, _earlier(before, at), _later(before, at), _changes(draft, names))
     setup = [
-        f"create or replace table {names.seen(key)} as select * from {names.leaf(key)}"
+        f"create or replace table {names.seen(key)} as {names.select(key)} from {names.leaf(key)}"
         for key in draft.leaves
     ]
     create = [
@@ -107,12 +108,13 @@ def maintain_state(draft: Draft) -> Incremental:
     else:
         keys = ", ".join(f'"{e}"' for e in draft.view.entities)
         for key in draft.leaves:
-            leaf, seen = names.leaf(key), names.seen(key)
+            here, there = (
+                f"{names.select(key)} from {relation}"
+                for relation in (names.leaf(key), names.seen(key))
+            )
             step += [
-                f"create or replace temp table {names.added(key)} as "
-                f"select * from {leaf} except all select * from {seen}",
-                f"create or replace temp table {names.removed(key)} as "
-                f"select * from {seen} except all select * from {leaf}",
+                f"create or replace temp table {names.added(key)} as {here} except all {there}",
+                f"create or replace temp table {names.removed(key)} as {there} except all {here}",
             ]
         step += [
             f"create or replace temp table {names.touched} as {touched}",
@@ -168,6 +170,10 @@ class _Names:
         return exp.to_table(self.draft.leaves[key].name, dialect="duckdb").sql(
             "duckdb", identify=True
         )
+
+    def select(self, key: str) -> str:
+        """SELECT of the columns that the leaf declares: its table may have gained others since."""
+        return "select " + ", ".join(quoted(c) for c in self.draft.leaves[key].columns)
 
     def seen(self, key: str) -> str:
         """A leaf as it stood at D0."""

@@ -119,3 +119,22 @@ def test_a_cte_does_not_hide_the_table_that_a_model_reads() -> None:
     opened.execute("create table spine as select 'a' as k, timestamptz '2024-01-02 00:00+00' as ts")
     assert opened.execute(view.point_in_time()).fetchall()[0][-1] == 1
     assert opened.execute(view.point_in_time(lowering="decorrelated")).fetchall()[0][-1] == 1
+
+
+def test_a_table_may_gain_columns_between_steps(connection: duckdb.DuckDBPyConnection) -> None:
+    view = compile_view(FeatureView("spending", SQL, ["userId"]), [LEAF])
+    state = view.incremental()
+
+    def run(statements: tuple[str, ...], at: datetime) -> list[tuple[object, ...]]:
+        for sql in statements:
+            connection.execute(sql, {"as_of": at} if "$as_of" in sql else None)
+        return sorted(connection.execute(state.read).fetchall())
+
+    assert run(state.create, datetime(2024, 1, 2, tzinfo=UTC)) == [("a", 1, 3)]
+    connection.execute("alter table events add column note varchar")
+    connection.execute("insert into events values ('a', '2024-01-03 00:00+00', 4, 'x')")
+    after = datetime(2024, 1, 4, tzinfo=UTC)
+    assert run(state.step, after) == [("a", 2, 7)]
+    assert run(state.step, after) == [("a", 2, 7)]
+    connection.execute("delete from events where note is null")
+    assert run(state.step, after) == [("a", 1, 4)]

@@ -63,14 +63,12 @@ STATE = (
     ),
     Mutation(
         "a duplicate is no new row", "maintain_state",
-        "select * from {leaf} except all select * from {seen}",
-        "select * from {leaf} except select * from {seen}",
+        "{here} except all {there}", "{here} except {there}",
         "the same row written once more is not counted", step_holes("a_step_counts_a_duplicate"),
     ),
     Mutation(
         "one of two duplicates removed is no change", "maintain_state",
-        "select * from {seen} except all select * from {leaf}",
-        "select * from {seen} except select * from {leaf}",
+        "{there} except all {here}", "{there} except {here}",
         "a duplicate that was taken back still counts", step_holes("a_step_counts_a_duplicate"),
     ),
     Mutation(
