@@ -108,6 +108,8 @@ class IntervalForm:
         prelude: common table expressions that the source reads.
         unique: no two rows of one entity live at the same instant; proved, not checked.
         rows_per_key: about how many source rows a key has, where the leaves say so.
+        visible: of a history, when a row's leaves had all become visible, where a clock in WHERE
+            makes it start later than that; ties of its event_time are settled by it.
     """
 
     source: exp.Select
@@ -122,6 +124,7 @@ class IntervalForm:
     prelude: tuple[Subquery, ...] = ()
     unique: bool = False
     rows_per_key: float | None = None
+    visible: tuple[Term, ...] = ()
 
     @property
     def simple(self) -> bool:

@@ -13,8 +13,10 @@ from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.merge_subqueries import merge_subqueries
 
-from feature_specs.compile.draft import Draft, IntervalForm
+from feature_specs.compile.draft import Draft, IntervalForm, Term, Window
+from feature_specs.compile.interval_rows import leaf_of
 from feature_specs.compile.intervals.block import Block
+from feature_specs.compile.intervals.leaf_lifetimes import leaf_window
 from feature_specs.compile.intervals.relation import Loom, NoFormError
 from feature_specs.compile.intervals.weave_query import (
     Grouped,
@@ -96,7 +98,7 @@ def _grouped_form(draft: Draft, grouped: Grouped) -> IntervalForm:
 def _rows_form(draft: Draft, plain: Plain) -> IntervalForm:
     view, items = draft.view, plain.items
     unique = unique_outputs(plain)
-    return IntervalForm(
+    form = IntervalForm(
         source=strip_types(plain.block.source),
         keys=tuple(strip_types(items[k]) for k in view.entities),
         columns={n: strip_types(items[n]) for n in draft.stored_names},
@@ -106,6 +108,20 @@ def _rows_form(draft: Draft, plain: Plain) -> IntervalForm:
         prelude=tuple(plain.block.loom.made),
         unique=unique is not None and unique <= set(view.entities),
     )
+    visible = _visible(draft, form)
+    return form if visible == form.window.starts else replace(form, visible=visible)
+
+
+def _visible(draft: Draft, form: IntervalForm) -> tuple[Term, ...]:
+    """When the leaves of a row had become visible; no terms where they cannot be told."""
+    if form.event_time is None or not form.simple:
+        return form.window.starts
+    window = Window()
+    for scan in form.source.find_all(exp.Table):
+        leaf = leaf_of(draft, scan)
+        if leaf is not None:
+            window = window.clip(leaf_window(draft, leaf, scan.alias_or_name))
+    return window.starts
 
 
 def _rows_per_key(draft: Draft) -> float | None:

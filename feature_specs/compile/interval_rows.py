@@ -161,5 +161,6 @@ def _columns_used(form: IntervalForm) -> list[exp.Column]:
     if not form.grouped:
         nodes += [*form.columns.values(), *form.tie_break]
         nodes += [form.event_time] if form.event_time is not None else []
+        nodes += [term.instant for term in form.visible]
     found = {passed_name(c): c for n in nodes for c in n.find_all(exp.Column) if c.table}
     return list(found.values())

@@ -7,11 +7,14 @@ kept row with the greatest start (DESIGN 3, lowering 1).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlglot import exp
 
 from feature_specs.compile.draft import IntervalForm, Subquery
 from feature_specs.compile.interval_rows import over_rows
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
+from feature_specs.compile.time_axis import latest_sql
 
 
 def lowers_to_latest(form: IntervalForm) -> str | None:
@@ -110,6 +113,9 @@ def ranking(scope: Scope, *, starts_alike: bool = False) -> str:
     """
     form, start = scope.form, scope.rows.starts[0]
     assert form.event_time is not None
+    if form.visible:
+        seen = [replace(t, instant=over_rows(t.instant)) for t in form.visible]
+        start = latest_sql(seen) or start
     first: list[exp.Expr] = [form.event_time, *form.tie_break]
     rest = [n for n in form.columns.values() if n not in first]
     before = [f"{over_rows(n).sql('duckdb')} desc nulls last" for n in first]
