@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,16 +84,23 @@ def copy_macros(project: Project) -> None:
 
 def _read_manifest(project: Project) -> Manifest:
     parsed = project.dbt(["parse"], quiet=True).result
-    plain = manifest_of(parsed.writable_manifest())
-    views = [n for n in plain["nodes"].values() if n["config"]["materialized"] == "feature_view"]
-    if views:
+    before = _stamp(project.manifest_path)
+    if any(n.config.get("materialized") == "feature_view" for n in parsed.nodes.values()):
         project.dbt(
             ["compile", "--select", "+config.materialized:feature_view"],
             quiet=True,
             manifest=parsed,
         )
+    if _stamp(project.manifest_path) != before:
+        # dbt has just written what it knows; to make plain data of its objects again is slow.
+        plain = json.loads(project.manifest_path.read_text())
+    else:
         plain = manifest_of(parsed.writable_manifest())
     return Manifest(plain, project.root, project.boundary)
+
+
+def _stamp(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _compile(project: Project, manifest: Manifest, progress: Progress) -> Compiled:

@@ -117,6 +117,11 @@ class Project:
         """The online store's URI."""
         return self.plugin["online"]
 
+    @property
+    def manifest_path(self) -> Path:
+        """Where dbt's commands write the manifest."""
+        return self.root / "target" / "manifest.json"
+
     def catalog(self) -> Catalog:
         """What was compiled last."""
         return load_catalog(self.folder / "catalog.json")

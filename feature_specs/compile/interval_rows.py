@@ -102,13 +102,14 @@ def passed_name(column: exp.Column) -> str:
 
 def over_rows(node: exp.Expr, table: str | None = None) -> exp.Expr:
     """An expression over the source, rewritten over the rows' columns."""
-    return node.transform(
-        lambda n: (
-            exp.column(passed_name(n), table=table, quoted=True)
-            if isinstance(n, exp.Column) and n.table
-            else n
-        )
-    )
+    if isinstance(node, exp.Column):
+        return exp.column(passed_name(node), table=table, quoted=True) if node.table else node
+    made = node.copy()
+    for column in list(made.find_all(exp.Column)):
+        if column.table:
+            column.set("this", exp.to_identifier(passed_name(column), quoted=True))
+            column.set("table", exp.to_identifier(table, quoted=True) if table else None)
+    return made
 
 
 def condition_of(form: IntervalForm, part: Contribution) -> exp.Expr | None:

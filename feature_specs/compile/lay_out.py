@@ -15,7 +15,11 @@ _CLAUSES = (
 _WORDS = "|".join(sorted((c.replace(" ", r"\s+") for c in _CLAUSES), key=len, reverse=True))
 _CLAUSE = re.compile(rf"(?:{_WORDS})\b", re.IGNORECASE)
 _FIRST_WORDS = {form(c.split()[0]) for c in _CLAUSES for form in (str.lower, str.upper)}
-_TOKENS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[(),]|[^\S ]\s*|\s{2,}|[A-Za-z_]\w*")
+_TOKENS = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[(),]|[^\S ]\s*|\s{2,}|\b(?:"
+    + "|".join(sorted(_FIRST_WORDS, key=len, reverse=True))
+    + r")\b"
+)
 #: Deeper than this a clause stays on its line.
 _DEEPEST = 12
 
