@@ -6,7 +6,9 @@ import pytest
 import sqlglot
 
 from feature_specs.compile import compile_view
-from feature_specs.compile.proof.certify_bounds import certify_bounds
+from feature_specs.compile.draft import Subquery
+from feature_specs.compile.proof.certify_bounds import certify_bounds, certify_statement
+from feature_specs.compile.statement import Statement
 from feature_specs.errors import UnsafeQueryError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
@@ -86,3 +88,17 @@ def test_a_subquery_without_a_bound_is_found() -> None:
         ROWS + ", fb_spine as (select 1 as fb_row, 'a' as k, 0 as fb_t) "
         "select s.fb_row, s.k from fb_spine as s where s.fb_t in (select fb_start from r)"
     )
+
+
+@pytest.mark.parametrize("other", ["v0", "v1", "a__b"])
+def test_one_view_is_not_taken_for_another(other: str) -> None:
+    """The proof reads pieces under numbers in place of views' names, whatever those are."""
+    leaking = "select k, x, epoch_us(ts) as fb_start from events"
+    parts = (
+        Subquery("fb_spine", "select 1 as fb_row, 'a' as k, 0 as fb_t"),
+        Subquery('"a__features"', leaking),
+        Subquery(f'"{other}__features"', "select fb_row, k, 1 as x from fb_spine"),
+    )
+    select = 'select s.fb_row, f.x from fb_spine as s join "a__features" as f on f.k = s.k'
+    with pytest.raises(UnsafeQueryError, match="without a bound in time"):
+        certify_statement(Statement(parts, select, ('"a__', f'"{other}__')), (EVENTS,), "v.sql")

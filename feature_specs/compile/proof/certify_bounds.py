@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -65,24 +66,25 @@ def certify_statement(statement: Statement, leaves: tuple[Leaf, ...], file: str)
                 where=file,
                 mend="rename the view or the table",
             )
-    # Two views' pieces are often alike but for the view's name; no leaf's name is touched by that.
-    named = " ".join(
-        exp.to_table(x.name, dialect="duckdb").sql("duckdb", identify=True) for x in leaves
+    alike = _alike(statement, leaves)
+    parts = [(alike(p.name).strip('"'), _parsed(alike(p.sql))) for p in statement.parts]
+    return _certify(parts, _parsed(alike(statement.select)), leaves, file)
+
+
+def _alike(statement: Statement, leaves: tuple[Leaf, ...]) -> Callable[[str], str]:
+    """Writes views' own prefixes by number: many views' pieces differ in nothing else.
+
+    All at once, so that no two come to have one name; none where that would touch a leaf's name.
+    """
+    named = (
+        exp.to_table(leaf.name, dialect="duckdb").sql("duckdb", identify=True) for leaf in leaves
     )
-    alike = [(p, f'"v{i}__') for i, p in enumerate(statement.prefixes) if p not in named]
-
-    def parsed(sql: str) -> exp.Expr:
-        for prefix, common in alike:
-            sql = sql.replace(prefix, common)
-        return _parsed(sql)
-
-    def name(part: str) -> str:
-        for prefix, common in alike:
-            part = part.replace(prefix, common)
-        return part.strip('"')
-
-    parts = [(name(p.name), parsed(p.sql)) for p in statement.parts]
-    return _certify(parts, parsed(statement.select), leaves, file)
+    numbers = {prefix: f'"v{i}__' for i, prefix in enumerate(statement.prefixes)}
+    if any(prefix in name for name in named for prefix in numbers):
+        return str
+    longest_first = sorted(numbers, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, longest_first)))
+    return lambda text: pattern.sub(lambda found: numbers[found[0]], text)
 
 
 @lru_cache(maxsize=256)
