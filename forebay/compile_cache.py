@@ -20,6 +20,7 @@ from feature_specs.catalog import Column, Expression
 from feature_specs.compile import CompiledView
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
+from forebay.project import write_if_changed
 from lakehouse.describe import TypeOracle
 from lakehouse.plans import plan_files
 
@@ -80,11 +81,15 @@ def _statements(view: CompiledView) -> dict[str, str]:
 
 
 class CompileCache:
-    """A folder with a JSON file for each view and service, each under the key that it answers."""
+    """A folder with a JSON file for each view and service, each under the key that it answers.
+
+    What is kept stands under the key by which it was last asked for.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "compiled"
-        self._answered: set[tuple[str, str]] = set()
+        self._asked: dict[str, str] = {}
+        self._answered: set[str] = set()
 
     def view_key(self, view: FeatureView, leaves: Sequence[Leaf]) -> str:
         """Of all that decides what a view compiles to."""
@@ -105,31 +110,30 @@ class CompileCache:
         raw = self._read(f"services/{name}.json", key)
         return None if raw is None else str(raw["template"])
 
-    def keep_view(self, name: str, key: str, parts: ViewParts) -> None:
-        self._write(f"views/{name}.json", key, vars(parts))
+    def keep_view(self, name: str, parts: ViewParts) -> None:
+        """Write what a view came to, unless it was read from here."""
+        self._write(f"views/{name}.json", vars(parts))
 
-    def keep_service(self, name: str, key: str, template: str) -> None:
-        self._write(f"services/{name}.json", key, {"template": template})
+    def keep_service(self, name: str, template: str) -> None:
+        """Write what a service came to, unless it was read from here."""
+        self._write(f"services/{name}.json", {"template": template})
 
     def _read(self, file: str, key: str) -> dict[str, Any] | None:
+        self._asked[file] = key
         try:
             kept: dict[str, Any] = json.loads((self.folder / file).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return None  # never written, or cut off by a kill: compiled anew
         if kept.get("key") != key:
             return None
-        self._answered.add((file, key))
+        self._answered.add(file)
         value: dict[str, Any] = kept["value"]
         return value
 
-    def _write(self, file: str, key: str, value: Mapping[str, Any]) -> None:
-        if (file, key) in self._answered:
-            return
-        path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps({"key": key, "value": value}, default=vars))
-        fresh.replace(path)
+    def _write(self, file: str, value: Mapping[str, Any]) -> None:
+        if file not in self._answered:
+            kept = {"key": self._asked[file], "value": value}
+            write_if_changed(self.folder / file, json.dumps(kept, default=vars))
 
 
 def _view_parts(raw: dict[str, Any]) -> ViewParts:

@@ -43,7 +43,6 @@ class Compiled:
     services: Mapping[str, ServiceSql]
     compile: Callable[[str], CompiledView]
     cache: CompileCache
-    keys: Mapping[str, str]
 
     def view(self, name: str) -> CompiledView:
         """One view in full; what the cache holds of it is not all that can be asked.
@@ -149,7 +148,7 @@ def _compile(project: Project, manifest: Manifest, progress: Progress) -> Compil
         training_sets=_training_sets(manifest),
     )
     made = {s.name: views.service(s) for s in services}
-    return Compiled(catalog, parts, made, views.compile, views.cache, views.keys)
+    return Compiled(catalog, parts, made, views.compile, views.cache)
 
 
 class _Views:
@@ -186,7 +185,6 @@ class _Views:
     def service(self, service: DeclaredService) -> ServiceSql:
         names = tuple(dict.fromkeys(view for view, _ in service.features))
         key = self.cache.service_key(service.features, (self.keys[n] for n in names))
-        self.keys[f"service {service.name}"] = key
         template = self.cache.service(service.name, key)
         if template is None:
             template = service_template(service.features, [self.compile(n) for n in names])
@@ -257,10 +255,10 @@ def _write(project: Project, compiled: Compiled) -> None:
     cache = compiled.cache
     for name, parts in compiled.parts.items():
         write_plan(folder, name, parts.files)
-        cache.keep_view(name, compiled.keys[name], parts)
+        cache.keep_view(name, parts)
     for name, service in compiled.services.items():
         write_if_changed(folder / "sql" / "duckdb" / "services" / f"{name}.sql", service.template)
-        cache.keep_service(name, compiled.keys[f"service {name}"], service.template)
+        cache.keep_service(name, service.template)
     kept = {*compiled.parts, "services"}
     for path in (folder / "sql" / "duckdb").glob("*"):
         if path.is_dir() and path.name not in kept:
