@@ -27,6 +27,22 @@ class Changelog:
     deleted: str
 
 
+def read_changelog(said: object, where: str) -> Changelog:
+    """A changelog as a mapping says it, in YAML or in Python.
+
+    Raises:
+        SpecError: its key columns or its delete flag are missing.
+    """
+    if not isinstance(said, Mapping) or not said.get("key") or not said.get("deleted"):
+        raise SpecError(
+            "a changelog has a key and a delete flag",
+            where=where,
+            mend="write `changelog: {key: [<column>], deleted: <column>}`",
+        )
+    key = [said["key"]] if isinstance(said["key"], str) else said["key"]
+    return Changelog(tuple(map(str, key)), str(said["deleted"]))
+
+
 @dataclass(frozen=True)
 class Leaf:
     """A source, seed, snapshot or time-safe model, with the columns that say when a row counts.
@@ -75,7 +91,10 @@ class Leaf:
     def __post_init__(self) -> None:
         said: Any = self.changelog
         if isinstance(said, Mapping):
-            object.__setattr__(self, "changelog", self._changelog(said))
+            if set(said) - {"key", "deleted"}:
+                self._refuse("a changelog has a key and a delete flag", "give it nothing else")
+            found = read_changelog(said, self.where or f"leaf {self.name}")
+            object.__setattr__(self, "changelog", found)
         roles = [self.static, self.valid_from is not None, self.event_time is not None]
         if sum(roles) > 1:
             self._refuse(
@@ -112,15 +131,6 @@ class Leaf:
             return None
         late = self.loaded_at is not None and self.visibility != "event"
         return "arrival" if late else "event"
-
-    def _changelog(self, said: Mapping[str, Any]) -> Changelog:
-        key = said.get("key")
-        if set(said) != {"key", "deleted"} or not key or not said["deleted"]:
-            self._refuse(
-                "a changelog has a key and a delete flag",
-                'write changelog={"key": [column, ...], "deleted": column}',
-            )
-        return Changelog((key,) if isinstance(key, str) else tuple(said["key"]), said["deleted"])
 
     def _refuse(self, what: str, mend: str) -> None:
         raise SpecError(what, where=self.where or f"leaf {self.name}", mend=mend)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_specs.errors import SpecError, UnknownNameError, did_you_mean
-from feature_specs.leaf import Changelog, Leaf
+from feature_specs.leaf import Leaf, read_changelog
 from feature_specs.view import FeatureView
 from feature_specs.view_options import ViewOptions, read_options
 from feature_specs.yaml_places import place_of
@@ -141,7 +141,7 @@ class Manifest:
         options.pop("iceberg_table", None)
         log = options.pop("changelog", None)
         if log is not None:
-            options["changelog"] = _changelog(log, where)
+            options["changelog"] = read_changelog(log, where)
         known = options.get("known_later") or {}
         if not isinstance(known, Mapping):
             raise SpecError(
@@ -254,17 +254,6 @@ def _references(item: str, views: Mapping[str, list[str]], where: str) -> list[t
             mend=did_you_mean(feature, views[view]),
         )
     return [(view, feature)]
-
-
-def _changelog(raw: object, where: str) -> Changelog:
-    if not isinstance(raw, Mapping) or not {"key", "deleted"} <= raw.keys():
-        raise SpecError(
-            "meta.changelog lacks key or deleted",
-            where=where,
-            mend="write `changelog: {key: [<column>], deleted: <column>}`",
-        )
-    key = raw["key"] if isinstance(raw["key"], list) else [raw["key"]]
-    return Changelog(tuple(map(str, key)), str(raw["deleted"]))
 
 
 def _check_choices(options: Mapping[str, Any], where: str) -> None:
