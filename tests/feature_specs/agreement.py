@@ -88,7 +88,7 @@ class World:
 
     def check_online(self, instants: Sequence[datetime], age: timedelta) -> None:
         """Compare what a store filled ``age`` ago answers with F(t - age), read-time parts at t."""
-        online, entities = self.compiled.online(), self.oracle.view.entities
+        online = self.compiled.online()
         sent = {r.name: 2.5 for r in online.requests}
         self.connection.execute("create schema if not exists online")
         for t in instants:
@@ -97,15 +97,7 @@ class World:
             named = {n: v for n, v in given.items() if f"${n}" in online.read}
             read = online.read.replace("from stored", "from online.stored")
             result = self.connection.execute(read, named or None)
-            names = [d[0] for d in result.description or []]
-            rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-            actual = {tuple(row[e] for e in entities): row for row in rows}
-            expected = self.oracle.at(t, lag=age, requests=sent)
-            assert actual.keys() == expected.keys(), f"online {t}"
-            for key, features in expected.items():
-                found = {n: actual[key][n] for n in features}
-                wrong = differences(found, features, self.scale)
-                assert not wrong, f"online {t}, {key}: (actual, expected) = {wrong}"
+            self._check_entities(f"online {t}", result, self.oracle.at(t, lag=age, requests=sent))
 
     def _fill_store(self, store: str, at: datetime) -> None:
         named = {"as_of": at} if "$as_of" in store else None
@@ -113,19 +105,27 @@ class World:
 
     def check_as_of(self, instants: Sequence[datetime]) -> None:
         """Compare F(D, T) for all entities at some instants."""
-        entities = self.oracle.view.entities
         for t in instants:
             result = self.connection.execute(self.compiled.as_of(t))
-            names = [d[0] for d in result.description or []]
-            rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-            actual = {tuple(row[e] for e in entities): row for row in rows}
-            assert len(actual) == len(rows), f"as-of {t}: a key stands twice"
             expected = self.oracle.at(t, requests={"amount": None})
-            assert actual.keys() == expected.keys(), f"as-of {t}"
-            for key, features in expected.items():
-                given = {n: actual[key][n] for n in features}
-                wrong = differences(given, features, self.scale)
-                assert not wrong, f"as-of {t}, {key}: (actual, expected) = {wrong}"
+            self._check_entities(f"as-of {t}", result, expected)
+
+    def _check_entities(
+        self,
+        what: str,
+        result: duckdb.DuckDBPyConnection,
+        expected: Mapping[tuple[Any, ...], Mapping[str, Any]],
+    ) -> None:
+        """A row for each entity that is expected, and none for another."""
+        names = [d[0] for d in result.description or []]
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        actual = {tuple(row[e] for e in self.oracle.view.entities): row for row in rows}
+        assert len(actual) == len(rows), f"{what}: a key stands twice"
+        assert actual.keys() == expected.keys(), what
+        for key, features in expected.items():
+            given = {n: actual[key][n] for n in features}
+            wrong = differences(given, dict(features), self.scale)
+            assert not wrong, f"{what}, {key}: (actual, expected) = {wrong}"
 
 
 def make_world(
