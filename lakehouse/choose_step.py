@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pyiceberg.table import Table
 
 from feature_specs.catalog import ViewEntry
-from feature_specs.leaf import leaf_key
+from feature_specs.deltas import added_relation
 from lakehouse.lake import FeatureState, read_state
 from lakehouse.plans import ViewPlan
 from lakehouse.scan import Pinned, added_files, same_meaning
@@ -57,7 +57,7 @@ def choose_step(
         came = added_files(pinned.table, since, pinned.snapshot)
         if came is None or pinned.delete_files:
             return Choice("full", f"rows of {name} were removed or rewritten")
-        if came and f"forebay_added_{leaf_key(name)}" not in plan.touched:
+        if came and added_relation(name) not in plan.touched:
             return Choice("full", f"{name} is declared static and has new rows")
         if not same_meaning(pinned.table, since):
             return Choice("full", f"a column of {name} is another one now")

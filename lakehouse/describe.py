@@ -30,7 +30,7 @@ class TypeOracle:
         """
         for leaf in view.leaves:
             self._make(leaf.name, dict(leaf.columns))
-        stored = self._types(view, view.stored_as_of())
+        stored = self._types(view, view.stored_now)
         empty = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in stored.items())
         features = self._types(view, view.features_over(f"(select {empty})"))
         for key in view.draft.view.entities:

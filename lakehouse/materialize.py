@@ -21,12 +21,13 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from feature_specs.catalog import ViewEntry
+from feature_specs.deltas import added_relation
 from feature_specs.errors import DataError
-from feature_specs.leaf import leaf_key
 from lakehouse.choose_step import Choice, choose_step, stands_at
 from lakehouse.commit import Columns, Mode
 from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, read_state
 from lakehouse.plans import ViewPlan, instants_of
+from lakehouse.quote import quoted
 from lakehouse.scan import Pinned, files_sql, pin, rows_of
 from lakehouse.sum_up import add_deltas, read_deltas, sum_up
 from lakehouse.write_rows import count_rows, set_properties, write_query
@@ -115,10 +116,10 @@ class _Session:
             snapshots={name: leaves[name].snapshot for name in sorted(view.leaves)},
         )
         self.properties = {STATE_PROPERTY: self.state.dumps()}
-        self.keys = ", ".join(_quoted(c.name) for c in view.entities)
+        self.keys = ", ".join(quoted(c.name) for c in view.entities)
         timed = [view.event_time] if view.event_time else []
         self.columns = [*(c.name for c in view.entities), *timed, *(c.name for c in view.stored)]
-        self.listed = ", ".join(map(_quoted, self.columns))
+        self.listed = ", ".join(map(quoted, self.columns))
         self.sums = plan.deltas.columns if plan.deltas is not None else ()
         self.held = ", ".join([self.listed, *self.sums])
         self.types: dict[str, str] = {}
@@ -160,7 +161,7 @@ class _Session:
         else:
             for name in self.view.leaves:
                 select = files_sql(self.leaves[name].table.schema(), self.added[name])
-                self._run(f"create or replace temp view forebay_added_{leaf_key(name)} as {select}")
+                self._run(f"create or replace temp view {added_relation(name)} as {select}")
             self._run(f"create or replace temp table forebay_touched as {self.plan.touched}")
         self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
         self._run(
@@ -168,7 +169,7 @@ class _Session:
             f"select * from forebay_before semi join forebay_touched using ({self.keys})"
         )
         if deltas is not None:
-            add_deltas(self._run, deltas, [_quoted(c.name) for c in self.view.entities])
+            add_deltas(self._run, deltas, [quoted(c.name) for c in self.view.entities])
         else:
             self._run(f"create or replace temp table forebay_fresh as {self.plan.step}")
 
@@ -177,7 +178,7 @@ class _Session:
         self.types = self._types("forebay_fresh")
         wide = [n for n, kind in self.types.items() if kind in ("HUGEINT", "UHUGEINT", "UBIGINT")]
         if wide:
-            casts = ", ".join(f"cast({_quoted(n)} as decimal(38, 0)) as {_quoted(n)}" for n in wide)
+            casts = ", ".join(f"cast({quoted(n)} as decimal(38, 0)) as {quoted(n)}" for n in wide)
             self._run(
                 "create or replace temp table forebay_fresh as "
                 f"select * replace ({casts}) from forebay_fresh"
@@ -287,7 +288,3 @@ class _Session:
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
         before = EPOCH + timedelta(microseconds=self.before.at) if self.before else None
         return self.connection.execute(sql, instants_of(sql, self.at, before) or None)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name + '"'

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from feature_specs.compile.read_deltas import Deltas, Edge
+from feature_specs.deltas import Deltas, Edge
 from feature_specs.errors import ForebayError
 
 _MEND = "run `forebay compile`"

@@ -35,6 +35,7 @@ from pyiceberg.types import (
 from feature_specs.errors import DataError
 from lakehouse.lake import local_path
 from lakehouse.manifests import data_files, entries_of, manifests_of
+from lakehouse.quote import literal, quoted
 
 _PRIMITIVES: Mapping[type[IcebergType], str] = {
     BooleanType: "BOOLEAN",
@@ -69,9 +70,7 @@ def duckdb_type(kind: IcebergType) -> str:
         case MapType():
             return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.value_type)})"
         case StructType():
-            fields = ", ".join(
-                f"{_quoted(f.name)} {duckdb_type(f.field_type)}" for f in kind.fields
-            )
+            fields = ", ".join(f"{quoted(f.name)} {duckdb_type(f.field_type)}" for f in kind.fields)
             return f"STRUCT({fields})"
     raise DataError(
         f"Iceberg type {kind} has no DuckDB type", where="schema", mend="cast it before loading"
@@ -116,15 +115,14 @@ def files_sql(schema: Schema, files: Iterable[str]) -> str:
 
     Files written before a column was added or renamed read as the schema now says.
     """
-    listed = ", ".join(_literal(f) for f in files)
+    listed = ", ".join(literal(f) for f in files)
     if not listed:
         columns = (
-            f"cast(null as {kind}) as {_quoted(name)}"
-            for name, kind in column_types(schema).items()
+            f"cast(null as {kind}) as {quoted(name)}" for name, kind in column_types(schema).items()
         )
         return f"select {', '.join(columns)} where false"
     fields = ", ".join(
-        f"{f.field_id}: {{name: {_literal(f.name)}, type: {_literal(duckdb_type(f.field_type))}, "
+        f"{f.field_id}: {{name: {literal(f.name)}, type: {literal(duckdb_type(f.field_type))}, "
         "default_value: NULL}"
         for f in schema.fields
     )
@@ -209,11 +207,3 @@ def same_meaning(table: Table, since: int | None) -> bool:
     return all(
         f.name not in was or f.field_id == was[f.name].field_id for f in table.schema().fields
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -24,9 +24,10 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import DateType, NestedField, PrimitiveType, TimestampType, TimestamptzType
 
-from feature_specs.compile.read_deltas import Edge
+from feature_specs.deltas import Edge
 from lakehouse.lake import local_path
 from lakehouse.manifests import data_files
+from lakehouse.quote import quoted
 from lakehouse.scan import files_sql
 
 _DAY = 86_400_000_000
@@ -51,7 +52,7 @@ class Span:
         """SQL of the rows within it, or near."""
         if self.field is None:
             return "true"
-        name = '"' + self.field.name.replace('"', '""') + '"'
+        name = quoted(self.field.name)
         match self.field.field_type:
             case DateType():
                 low, high = (f"cast(make_timestamp({x}) as date)" for x in (self.low, self.high))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from feature_specs.compile.read_deltas import Deltas
-from feature_specs.leaf import leaf_key
+from feature_specs.deltas import Deltas, added_relation, kept_relation
 from lakehouse.lake import FeatureState
 from lakehouse.scan import Pinned, files_sql
 from lakehouse.slices import living_where, rows_in, spans_between
@@ -20,7 +19,7 @@ def sum_up(run: Run, deltas: Deltas, leaf: Pinned, at: int) -> None:
     leaf_rows = f"select * from {deltas.leaf} where {living}"
     run(
         "create or replace temp table forebay_fresh as with "
-        f"forebay_added_{leaf_key(deltas.leaf)} as ({leaf_rows}), "
+        f"{added_relation(deltas.leaf)} as ({leaf_rows}), "
         f"forebay_summed as ({deltas.fold}) {deltas.finish}"
     )
 
@@ -34,13 +33,13 @@ def read_deltas(
         before: the state to which it is to be added.
         added: the files that came since.
     """
-    schema, key = leaf.table.schema(), leaf_key(deltas.leaf)
+    schema = leaf.table.schema()
     spans = spans_between(schema, deltas.edges, before.at, at) if at > before.at else []
     kept = rows_in(leaf.table, before.snapshots.get(deltas.leaf), spans)
     came = files_sql(schema, added)
     run(
-        f"create or replace temp table forebay_touched as with forebay_kept_{key} as ({kept}), "
-        f"forebay_added_{key} as ({came}) {deltas.deltas}"
+        f"create or replace temp table forebay_touched as with {kept_relation(deltas.leaf)} as "
+        f"({kept}), {added_relation(deltas.leaf)} as ({came}) {deltas.deltas}"
     )
 
 

@@ -52,6 +52,7 @@ from lakehouse.commit import TABLE_PROPERTIES, Columns, Mode, commit_rows
 from lakehouse.lake import local_path
 from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.plans import instants_of
+from lakehouse.quote import literal, quoted
 from lakehouse.scan import column_types
 
 #: Of a feature table or its log; beyond, older ones are dropped.
@@ -166,9 +167,9 @@ def _copy(
     uri = table.location_provider().new_data_location(f"{uuid.uuid4()}.parquet")
     path = Path(local_path(uri))
     path.parent.mkdir(parents=True, exist_ok=True)
-    ids = ", ".join(f"{_quoted(f.name)}: {f.field_id}" for f in schema.fields)
+    ids = ", ".join(f"{quoted(f.name)}: {f.field_id}" for f in schema.fields)
     connection.execute(
-        f"copy ({_in_order(schema, sql)}) to '{str(path).replace(chr(39), chr(39) * 2)}' "
+        f"copy ({_in_order(schema, sql)}) to {literal(str(path))} "
         f"(format parquet, row_group_size {_ROW_GROUP}, field_ids {{{ids}}}, {_encoding(table)})",
         given,
     )
@@ -200,7 +201,7 @@ def _encoding(table: Table) -> str:
 
 
 def _in_order(schema: Schema, sql: str) -> str:
-    return f"select {', '.join(_quoted(f.name) for f in schema.fields)} from ({sql}) as written"
+    return f"select {', '.join(quoted(f.name) for f in schema.fields)} from ({sql}) as written"
 
 
 def _commit(table: Table, written: DataFile, mode: Mode, properties: Mapping[str, str]) -> None:
@@ -293,7 +294,3 @@ class SteadyTransaction(Transaction):
         if self._seen is None or self._seen[0] is not self._updates:
             self._seen = (self._updates, update_table_metadata(self._table.metadata, self._updates))
         return self._seen[1]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

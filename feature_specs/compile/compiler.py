@@ -31,7 +31,7 @@ from feature_specs.compile.parse_query import parse_query
 from feature_specs.compile.proof.certify_bounds import Certificate, certify_statement
 from feature_specs.compile.qualify_columns import qualify_columns
 from feature_specs.compile.read_as_of import read_as_of
-from feature_specs.compile.read_deltas import Deltas, read_deltas
+from feature_specs.compile.read_deltas import read_deltas
 from feature_specs.compile.read_features import feature_columns
 from feature_specs.compile.read_online import Online, read_online
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
@@ -39,6 +39,7 @@ from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.split_read_time import split_read_time
 from feature_specs.compile.statement import Statement
 from feature_specs.compile.trace_rows import trace_rows
+from feature_specs.deltas import Deltas
 from feature_specs.errors import (
     CompileError,
     SpecError,
@@ -128,7 +129,8 @@ class CompiledView:
         known = _check_engine(engine)
         instant = _parameter("as_of") if at is None else _literal(at)
         columns = feature_columns(self.draft, instant)
-        sql = f"select {columns} from ({self.stored_as_of(instant)}) as stored"
+        stored = self.stored_now if at is None else read_as_of(self.draft, instant)
+        sql = f"select {columns} from ({stored}) as stored"
         if at is None and "$as_of" not in sql:
             # Static through and through; whoever runs it passes the parameter all the same.
             sql += " where not cast($as_of as timestamptz) is null"
@@ -139,14 +141,9 @@ class CompiledView:
         columns = feature_columns(self.draft, _parameter("as_of"), as_written=False)
         return lay_out(f"select {columns} from {relation} as stored")
 
-    def stored_as_of(self, instant: exp.Expr | None = None, only: str | None = None) -> str:
-        """SQL of the stored columns at one instant (``$as_of`` by default): what tables hold."""
-        if only is None and instant in (None, _parameter("as_of")):
-            return self._stored_now
-        return read_as_of(self.draft, instant or _parameter("as_of"), only=only)
-
     @cached_property
-    def _stored_now(self) -> str:
+    def stored_now(self) -> str:
+        """SQL of the stored columns at ``$as_of``: what tables hold."""
         return read_as_of(self.draft, _parameter("as_of"))
 
     def incremental(self, engine: str = "duckdb") -> Incremental:
@@ -161,11 +158,11 @@ class CompiledView:
 
     def online(self) -> Online:
         """What an online store holds, and how features are read from it."""
-        return read_online(self.draft, self._stored_now)
+        return read_online(self.draft, self.stored_now)
 
     def stored_queries(self) -> StoredQueries:
         """The queries behind a feature table whose rows and state are kept elsewhere."""
-        return stored_queries(self.draft, self._stored_now)
+        return stored_queries(self.draft, self.stored_now)
 
     def deltas(self) -> Deltas | None:
         """How such a table is brought forward by deltas; None where it must recompute."""

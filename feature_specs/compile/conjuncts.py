@@ -1,4 +1,4 @@
-"""Taking a condition apart into what must hold together."""
+"""Taking a condition apart into what must hold together, and adding to it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def conjuncts(node: exp.Expr | None) -> Iterator[exp.Expr]:
         yield exp.LTE(this=node.this.copy(), expression=node.args["high"].copy())
     else:
         yield node
+
+
+def narrow(query: exp.Select, test: str) -> exp.Select:
+    """The query itself with one condition more, whose DuckDB text is put in as it stands."""
+    return query.where(exp.paren(exp.var(test), copy=False), copy=False)
 
 
 def conjunction(parts: list[exp.Expr]) -> exp.Expr | None:

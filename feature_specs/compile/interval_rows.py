@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import relation
+from feature_specs.compile.conjuncts import narrow
 from feature_specs.compile.draft import Contribution, Draft, IntervalForm, Window
 from feature_specs.compile.parse_query import name_key, relation_key
 from feature_specs.compile.time_axis import ALWAYS, earliest_sql, latest_sql, null_tests
@@ -81,7 +82,7 @@ def interval_rows(
     # The text is SQLGlot's own already, so it is put in as it stands.
     query.set("expressions", [exp.var(text) for text in select])
     for test in dict.fromkeys(tests):
-        query = query.where(exp.paren(exp.var(test), copy=False), copy=False)
+        query = narrow(query, test)
     read_leaves(draft, query, relations)
     passed = tuple(f'"{passed_name(c)}"' for c in _columns_used(form))
     return IntervalRows(

@@ -12,6 +12,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_as_of import read_as_of, touched_keys
 from feature_specs.compile.read_features import feature_columns
+from feature_specs.deltas import added_relation
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class Incremental:
 def stored_queries(draft: Draft, create: str) -> StoredQueries:
     """The queries of a view, with parameters for the instants; ``create`` is F(D, $as_of)."""
     added = {
-        leaf.name: f"forebay_added_{key}"
-        for key, leaf in draft.leaves.items()
+        leaf.name: added_relation(leaf.name)
+        for leaf in draft.leaves.values()
         if leaf.role != "static"
     }
     before, after = (

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import bound_leaves
+from feature_specs.compile.conjuncts import narrow
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.interval_rows import interval_rows, over_rows
 from feature_specs.compile.lay_out import lay_out
@@ -36,8 +37,7 @@ def _restricted(draft: Draft, cut: exp.Select, only: str) -> exp.Select:
     items = {s.alias: s.unalias() for s in cut.selects}
     keys = [items[k].sql("duckdb") for k in draft.view.entities]
     listed = ", ".join(quoted(k) for k in draft.view.entities)
-    wanted = exp.var(f"({', '.join(keys)}) in (select ({listed}) from {only})")
-    return cut.where(exp.paren(wanted, copy=False), copy=False)
+    return narrow(cut, f"({', '.join(keys)}) in (select ({listed}) from {only})")
 
 
 def _guarded(draft: Draft, cut: exp.Query, only: str | None) -> str:

@@ -7,8 +7,7 @@ keeps the sums themselves beside the values made of them, and a step reads these
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from sqlglot import exp
 
@@ -17,55 +16,11 @@ from feature_specs.compile.exact_types import is_float
 from feature_specs.compile.interval_rows import interval_rows, leaf_of
 from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
 from feature_specs.compile.running_sums import RESERVED, RunningSums
-from feature_specs.leaf import Leaf, leaf_key
+from feature_specs.deltas import Deltas, Edge, added_relation, kept_relation
+from feature_specs.leaf import Leaf
 
 #: The most that a zone's offset and a date's end move an instant away from what a column says.
 _SLACK = 3 * 86_400_000_000
-
-
-@dataclass(frozen=True)
-class Edge:
-    """A row starts, or ends, when its column's value plus an offset is reached, in microseconds.
-
-    Attributes:
-        slack: how far off that may be, where the column is a date or a naive timestamp.
-    """
-
-    column: str
-    offset: int
-    slack: int = 0
-
-
-@dataclass(frozen=True)
-class Deltas:
-    """How a feature table is brought forward by deltas.
-
-    Attributes:
-        leaf: name of the one leaf whose rows come and go.
-        sums: the running sums, each with SQL of it over a row of the table: a column of the same
-            name that is there for that alone, or a stored column that says the same.
-        fold: the sums over the rows in ``forebay_added_<leaf>``; parameter ``$as_of``.
-        deltas: what is to be added to the sums, over the rows in ``forebay_kept_<leaf>`` (of D0,
-            at least all that start or end between) and ``forebay_added_<leaf>`` (all added since);
-            ``$before`` and ``$as_of``.
-        finish: the rows of the table, over the sums of every group in ``forebay_summed``.
-        edges: when rows start or end, for any of the windows.
-        starts, ends: a row lives after all of these starts, before all of these ends.
-    """
-
-    leaf: str
-    sums: Mapping[str, str]
-    fold: str
-    deltas: str
-    finish: str
-    edges: tuple[Edge, ...]
-    starts: tuple[Edge, ...]
-    ends: tuple[Edge, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The table's columns that hold sums alone."""
-        return tuple(name for name, sql in self.sums.items() if name == sql)
 
 
 def read_deltas(draft: Draft) -> Deltas | None:
@@ -78,9 +33,8 @@ def read_deltas(draft: Draft) -> Deltas | None:
     assert leaf is not None
     sums = RunningSums(draft, form)
     values = {part.name: sums.value(part) for part in form.contributions}
-    key = leaf_key(leaf.name)
-    added = interval_rows(draft, form, {leaf.name: f"forebay_added_{key}"})
-    kept = interval_rows(draft, form, {leaf.name: f"forebay_kept_{key}"})
+    added = interval_rows(draft, form, {leaf.name: added_relation(leaf.name)})
+    kept = interval_rows(draft, form, {leaf.name: kept_relation(leaf.name)})
     windows = [form.window, *(p.window for p in form.contributions)]
     terms = dict.fromkeys(t for w in windows for t in (*w.starts, *w.ends))
     return Deltas(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from feature_specs.errors import DataError
+from lakehouse.quote import quoted
 
 #: DuckDB types that Iceberg lacks, to the narrowest that holds all their values.
 _STORED_AS = {
@@ -24,11 +25,6 @@ _STORED_AS = {
 _NAIVE = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 
 _INTEGERS = ("TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER", "BIGINT")
-
-
-def quoted(name: str) -> str:
-    """An identifier in double quotes."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def new_columns(found: Mapping[str, str], timezone: str | None) -> dict[str, str]:

@@ -16,8 +16,9 @@ from pyiceberg.table import Table
 
 from feature_specs.errors import DataError, ForebayError
 from lakehouse.commit import Mode, Progress, commit_rows
-from lakehouse.ingest.columns import new_columns, quoted, table_columns
+from lakehouse.ingest.columns import new_columns, table_columns
 from lakehouse.lake import find_table
+from lakehouse.quote import quoted
 
 _FORMATS = {
     ".csv": "csv",
