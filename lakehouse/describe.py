@@ -25,14 +25,19 @@ class TypeOracle:
     def describe(self, view: CompiledView) -> tuple[dict[str, str], dict[str, str]]:
         """Types of a view's stored columns (keys and event_time too) and of its features.
 
+        A feature that is a stored column has its type; only those computed at reading are asked.
+
         Raises:
             CompileError: DuckDB refuses the query, or a key is a float.
         """
         for leaf in view.leaves:
             self._make(leaf.name, dict(leaf.columns))
         stored = self._types(view, view.stored_now)
-        empty = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in stored.items())
-        features = self._types(view, view.features_over(f"(select {empty})"))
+        features = {f.name: stored[f.name] for f in view.features if f.expression is None}
+        at_reading = [f for f in view.features if f.expression is not None]
+        if at_reading:
+            nulls = ", ".join(f'cast(null as {kind}) as "{n}"' for n, kind in stored.items())
+            features |= self._types(view, view.features_over(f"(select {nulls})", at_reading))
         for key in view.draft.view.entities:
             if stored[key] in _FLOATS:
                 raise CompileError(

@@ -9,6 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.resolve_clock import bind_clock
 from feature_specs.compile.time_axis import instant_of, valid_to_of
 from feature_specs.leaf import Leaf
@@ -48,7 +49,7 @@ def cut_leaf(draft: Draft, leaf: Leaf, instant: exp.Expr) -> exp.Select:
 
 def relation(leaf: Leaf) -> exp.Table:
     """The leaf's table, as the author's SQL names it."""
-    table = exp.to_table(leaf.name, dialect="duckdb")
+    table = exp.to_table(leaf.name, dialect=DUCKDB)
     for part in table.parts:
         part.set("quoted", True)
     return table
@@ -109,7 +110,7 @@ def _latest_change(leaf: Leaf, changes: exp.Select) -> exp.Select:
     order = ", ".join(f'"{c}" desc nulls last' for c in [*first, *rest])
     keys = ", ".join(f'"{k}"' for k in leaf.changelog.key)
     rank = sqlglot.parse_one(
-        f"row_number() over (partition by {keys} order by {order})", dialect="duckdb"
+        f"row_number() over (partition by {keys} order by {order})", dialect=DUCKDB
     )
     ranked = changes.select(exp.alias_(rank, "forebay_change"))
     deleted = exp.column(leaf.changelog.deleted, quoted=True)

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from feature_specs.catalog import Column
 from feature_specs.compile.draft import Draft, OutputFeature
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.engines import ENGINES, Engine, write_for_engine
 from feature_specs.compile.explain_view import explain_view
 from feature_specs.compile.form_intervals import form_intervals
@@ -136,9 +137,14 @@ class CompiledView:
             sql += " where not cast($as_of as timestamptz) is null"
         return self._written(sql, known)
 
-    def features_over(self, relation: str) -> str:
-        """SQL of the author's columns over a relation of stored ones; parameter ``$as_of``."""
-        columns = feature_columns(self.draft, _parameter("as_of"), as_written=False)
+    def features_over(self, relation: str, features: Sequence[OutputFeature] | None = None) -> str:
+        """SQL of keys, event_time and features over a relation of stored columns.
+
+        Args:
+            relation: what stands after FROM; the instant is the parameter ``$as_of``.
+            features: which; all by default.
+        """
+        columns = feature_columns(self.draft, _parameter("as_of"), features, as_written=False)
         return lay_out(f"select {columns} from {relation} as stored")
 
     @cached_property
@@ -328,7 +334,7 @@ def _lower_leaf(leaf: Leaf, dialect: str) -> Leaf:
     def kind(written: str) -> str:
         if dialect == "duckdb":
             return written
-        return exp.DataType.build(written, dialect=dialect).sql("duckdb")
+        return duckdb_sql(exp.DataType.build(written, dialect=dialect))
 
     def low(name: str | None) -> str | None:
         return name.lower() if name else None

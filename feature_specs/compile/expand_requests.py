@@ -7,6 +7,7 @@ import re
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.read_time_tree import REQUEST_PREFIX
 from feature_specs.errors import CompileError, Location
 
@@ -51,7 +52,7 @@ def expand_requests(query: exp.Query, file: str) -> exp.Query:
         value = exp.Anonymous(this="getvariable", expressions=[variable])
         value._meta = node._meta
         try:
-            return exp.cast(value, said[1], dialect="duckdb")
+            return exp.cast(value, said[1], dialect=DUCKDB)
         except (ParseError, ValueError):
             raise CompileError(f"{said[1]!r} is no type", where=where, mend=_MEND) from None
 

@@ -14,6 +14,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.merge_subqueries import merge_subqueries
 
 from feature_specs.compile.draft import Draft, IntervalForm, Term, Window
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.interval_rows import leaf_of
 from feature_specs.compile.intervals.block import Block
 from feature_specs.compile.intervals.leaf_lifetimes import leaf_window
@@ -42,8 +43,8 @@ def form_intervals(draft: Draft) -> Draft:
 def _form(draft: Draft) -> IntervalForm:
     tree = merge_subqueries(push_ranks(draft.stored), leave_tables_isolated=False)
     schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
-    tree = annotate_types(tree, schema=schema, dialect="duckdb")
-    strip_types(strip_places(tree), names_only=True)
+    tree = annotate_types(tree, schema=schema, dialect=DUCKDB)
+    strip_types(strip_places(tree), unasked=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):
         woven = weave_query(loom, tree, {})

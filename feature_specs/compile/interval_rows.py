@@ -10,6 +10,7 @@ from sqlglot import exp
 from feature_specs.compile.bound_leaves import relation
 from feature_specs.compile.conjuncts import narrow
 from feature_specs.compile.draft import Contribution, Draft, IntervalForm, Window
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.parse_query import name_key, relation_key
 from feature_specs.compile.time_axis import ALWAYS, earliest_sql, latest_sql, null_tests
 from feature_specs.leaf import Leaf
@@ -55,7 +56,7 @@ def interval_rows(
     windows = tuple(dict.fromkeys([form.window, *(c.window for c in form.contributions)]))
     names = draft.view.entities if nullable is None else nullable
     select: list[str] = [
-        f'{k.sql("duckdb")} as "{name}"' for k, name in zip(form.keys, names, strict=True)
+        f'{duckdb_sql(k)} as "{name}"' for k, name in zip(form.keys, names, strict=True)
     ]
     starts: list[str] = []
     ends: list[str | None] = []
@@ -69,12 +70,12 @@ def interval_rows(
                 select.append(f"{text} as fb_{kind}{i}")
         starts.append(known["start", start])
         ends.append(known["end", end] if end is not None else None)
-    select += [f'{c.sql("duckdb")} as "{passed_name(c)}"' for c in _columns_used(form)]
+    select += [f'{duckdb_sql(c)} as "{passed_name(c)}"' for c in _columns_used(form)]
     query = form.source.copy()
-    tests = [f"not {k.sql('duckdb')} is null" for k in form.keys if nullable is None]
+    tests = [f"not {duckdb_sql(k)} is null" for k in form.keys if nullable is None]
     tests += null_tests([*form.window.starts, *form.window.ends])
     if form.event_time is not None:
-        tests.append(f"not {form.event_time.sql('duckdb')} is null")
+        tests.append(f"not {duckdb_sql(form.event_time)} is null")
     if form.window.ends and not (form.window.width or 0) > 0:
         tests.append(
             f"{latest_sql(form.window.starts) or ALWAYS} < {earliest_sql(form.window.ends)}"
@@ -86,7 +87,7 @@ def interval_rows(
     read_leaves(draft, query, relations)
     passed = tuple(f'"{passed_name(c)}"' for c in _columns_used(form))
     return IntervalRows(
-        with_prelude(form, query.sql("duckdb")), windows, tuple(starts), tuple(ends), passed
+        with_prelude(form, duckdb_sql(query)), windows, tuple(starts), tuple(ends), passed
     )
 
 
@@ -136,7 +137,7 @@ def read_leaves(draft: Draft, query: exp.Expr, relations: Mapping[str, str] | No
         if leaf is None:
             continue
         other = (relations or {}).get(leaf.name)
-        target = exp.to_table(other, dialect="duckdb") if other else relation(leaf)
+        target = exp.to_table(other, dialect=DUCKDB) if other else relation(leaf)
         target.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name, True)))
         target.set("joins", table.args.get("joins"))
         table.replace(target)

@@ -9,6 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_as_of import read_as_of, touched_keys
 from feature_specs.compile.read_features import feature_columns
@@ -80,8 +81,8 @@ def stored_queries(draft: Draft, create: str) -> StoredQueries:
 def maintain_state(draft: Draft) -> Incremental:
     """Statements that keep the state of a view in tables named ``<view>__state...``."""
     names = _Names(draft)
-    at = sqlglot.parse_one(f"(select at_time from {names.clock})", dialect="duckdb")
-    before = sqlglot.parse_one(f"(select before from {names.clock})", dialect="duckdb")
+    at = sqlglot.parse_one(f"(select at_time from {names.clock})", dialect=DUCKDB)
+    before = sqlglot.parse_one(f"(select before from {names.clock})", dialect=DUCKDB)
     touched = touched_keys(draft, _earlier(before, at), _later(before, at), _changes(draft, names))
     setup = [
         f"create or replace table {names.seen(key)} as {names.select(key)} from {names.leaf(key)}"
@@ -127,7 +128,7 @@ def maintain_state(draft: Draft) -> Incremental:
         f"create or replace table {names.at} as select at_time from {names.clock}",
         "commit",
     ]
-    now = sqlglot.parse_one(f"(select at_time from {names.at})", dialect="duckdb")
+    now = sqlglot.parse_one(f"(select at_time from {names.at})", dialect=DUCKDB)
     read = f"select {feature_columns(draft, now)} from {names.rows} as stored"
     tables = (names.rows, names.at, *map(names.seen, draft.leaves))
     why = "" if touched is not None else draft.why_no_form or "keys cannot be traced to its leaves"
@@ -168,7 +169,7 @@ class _Names:
 
     def leaf(self, key: str) -> str:
         """A leaf's own table, as the author's SQL names it."""
-        return exp.to_table(self.draft.leaves[key].name, dialect="duckdb").sql(
+        return exp.to_table(self.draft.leaves[key].name, dialect=DUCKDB).sql(
             "duckdb", identify=True
         )
 

@@ -11,6 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
 from feature_specs.errors import CompileError, Location
 
@@ -64,7 +65,7 @@ def _in_duckdb(query: exp.Query, dialect: str) -> exp.Query:
     """The query as DuckDB writes it, which all passes work on."""
     if dialect == "duckdb":
         return query
-    written = sqlglot.parse_one(query.sql("duckdb"), dialect="duckdb")
+    written = sqlglot.parse_one(duckdb_sql(query), dialect=DUCKDB)
     assert isinstance(written, exp.Query)
     return written
 

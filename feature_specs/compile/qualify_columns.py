@@ -10,6 +10,7 @@ from sqlglot.errors import OptimizeError, SchemaError
 from sqlglot.optimizer.qualify import qualify
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.errors import CompileError, Location, did_you_mean
 
 #: Names of compiled SQL's own columns, which an author's must not hide.
@@ -27,7 +28,7 @@ def qualify_columns(draft: Draft) -> Draft:
     """
     schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
     try:
-        tree = qualify(draft.tree.copy(), schema=schema, dialect="duckdb")
+        tree = qualify(draft.tree.copy(), schema=schema, dialect=DUCKDB)
     except (OptimizeError, SchemaError) as error:
         raise _explain(draft, error) from None
     for node in tree.walk():

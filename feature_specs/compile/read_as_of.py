@@ -9,6 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.conjuncts import narrow
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import interval_rows, over_rows
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lowerings.lower_decorrelated import row_order
@@ -35,7 +36,7 @@ def read_as_of(draft: Draft, instant: exp.Expr, *, only: str | None = None) -> s
 def _restricted(draft: Draft, cut: exp.Select, only: str) -> exp.Select:
     """Push the wanted keys below the aggregation, where the key is an expression of the rows."""
     items = {s.alias: s.unalias() for s in cut.selects}
-    keys = [items[k].sql("duckdb") for k in draft.view.entities]
+    keys = [duckdb_sql(items[k]) for k in draft.view.entities]
     listed = ", ".join(quoted(k) for k in draft.view.entities)
     return narrow(cut, f"({', '.join(keys)}) in (select ({listed}) from {only})")
 
@@ -61,7 +62,7 @@ def _guarded(draft: Draft, cut: exp.Query, only: str | None) -> str:
         )
     columns = ", ".join(f"q.{quoted(n)}" for n in names)
     return lay_out(
-        f"select {columns} from ({cut.sql('duckdb')}) as q where {' and '.join(tests)} "
+        f"select {columns} from ({duckdb_sql(cut)}) as q where {' and '.join(tests)} "
         + (f"qualify {keep}" if keep else "")
     )
 
@@ -72,10 +73,10 @@ def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
     view = draft.view
     scope = Scope(view.name, tuple(view.entities), draft.form, rows, view.event_time)
     keys = ", ".join(scope.keys)
-    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
-    tests = [f"{rows.starts[0]} <= epoch_us({instant.sql('duckdb')})"]
+    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
+    tests = [f"{rows.starts[0]} <= epoch_us({duckdb_sql(instant)})"]
     if rows.ends[0] is not None:
-        tests.append(f"epoch_us({instant.sql('duckdb')}) < {rows.ends[0]}")
+        tests.append(f"epoch_us({duckdb_sql(instant)}) < {rows.ends[0]}")
     if only is not None:
         tests.append(f"({keys}) in (select ({keys}) from {only})")
     return lay_out(
@@ -99,7 +100,7 @@ def touched_keys(
     if form is None or not form.simple:
         return None
     keys = ", ".join(quoted(k) for k in draft.view.entities)
-    low, high = (f"epoch_us({t.sql('duckdb')})" for t in (before, after))
+    low, high = (f"epoch_us({duckdb_sql(t)})" for t in (before, after))
     rows = interval_rows(draft, form)
     edges = {c for c in (*rows.starts, *rows.ends) if c is not None}
     crossed = " or ".join(f"({c} > {low} and {c} <= {high})" for c in sorted(edges))

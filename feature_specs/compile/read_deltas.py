@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, IntervalForm, Term
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.exact_types import is_float
 from feature_specs.compile.interval_rows import interval_rows, leaf_of
 from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
@@ -67,14 +68,14 @@ def why_no_deltas(draft: Draft) -> str | None:
         if why is None and isinstance(part.function, (exp.Sum, exp.Avg)):
             why = "floats leave residues" if is_float(part.function.this) else None
         if why is not None:
-            return f"{part.function.sql('duckdb').lower()}: {why}"
+            return f"{duckdb_sql(part.function).lower()}: {why}"
     leaf = _moving_leaf(draft, form)
     if leaf is None:
         return "rows of other than one leaf come and go"
     windows = [form.window, *(p.window for p in form.contributions)]
     for term in (t for w in windows for t in (*w.starts, *w.ends)):
         if _edge(leaf, term) is None or not _belongs(draft, form, leaf, term):
-            return f"no range of the leaf's rows is known by {term.instant.sql('duckdb')}"
+            return f"no range of the leaf's rows is known by {duckdb_sql(term.instant)}"
     return None
 
 

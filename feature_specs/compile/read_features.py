@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, OutputFeature
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_time_tree import request_of
 from feature_specs.compile.resolve_clock import is_clock
@@ -40,14 +42,14 @@ def feature_sql(
                 value = exp.column(request.name, table=spine, quoted=True)
             elif sent:
                 value = exp.Parameter(this=exp.var(request.name))
-            return exp.cast(value, request.type, dialect="duckdb")
+            return exp.cast(value, request.type, dialect=DUCKDB)
         if is_clock(node):
             return asked.copy()
         if isinstance(node, exp.Column):
             return exp.column(node.name, table=relation.strip('"'), quoted=True)
         return node
 
-    return feature.expression.transform(at_reading).sql("duckdb")
+    return duckdb_sql(feature.expression.transform(at_reading))
 
 
 def fresh_enough(draft: Draft, relation: str, asked: exp.Expr) -> str | None:
@@ -57,15 +59,21 @@ def fresh_enough(draft: Draft, relation: str, asked: exp.Expr) -> str | None:
         return None
     ttl = view.ttl // timedelta(microseconds=1)
     since = f"epoch_us({relation}.{quoted(view.event_time)})"
-    return f"epoch_us({asked.sql('duckdb')}) - {since} <= {ttl}"
+    return f"epoch_us({duckdb_sql(asked)}) - {since} <= {ttl}"
 
 
 def feature_columns(
-    draft: Draft, asked: exp.Expr, *, as_written: bool = True, sent: bool = False
+    draft: Draft,
+    asked: exp.Expr,
+    features: Sequence[OutputFeature] | None = None,
+    *,
+    as_written: bool = True,
+    sent: bool = False,
 ) -> str:
-    """A select list of the author's columns over a relation ``stored``.
+    """A select list of keys, event_time and features over a relation ``stored``.
 
     Args:
+        features: which; all by default.
         as_written: under the names as the author wrote them, rather than in lower case.
         sent: request values are parameters rather than null.
     """
@@ -74,7 +82,7 @@ def feature_columns(
     names = [*view.entities, *([view.event_time] if view.event_time else [])]
     columns = [f"stored.{quoted(n)} as {quoted(named(n))}" for n in names]
     fresh = fresh_enough(draft, "stored", asked)
-    for feature in draft.features:
+    for feature in draft.features if features is None else features:
         value = feature_sql(draft, feature, "stored", asked, None, sent=sent)
         value = f"case when {fresh} then {value} end" if fresh else value
         columns.append(f"{value} as {quoted(named(feature.name))}")

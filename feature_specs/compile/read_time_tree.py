@@ -9,6 +9,7 @@ from sqlglot import exp
 from feature_specs.catalog import Column
 from feature_specs.catalog import Expression as Tree
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.resolve_clock import is_clock
 from feature_specs.compile.time_axis import interval_us
 from feature_specs.errors import CompileError
@@ -126,7 +127,7 @@ def _special_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | Non
             digits = node.args.get("decimals")
             return ["round", sub(node.this), *([sub(digits)] if digits is not None else [])]
         case exp.Cast():
-            return ["cast", sub(node.this), node.to.sql("duckdb")]
+            return ["cast", sub(node.this), duckdb_sql(node.to)]
         case exp.Extract() if node.name.lower() in _EXTRACTED:
             return ["extract", node.name.lower(), sub(node.expression)]
         case exp.DateDiff():
@@ -145,7 +146,7 @@ def request_of(node: exp.Expr) -> Column | None:
     """The request value that a node stands for: ``cast(getvariable('forebay_request_x') as T)``."""
     if isinstance(node, exp.Cast) and is_variable(node.this):
         name = node.this.expressions[0].name.removeprefix(REQUEST_PREFIX)
-        return Column(name, node.to.sql("duckdb"))
+        return Column(name, duckdb_sql(node.to))
     return None
 
 

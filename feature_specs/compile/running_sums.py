@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Draft, IntervalForm, Window
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.exact_types import exact_type
 from feature_specs.compile.interval_rows import MEMBERS, IntervalRows, condition_of, over_rows
 from feature_specs.compile.lay_out import lay_out
@@ -47,7 +48,7 @@ class RunningSums:
         """SQL of an aggregate over the sums."""
         function = part.function
         test = condition_of(self.form, part)
-        condition = test.sql("duckdb") if test is not None else None
+        condition = duckdb_sql(test) if test is not None else None
 
         def count(also: str | None) -> str:
             tests = [t for t in (condition, also) if t]
@@ -55,7 +56,7 @@ class RunningSums:
 
         if isinstance(function, exp.Count) and isinstance(function.this, exp.Star):
             return count(None)
-        x = f"({over_rows(function.this).sql('duckdb')})"
+        x = f"({duckdb_sql(over_rows(function.this))})"
         n = count(f"not {x} is null")
         if isinstance(function, exp.Count):
             return n
@@ -86,7 +87,7 @@ class RunningSums:
         what = (window, condition, term, kind)
         if what == self.made[MEMBERS]:
             return MEMBERS
-        spelled = [[(t.instant.sql("duckdb"), t.offset) for t in side] for side in
+        spelled = [[(duckdb_sql(t.instant), t.offset) for t in side] for side in
                    (window.starts, window.ends)]  # fmt: skip
         text = repr((spelled, condition, term, kind))
         name = f"{RESERVED}{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
@@ -163,7 +164,7 @@ class RunningSums:
         own = [name for name, sql in self.told(values).items() if sql == name]
         listed = "".join(f", {sql} as {name}" for name, sql in values.items())
         columns = [
-            f"{self.form.columns[n].sql('duckdb')} as {quoted(n)}" for n in self.draft.stored_names
+            f"{duckdb_sql(self.form.columns[n])} as {quoted(n)}" for n in self.draft.stored_names
         ]
         return lay_out(
             f"select {', '.join([self._keys, *columns, *own])} from (select {self._keys}, "

@@ -9,6 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, Term
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.leaf import Leaf
 
 #: Stand for minus and plus infinity; far enough from the edges of 64 bits to add to and to double.
@@ -81,13 +82,13 @@ def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
     kind = leaf.columns[column].upper()
     if kind.startswith("DATE"):
         days = 0 if leaf.date_visible == "start" else 1
-        return _parse(f"cast({node.sql('duckdb')} + {days} as timestamptz)")
+        return _parse(f"cast({duckdb_sql(node)} + {days} as timestamptz)")
     if kind in ("TIMESTAMP_NS", "TIMESTAMP_NANOS"):
-        ceiling = f"make_timestamp((epoch_ns({node.sql('duckdb')}) + 999) // 1000)"
+        ceiling = f"make_timestamp((epoch_ns({duckdb_sql(node)}) + 999) // 1000)"
         return _parse(f"{ceiling} at time zone '{leaf.timezone}'")
     if "TZ" in kind or "ZONE" in kind:
         return node
-    return _parse(f"{node.sql('duckdb')} at time zone '{leaf.timezone}'")
+    return _parse(f"{duckdb_sql(node)} at time zone '{leaf.timezone}'")
 
 
 def valid_to_of(leaf: Leaf, table: str | None = None) -> exp.Expr:
@@ -102,20 +103,20 @@ def valid_to_of(leaf: Leaf, table: str | None = None) -> exp.Expr:
 
 def us_sql(instant: exp.Expr, offset: int = 0) -> str:
     """SQL of an instant on the microsecond axis."""
-    return _moved(f"epoch_us({instant.sql('duckdb')})", offset)
+    return _moved(f"epoch_us({duckdb_sql(instant)})", offset)
 
 
 def term_sql(term: Term) -> str:
     """SQL of a term, in microseconds."""
     if term.on_axis:
-        return _moved(term.instant.sql("duckdb"), term.offset)
+        return _moved(duckdb_sql(term.instant), term.offset)
     return us_sql(term.instant, term.offset)
 
 
 def null_tests(terms: Iterable[Term]) -> list[str]:
     """SQL of what must hold so that none of the instants is null."""
     instants = dict.fromkeys(t.instant for t in terms if not t.on_axis)
-    return [f"not {instant.sql('duckdb')} is null" for instant in instants]
+    return [f"not {duckdb_sql(instant)} is null" for instant in instants]
 
 
 def _moved(text: str, offset: int) -> str:
@@ -145,4 +146,4 @@ def event_offset(draft: Draft) -> int:
 
 
 def _parse(sql: str) -> exp.Expr:
-    return sqlglot.parse_one(sql, dialect="duckdb")
+    return sqlglot.parse_one(sql, dialect=DUCKDB)

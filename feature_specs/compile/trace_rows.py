@@ -6,6 +6,7 @@ import sqlglot
 
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.time_axis import earliest_sql, latest_sql
@@ -22,17 +23,17 @@ def trace_rows(draft: Draft, spine: str, timestamp: str) -> str | None:
     query = form.source.copy().select("*")
     for key, name in zip(form.keys, draft.view.entities, strict=True):
         query = query.where(
-            f"{key.sql('duckdb')} = (select {quoted(name)} from {spine})", dialect="duckdb"
+            f"{duckdb_sql(key)} = (select {quoted(name)} from {spine})", dialect=DUCKDB
         )
     asked = f"epoch_us((select {quoted(timestamp)} from {spine}))"
     start, end = latest_sql(form.window.starts), earliest_sql(form.window.ends)
     if start is not None:
-        query = query.where(f"{start} <= {asked}", dialect="duckdb").order_by(
-            f"{start} desc", dialect="duckdb"
+        query = query.where(f"{start} <= {asked}", dialect=DUCKDB).order_by(
+            f"{start} desc", dialect=DUCKDB
         )
         for term in form.window.starts:
-            query = query.where(f"not {term.instant.sql('duckdb')} is null", dialect="duckdb")
+            query = query.where(f"not {duckdb_sql(term.instant)} is null", dialect=DUCKDB)
     if end is not None:
-        query = query.where(f"{asked} < {end}", dialect="duckdb")
-    instant = sqlglot.parse_one(f"(select {quoted(timestamp)} from {spine})", dialect="duckdb")
-    return lay_out(bound_leaves(draft, query, instant).sql("duckdb"))
+        query = query.where(f"{asked} < {end}", dialect=DUCKDB)
+    instant = sqlglot.parse_one(f"(select {quoted(timestamp)} from {spine})", dialect=DUCKDB)
+    return lay_out(duckdb_sql(bound_leaves(draft, query, instant)))

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.draft import Window
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.intervals.clip_clock import clip_clock
 from feature_specs.compile.intervals.relation import Loom, Woven, physical
 from feature_specs.compile.resolve_clock import has_clock
@@ -63,7 +64,7 @@ class Block:
     def add_woven(self, woven: Woven, alias: str) -> None:
         """Put rows with lifetimes beside what FROM has."""
         first = not self.columns
-        self.add_table(exp.to_table(f'"{woven.name}"', dialect="duckdb"), alias, woven.columns)
+        self.add_table(exp.to_table(f'"{woven.name}"', dialect=DUCKDB), alias, woven.columns)
         self.window = self.window.clip(woven.window(alias))
         self.add_unique(alias, woven.unique)
         self.appended = None

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.draft import Contribution, Window
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.intervals.clip_clock import clip_clock
 from feature_specs.compile.intervals.relation import NoFormError
 from feature_specs.compile.resolve_clock import has_clock
@@ -31,7 +32,7 @@ class AggregateGatherer:
 
     def take(self, node: exp.Expr) -> exp.Expr:
         """A copy of the expression over keys and aggregates."""
-        return node.copy().transform(self._replace)
+        return node.copy().transform(self._replace, copy=False)
 
     def _replace(self, node: exp.Expr) -> exp.Expr:
         counted = isinstance(node, (exp.Filter, exp.AggFunc)) or _nulls_handled(node)
@@ -56,7 +57,7 @@ class AggregateGatherer:
                 clip = clip_clock(part) if has_clock(part) else None
                 if has_clock(part) and clip is None:
                     raise NoFormError(
-                        f"the clock stands in {part.sql('duckdb')}, which is no plain bound"
+                        f"the clock stands in {duckdb_sql(part)}, which is no plain bound"
                     )
                 if clip is None:
                     plain.append(part)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.draft import IntervalForm, Term, Window
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.intervals.block import Block
 from feature_specs.compile.intervals.clip_clock import clip_clock
 from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer
@@ -61,7 +62,7 @@ def asof_join(block: Block, right: Right, on: Sequence[exp.Expr], *, keep_left: 
     moved = place.transform(
         lambda n: exp.column(right.passed(n.name), quoted=True) if isinstance(n, exp.Column) else n
     )
-    order = [f"{moved.sql('duckdb')} {'desc' if descending else 'asc'} nulls last"]
+    order = [f"{duckdb_sql(moved)} {'desc' if descending else 'asc'} nulls last"]
     order += [f'"{right.passed(c)}" asc nulls last' for c in right.columns]
     best = block.loom.add("nearest", _first_alive_sql(pairs, ", ".join(order)))
     sql = pairs.alive_sql(best)
@@ -105,7 +106,7 @@ def correlated_aggregate(
     gatherer = AggregateGatherer(window, {})
     result = gatherer.take(_only_matched(_moved(value, {right.alias: alias}, right), alias))
     form = IntervalForm(
-        source=exp.Select().from_(f'"{members}" as {alias}', dialect="duckdb"),
+        source=exp.Select().from_(f'"{members}" as {alias}', dialect=DUCKDB),
         keys=(),
         columns={"value": result},
         window=window,
@@ -147,11 +148,11 @@ class _Pairs:
         for test in renamed:
             moved = _moved(test, {block.settled: "l", right.alias: "r"})
             if not has_clock(moved):
-                tests.append(moved.sql("duckdb"))
+                tests.append(duckdb_sql(moved))
                 continue
             clip = clip_clock(moved)
             if clip is None:
-                raise NoFormError(f"the clock stands in ON in {test.sql('duckdb')}, no plain bound")
+                raise NoFormError(f"the clock stands in ON in {duckdb_sql(test)}, no plain bound")
             life = life.clip(clip)
             tests += null_tests([*clip.starts, *clip.ends])
         span = f"{latest_sql(life.starts)} as {START}, {earliest_sql(life.ends)} as {END}"

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import relation
 from feature_specs.compile.draft import Draft, Term, Window
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.intervals.relation import (
     END,
     START,
@@ -84,7 +85,7 @@ def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
         at = _axis(f"coalesce({us_sql(instant)}, {NEVER})")
         split = []
         for window, items in pieces:
-            hidden = {c: exp.cast(exp.Null(), leaf.columns[c], dialect="duckdb") for c in columns}
+            hidden = {c: exp.cast(exp.Null(), leaf.columns[c], dialect=DUCKDB) for c in columns}
             split.append((window.clip(Window(ends=(at,))), {**items, **hidden}))
             split.append((window.clip(Window(starts=(at,))), items))
         pieces = split
@@ -161,4 +162,4 @@ def _ever() -> Window:
 
 
 def _axis(sql: str) -> Term:
-    return Term(exp.maybe_parse(sql, dialect="duckdb"), on_axis=True)
+    return Term(exp.maybe_parse(sql, dialect=DUCKDB), on_axis=True)

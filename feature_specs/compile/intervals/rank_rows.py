@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.conjuncts import conjuncts
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.intervals.block import Block
 from feature_specs.compile.intervals.leaf_lifetimes import winners_sql
 from feature_specs.compile.intervals.relation import END, START, NoFormError, listed
@@ -118,7 +119,7 @@ def _keep_latest(block: Block, relation: str, kept: _FirstRows) -> None:
 
 def _keep_winner(block: Block, relation: str, kept: _FirstRows) -> None:
     columns = block.columns[block.settled]
-    order = ", ".join(o.sql("duckdb") for o in kept.rank.args["order"].expressions)
+    order = ", ".join(duckdb_sql(o) for o in kept.rank.args["order"].expressions)
     partition = _partition(kept.rank).removeprefix("partition by ")
     sql = winners_sql(f'"{relation}"', partition, order, block.settled)
     name = block.loom.add("latest", f"select {listed(columns)}{START}, {END} from ({sql}) as w")
@@ -157,7 +158,7 @@ def _add_columns(block: Block, windows: list[exp.Window], *, settled: bool) -> N
     columns = block.columns[alias]
     named = {w: f"win{len(columns) + i}" for i, w in enumerate(dict.fromkeys(windows))}
     if settled:
-        values = "".join(f", {w.sql('duckdb')} as {n}" for w, n in named.items())
+        values = "".join(f", {duckdb_sql(w)} as {n}" for w, n in named.items())
         name = block.loom.add(
             "ranked",
             f'select {listed(columns)}{START}, {END}{values} from "{relation}" as {alias}',
@@ -188,7 +189,7 @@ def _segments_sql(
     for window, name in named.items():
         moved = window.copy()
         moved.set("partition_by", [exp.column("fb_part"), exp.column(START)])
-        values.append(f", {moved.sql('duckdb')} as {name}")
+        values.append(f", {duckdb_sql(moved)} as {name}")
     rows = f'select *, {group} as fb_part from "{relation}" as {alias}'
     return (
         f"with fb_rows as materialized ({rows}), fb_edges as (select fb_part, {START} as fb_from "
@@ -212,10 +213,10 @@ def _name_of(block: Block) -> str:
 
 def _partition(window: exp.Window) -> str:
     parts = window.args.get("partition_by") or []
-    return "partition by " + ", ".join(p.sql("duckdb") for p in parts) if parts else ""
+    return "partition by " + ", ".join(duckdb_sql(p) for p in parts) if parts else ""
 
 
 def _reversed(order: exp.Ordered) -> str:
     direction = "asc" if order.args.get("desc") else "desc"
     nulls = "last" if order.args.get("nulls_first") else "first"
-    return f"{order.this.sql('duckdb')} {direction} nulls {nulls}"
+    return f"{duckdb_sql(order.this)} {direction} nulls {nulls}"

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import relation
 from feature_specs.compile.conjuncts import conjuncts
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.intervals.block import Block, Names
 from feature_specs.compile.intervals.join_rows import (
     Right,
@@ -85,7 +86,7 @@ def _inner(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> No
         if not has_clock(test):
             tests.append(test.copy())
         elif not block.keep(test.copy()):
-            raise NoFormError(f"the clock stands in ON in {test.sql('duckdb')}, no plain bound")
+            raise NoFormError(f"the clock stands in ON in {duckdb_sql(test)}, no plain bound")
     if tests:
         made = block.source.args["joins"][-1]
         made.set("kind", None)
@@ -200,6 +201,6 @@ def _add_leaf(
             block.appended = exp.column(instant.name, table=alias, quoted=True)
     for column in used:
         if never_seen(leaf, column):
-            null = exp.cast(exp.Null(), leaf.columns[column], dialect="duckdb")
+            null = exp.cast(exp.Null(), leaf.columns[column], dialect=DUCKDB)
             block.substitute(alias, column, null)
     return None

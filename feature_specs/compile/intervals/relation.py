@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, Subquery, Term, Window
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.interval_rows import read_leaves
 from feature_specs.compile.time_axis import ALWAYS, NEVER, earliest_sql, latest_sql, null_tests
 
@@ -76,7 +77,7 @@ def physical(
     """
     start = latest_sql(window.starts) or str(ALWAYS)
     end = earliest_sql(window.ends) or str(NEVER)
-    select = [f'{node.sql("duckdb")} as "{name}"' for name, node in items.items()]
+    select = [f'{duckdb_sql(node)} as "{name}"' for name, node in items.items()]
     select += [f'{sql} as "{name}"' for name, sql in (constants or {}).items()]
     select += [f"{start} as {START}", f"{end} as {END}"]
     if row_id:
@@ -86,11 +87,11 @@ def physical(
         tests.append(f"{start} < {end}")
     query = source.copy()
     for text in select:
-        query = query.select(text, dialect="duckdb", copy=False)
+        query = query.select(text, dialect=DUCKDB, copy=False)
     for test in tests:
-        query = query.where(test, dialect="duckdb", copy=False)
+        query = query.where(test, dialect=DUCKDB, copy=False)
     read_leaves(draft, query)
-    return query.sql("duckdb")
+    return duckdb_sql(query)
 
 
 def union_all(queries: Iterable[str]) -> str:

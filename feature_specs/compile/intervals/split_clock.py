@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.draft import Window
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.intervals.block import Block
 from feature_specs.compile.intervals.clip_clock import clip_clock
 from feature_specs.compile.intervals.relation import NoFormError, physical, union_all
@@ -39,7 +40,7 @@ def split_clock(block: Block) -> None:
                 continue
             window = clip_clock(atom)
             if window is None:
-                raise NoFormError(f"the clock is a quantity in {atom.sql('duckdb')}")
+                raise NoFormError(f"the clock is a quantity in {duckdb_sql(atom)}")
             atoms[atom.copy()] = window
     if not atoms:
         return
@@ -114,7 +115,7 @@ def _cases(
     yield _with(source, tests), window.clip(Window(atom.ends, atom.starts)), "false"
     if tests:
         yield (
-            _with(source, [f"{term.instant.sql('duckdb')} is null"]),
+            _with(source, [f"{duckdb_sql(term.instant)} is null"]),
             window,
             "cast(null as boolean)",
         )
@@ -123,5 +124,5 @@ def _cases(
 def _with(source: exp.Select, tests: list[str]) -> exp.Select:
     kept = source.copy()
     for test in tests:
-        kept = kept.where(test, dialect="duckdb", copy=False)
+        kept = kept.where(test, dialect=DUCKDB, copy=False)
     return kept

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Subquery
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import MEMBERS
 from feature_specs.compile.lowerings.lower_cumulative import lower_cumulative
 from feature_specs.compile.lowerings.lower_frames import lower_frames
@@ -34,12 +35,12 @@ def lower_aggregates(
             pieces.append(lower_stab(scope, chosen))
     tests = [] if always else [f"coalesce({MEMBERS}, 0) > 0"]
     if scope.form.having is not None:
-        tests.append(f"({scope.form.having.sql('duckdb')})")
+        tests.append(f"({duckdb_sql(scope.form.having)})")
     columns = dict(scope.form.columns)
     if always:
         counts = {c.name for c in scope.form.contributions if isinstance(c.function, _COUNTS)}
         columns = {name: _zero_for_none(node, counts) for name, node in columns.items()}
-    values = ", ".join(f"{node.sql('duckdb')} as {quoted(name)}" for name, node in columns.items())
+    values = ", ".join(f"{duckdb_sql(node)} as {quoted(name)}" for name, node in columns.items())
     joins = " ".join(f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in pieces)
     where = f" where {' and '.join(tests)}" if tests else ""
     sql = f"select s.{ROW}, {values} from {scope.name('spine')} as s {joins}{where}"

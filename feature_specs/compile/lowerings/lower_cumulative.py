@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Subquery, Window
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.exact_types import ExactType, exact_type, is_float
 from feature_specs.compile.interval_rows import condition_of, over_rows
 from feature_specs.compile.lowerings.lower_frames import lower_frames, lowers_by_frames
@@ -51,7 +52,7 @@ def lowers_cumulatively(part: Contribution) -> str | None:
             return None
         kind = exact_type(function.this)
         if kind is None:
-            return f"{function.this.sql('duckdb')} is neither exact nor a float"
+            return f"{duckdb_sql(function.this)} is neither exact nor a float"
         if isinstance(function, tuple(MOMENTS)) and kind.bits != 32:
             return "squares of wide numbers overflow"
         return None
@@ -137,7 +138,7 @@ class _Totals:
     def value(self, part: Contribution) -> str:
         """SQL of the aggregate over ``sql()``."""
         test = condition_of(self.scope.form, part)
-        condition = test.sql("duckdb") if test is not None else None
+        condition = duckdb_sql(test) if test is not None else None
         function = part.function
 
         def read(sql: str) -> str:
@@ -175,7 +176,7 @@ class _Totals:
         return self.units.setdefault(x, f"fb_unit{len(self.units) + 1}")
 
     def _argument(self, part: Contribution) -> str:
-        return f"({over_rows(part.function.this).sql('duckdb')})"
+        return f"({duckdb_sql(over_rows(part.function.this))})"
 
     def _difference(self, window: Window, term: str) -> str:
         rows, place = self.scope.rows, self.scope.rows.place(window)

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft, Subquery
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.lowerings.lower_stab import one_row_guard
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, quoted
 
@@ -32,7 +33,7 @@ def lower_decorrelated(draft: Draft) -> list[Subquery]:
         )
     sql = (
         f"select fb_s.{ROW}, {values} from {instants} as fb_s "
-        f"join lateral ({cut.sql('duckdb')}) as q on {keys} {tail}"
+        f"join lateral ({duckdb_sql(cut)}) as q on {keys} {tail}"
     )
     listed = ", ".join(quoted(k) for k in view.entities)
     return [

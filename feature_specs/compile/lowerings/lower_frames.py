@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Subquery
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import IntervalRows, condition_of, over_rows
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Piece, Scope, filtered, names_of
 
@@ -49,7 +50,7 @@ def _one_axis(scope: Scope, axis: str, parts: list[Contribution]) -> Piece:
         reach = "unbounded" if part.window.lasting or width is None else str(width - 1)
         frame = frames.setdefault(reach, f"frame{len(frames) + 1}")
         test = condition_of(scope.form, part)
-        where = f"{ROW} is null" + (f" and ({test.sql('duckdb')})" if test is not None else "")
+        where = f"{ROW} is null" + (f" and ({duckdb_sql(test)})" if test is not None else "")
         value = filtered(over_rows(part.function), where)
         values.append(f"{value} over {frame} as {part.name}")
     columns = _columns(scope.rows, parts)
@@ -75,5 +76,5 @@ def _columns(rows: IntervalRows, parts: list[Contribution]) -> list[str]:
     nodes: list[exp.Expr] = []
     for part in parts:
         nodes += [part.function, *([part.condition] if part.condition is not None else [])]
-    found = [c.sql("duckdb") for n in nodes for c in over_rows(n).find_all(exp.Column)]
+    found = [duckdb_sql(c) for n in nodes for c in over_rows(n).find_all(exp.Column)]
     return list(dict.fromkeys(found))

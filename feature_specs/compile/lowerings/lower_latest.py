@@ -12,6 +12,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from feature_specs.compile.draft import IntervalForm, Subquery
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import over_rows
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
 from feature_specs.compile.time_axis import latest_sql
@@ -45,7 +46,7 @@ def _lower_in_order(scope: Scope) -> list[Subquery]:
     spine_keys = ", ".join(f"s.{k}" for k in scope.keys)
     start, rows = scope.rows.starts[0], scope.name("rows")
     matched, answers, tied = (scope.name(part) for part in ("matched", "answers", "tied"))
-    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
+    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
     order = ranking(scope, starts_alike=True)
     return [
         Subquery(
@@ -77,7 +78,7 @@ def _lower_late(scope: Scope) -> list[Subquery]:
     """Keep the rows that no row outranks that starts by then, and match on their starts."""
     keys = ", ".join(scope.keys)
     start = scope.rows.starts[0]
-    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
+    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
     names = ", ".join(f"w.{quoted(c)}" for c, _ in answers_of(scope))
     rank = f"row_number() over (partition by {keys} order by {ranking(scope)})"
     winners = (
@@ -118,8 +119,8 @@ def ranking(scope: Scope, *, starts_alike: bool = False) -> str:
         start = latest_sql(seen) or start
     first: list[exp.Expr] = [form.event_time, *form.tie_break]
     rest = [n for n in form.columns.values() if n not in first]
-    before = [f"{over_rows(n).sql('duckdb')} desc nulls last" for n in first]
-    after = [f"{over_rows(n).sql('duckdb')} desc nulls last" for n in rest]
+    before = [f"{duckdb_sql(over_rows(n))} desc nulls last" for n in first]
+    after = [f"{duckdb_sql(over_rows(n))} desc nulls last" for n in rest]
     return ", ".join([*before, *([] if starts_alike else [f"{start} desc"]), *after])
 
 

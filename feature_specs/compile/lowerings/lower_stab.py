@@ -7,6 +7,7 @@ and the best where keys have few rows.
 from __future__ import annotations
 
 from feature_specs.compile.draft import Contribution, Subquery
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import condition_of, over_rows
 from feature_specs.compile.lowerings.lower_latest import answers_of, ranking
 from feature_specs.compile.lowerings.lowered import (
@@ -25,7 +26,7 @@ def lower_stab(scope: Scope, parts: list[Contribution]) -> Piece:
     values = []
     for part in parts:
         test = condition_of(scope.form, part)
-        tests = [f"({test.sql('duckdb')})"] if test is not None else []
+        tests = [f"({duckdb_sql(test)})"] if test is not None else []
         if part.window != scope.form.window:
             tests.append(alive(scope, scope.rows.place(part.window)))
         value = filtered(over_rows(part.function), " and ".join(tests) or None)
@@ -44,7 +45,7 @@ def stab_rows(scope: Scope) -> Subquery:
     if scope.form.event_time is not None:
         return _stab_history(scope)
     values = ", ".join(
-        f"first({over_rows(node).sql('duckdb')}) as {quoted(name)}"
+        f"first({duckdb_sql(over_rows(node))}) as {quoted(name)}"
         for name, node in scope.form.columns.items()
     )
     sql = (
@@ -56,7 +57,7 @@ def stab_rows(scope: Scope) -> Subquery:
 
 
 def _stab_history(scope: Scope) -> Subquery:
-    values = ", ".join(f"{over_rows(n).sql('duckdb')} as {quoted(c)}" for c, n in answers_of(scope))
+    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
         f"join {scope.name('rows')} as r on {scope.same_key('s', 'r')} and {alive(scope, 0)} "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, IntervalForm, Subquery
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import IntervalRows
 
 #: Columns of the spine as lowerings see it.
@@ -55,7 +56,7 @@ def quoted(name: str) -> str:
 
 def filtered(function: exp.Expr, condition: str | None) -> str:
     """SQL of an aggregate with a FILTER."""
-    text = function.sql("duckdb")
+    text = duckdb_sql(function)
     return f"{text} filter (where {condition})" if condition else text
 
 

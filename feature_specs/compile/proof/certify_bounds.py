@@ -10,6 +10,7 @@ from functools import lru_cache
 import sqlglot
 from sqlglot import exp
 
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.parse_query import relation_key
 from feature_specs.compile.proof.prove_bounds import Bounds
 from feature_specs.compile.proof.relation import UnboundError
@@ -48,7 +49,7 @@ def certify_bounds(sql: str, leaves: tuple[Leaf, ...], file: str) -> Certificate
     Raises:
         UnsafeQueryError: a scan is not bounded by t; the statement must not be used.
     """
-    return _certify([], sqlglot.parse_one(sql, dialect="duckdb"), leaves, file)
+    return _certify([], sqlglot.parse_one(sql, dialect=DUCKDB), leaves, file)
 
 
 def certify_statement(statement: Statement, leaves: tuple[Leaf, ...], file: str) -> Certificate:
@@ -60,7 +61,7 @@ def certify_statement(statement: Statement, leaves: tuple[Leaf, ...], file: str)
     """
     own = {part.name.strip('"').lower() for part in statement.parts}
     for leaf in leaves:
-        if relation_key(exp.to_table(leaf.name, dialect="duckdb")) in own:
+        if relation_key(exp.to_table(leaf.name, dialect=DUCKDB)) in own:
             raise CompileError(
                 f"table {leaf.name} has a name that the compiled statement uses itself",
                 where=file,
@@ -77,7 +78,7 @@ def _alike(statement: Statement, leaves: tuple[Leaf, ...]) -> Callable[[str], st
     All at once, so that no two come to have one name; none where that would touch a leaf's name.
     """
     named = (
-        exp.to_table(leaf.name, dialect="duckdb").sql("duckdb", identify=True) for leaf in leaves
+        exp.to_table(leaf.name, dialect=DUCKDB).sql("duckdb", identify=True) for leaf in leaves
     )
     numbers = {prefix: f'"v{i}__' for i, prefix in enumerate(statement.prefixes)}
     if any(prefix in name for name in named for prefix in numbers):
@@ -90,13 +91,13 @@ def _alike(statement: Statement, leaves: tuple[Leaf, ...]) -> Callable[[str], st
 @lru_cache(maxsize=256)
 def _parsed(sql: str) -> exp.Expr:
     """A piece of a statement, which the proof reads and does not change."""
-    return sqlglot.parse_one(sql, dialect="duckdb")
+    return sqlglot.parse_one(sql, dialect=DUCKDB)
 
 
 def _certify(
     parts: Sequence[tuple[str, exp.Expr]], select: exp.Expr, leaves: tuple[Leaf, ...], file: str
 ) -> Certificate:
-    known = {relation_key(exp.to_table(leaf.name, dialect="duckdb")): leaf for leaf in leaves}
+    known = {relation_key(exp.to_table(leaf.name, dialect=DUCKDB)): leaf for leaf in leaves}
     bounds = Bounds(known)
     try:
         bounds.prove(select, parts)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.proof.gather import (
     check_gathering,
     check_per_spine_row,
@@ -99,7 +100,7 @@ def held_relation(
     check_gathering(reading, claims, good, outputs)
     for alias in needs:
         if alias in reading.scans:
-            shown = claims[sorted(good)[0]].sql("duckdb")
+            shown = duckdb_sql(claims[sorted(good)[0]])
             reading.bounds.scans.append(
                 (
                     reading.scans[alias].name,

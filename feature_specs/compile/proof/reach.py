@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
+from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import is_bookkeeping
 from feature_specs.compile.proof.shapes import (
@@ -105,7 +106,7 @@ def cut_of(reading: Reading, alias: str, leaf: Leaf, outputs: Mapping[str, exp.E
             continue
         columns = {c.name for c in test.this.find_all(exp.Column)}
         if len(columns) == 1 and unshifted(test) and not reading.own(test.expression):
-            found[columns.pop()] = test.sql("duckdb")
+            found[columns.pop()] = duckdb_sql(test)
     names = times_of(leaf)
     if not names <= found.keys() or masks(reading, alias, leaf, outputs):
         return None

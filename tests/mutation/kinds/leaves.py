@@ -82,8 +82,8 @@ LEAVES = (
     ),
     Mutation(
         "a naive time is UTC", "time_axis",
-        """{node.sql('duckdb')} at time zone '{leaf.timezone}'""",
-        """{node.sql('duckdb')} at time zone 'UTC'""",
+        """{duckdb_sql(node)} at time zone '{leaf.timezone}'""",
+        """{duckdb_sql(node)} at time zone 'UTC'""",
         "the leaf's zone is forgotten", variants("a naive timestamp of New York"),
     ),
     Mutation(
@@ -123,7 +123,7 @@ LEAVES = (
     ),
     Mutation(
         "rows without a time live", "time_axis",
-        "return [f\"not {instant.sql('duckdb')} is null\" for instant in instants]",
+        "return [f\"not {duckdb_sql(instant)} is null\" for instant in instants]",
         "return [] if instants else []",
         "greatest() skips the null of a row that never arrived", (*edges("a_window[late exact->-inclusive]"), *forms("late rows, some later than the window")),
     ),

@@ -191,8 +191,8 @@ LOWERINGS = (
     ),
     Mutation(
         "null wins a tie", "lowerings/lower_latest",
-        """before = [f"{over_rows(n).sql('duckdb')} desc nulls last" for n in first]""",
-        """before = [f"{over_rows(n).sql('duckdb')} desc nulls first" for n in first]""",
+        """before = [f"{duckdb_sql(over_rows(n))} desc nulls last" for n in first]""",
+        """before = [f"{duckdb_sql(over_rows(n))} desc nulls first" for n in first]""",
         "null is the greatest of tie_break", TIES,
     ),
     Mutation(

@@ -35,8 +35,8 @@ STATE = (
     ),
     Mutation(
         "as-of keeps a history's row at its end", "read_as_of",
-        """f"epoch_us({instant.sql('duckdb')}) < {rows.ends[0]}\"""",
-        """f"epoch_us({instant.sql('duckdb')}) <= {rows.ends[0]}\"""",
+        """f"epoch_us({duckdb_sql(instant)}) < {rows.ends[0]}\"""",
+        """f"epoch_us({duckdb_sql(instant)}) <= {rows.ends[0]}\"""",
         "< becomes <=", variants("history in a window"),
     ),
     Mutation(
