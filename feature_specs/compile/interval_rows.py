@@ -70,7 +70,8 @@ def interval_rows(
                 select.append(f"{text} as fb_{kind}{i}")
         starts.append(known["start", start])
         ends.append(known["end", end] if end is not None else None)
-    select += [f'{duckdb_sql(c)} as "{passed_name(c)}"' for c in _columns_used(form)]
+    used = {f'"{passed_name(c)}"': c for c in _columns_used(form)}
+    select += [f"{duckdb_sql(c)} as {name}" for name, c in used.items()]
     query = form.source.copy()
     tests = [f"not {duckdb_sql(k)} is null" for k in form.keys if nullable is None]
     tests += null_tests([*form.window.starts, *form.window.ends])
@@ -85,9 +86,8 @@ def interval_rows(
     for test in dict.fromkeys(tests):
         query = narrow(query, test)
     read_leaves(draft, query, relations)
-    passed = tuple(f'"{passed_name(c)}"' for c in _columns_used(form))
     return IntervalRows(
-        with_prelude(form, duckdb_sql(query)), windows, tuple(starts), tuple(ends), passed
+        with_prelude(form, duckdb_sql(query)), windows, tuple(starts), tuple(ends), tuple(used)
     )
 
 

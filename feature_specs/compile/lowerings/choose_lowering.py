@@ -26,13 +26,18 @@ class Choice:
 
     Attributes:
         lowering: one of LOWERINGS, or two or more joined by " + ".
-        reasons: a sentence for each thing ruled out or chosen.
+        found: for each thing ruled out or chosen the aggregate, if it is one's, and a sentence.
         parts: for a grouped form, which aggregates take which lowering.
     """
 
     lowering: str
-    reasons: tuple[str, ...]
+    found: tuple[tuple[Contribution | None, str], ...]
     parts: dict[str, list[Contribution]] = field(default_factory=dict)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """A sentence for each thing ruled out or chosen, spelled when somebody asks."""
+        return tuple(why if p is None else f"{_as_written(p)}: {why}" for p, why in self.found)
 
 
 def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
@@ -52,7 +57,7 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
         choice = _choose_for_rows(draft, None)
     elif forced == "decorrelated" or draft.form is None:
         why = "it was asked for" if forced == "decorrelated" else draft.why_no_form
-        choice = Choice("decorrelated", (f"decorrelated, because {why}",))
+        choice = _chosen("decorrelated", why)
     elif draft.form.grouped:
         choice = choose_parts(draft.form, forced)
     else:
@@ -70,13 +75,17 @@ def _choose_for_rows(draft: Draft, forced: str | None) -> Choice:
     assert draft.form is not None
     if draft.form.event_time is None:
         if draft.form.unique and forced != "stab":
-            return Choice("steps", ("steps, because each entity has one row at a time",))
+            return _chosen("steps", "each entity has one row at a time")
         why = "it was asked for" if draft.form.unique else "nothing proves one row an entity"
-        return Choice("stab", (f"stab, because {why}",))
+        return _chosen("stab", why)
     why_not = lowers_to_latest(draft.form)
     if why_not is None and forced != "stab":
-        return Choice("latest", ("latest, because every row lasts and the newest one answers",))
-    return Choice("stab", (f"stab, because {why_not or 'it was asked for'}",))
+        return _chosen("latest", "every row lasts and the newest one answers")
+    return _chosen("stab", why_not or "it was asked for")
+
+
+def _chosen(lowering: str, why: str | None) -> Choice:
+    return Choice(lowering, ((None, f"{lowering}, because {why}"),))
 
 
 def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
@@ -84,7 +93,7 @@ def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
     few = form.rows_per_key is not None and form.rows_per_key <= FEW_ROWS
     order = [forced] if forced else ["stab"] if few else ["cumulative", "frames", "stab"]
     parts: dict[str, list[Contribution]] = {}
-    reasons: list[str] = []
+    found: list[tuple[Contribution, str]] = []
     for part in (members(form), *form.contributions):
         refusals: list[str] = []
         for name in order:
@@ -93,13 +102,13 @@ def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
                 parts.setdefault(name, []).append(part)
                 if few and not forced:
                     refusals.append(f"because a key has about {form.rows_per_key:g} rows")
-                reasons.append(_reason(part, name, refusals))
+                found.append((part, "; ".join([name, *refusals])))
                 break
             refusals.append(f"not {name}, because {why_not}")
         else:
-            reasons.append(f"{_as_written(part)}: {'; '.join(refusals)}")
-            return Choice("cumulative + frames + stab", tuple(reasons))
-    return Choice(" + ".join(n for n in LOWERINGS if n in parts), tuple(reasons), parts)
+            found.append((part, "; ".join(refusals)))
+            return Choice("cumulative + frames + stab", tuple(found))
+    return Choice(" + ".join(n for n in LOWERINGS if n in parts), tuple(found), parts)
 
 
 def _why_not(name: str, part: Contribution) -> str | None:
@@ -108,10 +117,6 @@ def _why_not(name: str, part: Contribution) -> str | None:
     if name == "frames":
         return lowers_by_frames(part)
     return None if name == "stab" else "the view aggregates"
-
-
-def _reason(part: Contribution, name: str, refusals: list[str]) -> str:
-    return f"{_as_written(part)}: {'; '.join([name, *refusals])}"
 
 
 def _as_written(part: Contribution) -> str:
