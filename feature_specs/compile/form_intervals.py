@@ -44,7 +44,7 @@ def _form(draft: Draft) -> IntervalForm:
     tree = merge_subqueries(push_ranks(draft.stored), leave_tables_isolated=False)
     schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
     tree = annotate_types(tree, schema=schema, dialect=DUCKDB)
-    strip_types(strip_places(tree), unasked=True)
+    strip_types(strip_places(tree), names_only=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):
         woven = weave_query(loom, tree, {})

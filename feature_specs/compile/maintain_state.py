@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import sqlglot
 from sqlglot import exp
 
+from feature_specs.compile.bound_leaves import relation
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.duckdb_sql import DUCKDB
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_as_of import read_as_of, touched_keys
 from feature_specs.compile.read_features import feature_columns
@@ -169,9 +170,7 @@ class _Names:
 
     def leaf(self, key: str) -> str:
         """A leaf's own table, as the author's SQL names it."""
-        return exp.to_table(self.draft.leaves[key].name, dialect=DUCKDB).sql(
-            "duckdb", identify=True
-        )
+        return duckdb_sql(relation(self.draft.leaves[key]))
 
     def select(self, key: str) -> str:
         """SELECT of the columns that the leaf declares: its table may have gained others since."""

@@ -10,10 +10,10 @@ from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.conjuncts import narrow
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.interval_rows import interval_rows, over_rows
+from feature_specs.compile.interval_rows import interval_rows
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lowerings.lower_decorrelated import row_order
-from feature_specs.compile.lowerings.lower_latest import answers_of, ranking
+from feature_specs.compile.lowerings.lower_latest import answers_sql, ranking
 from feature_specs.compile.lowerings.lowered import Scope, quoted
 
 
@@ -73,7 +73,7 @@ def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
     view = draft.view
     scope = Scope(view.name, tuple(view.entities), draft.form, rows, view.event_time)
     keys = ", ".join(scope.keys)
-    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
+    values = answers_sql(scope)
     tests = [f"{rows.starts[0]} <= epoch_us({duckdb_sql(instant)})"]
     if rows.ends[0] is not None:
         tests.append(f"epoch_us({duckdb_sql(instant)}) < {rows.ends[0]}")

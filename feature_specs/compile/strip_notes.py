@@ -8,9 +8,6 @@ from sqlglot import exp
 
 from feature_specs.compile.order_totally import ASOF_RIGHT
 
-_ASKED = (exp.Column, exp.AggFunc, exp.Filter, exp.Window, exp.Alias, exp.Query)
-_ASKED_BELOW = (exp.AggFunc, exp.Alias, exp.Select, exp.Group, exp.Query)
-
 _Tree = TypeVar("_Tree", bound=exp.Expr)
 
 
@@ -22,17 +19,9 @@ def strip_places(tree: _Tree) -> _Tree:
     return tree
 
 
-def strip_types(tree: _Tree, *, unasked: bool = False) -> _Tree:
-    """Forget types: of all nodes, or of those that nobody asks.
-
-    What is asked for are the types of columns, of what an aggregate takes, and of what a SELECT
-    or a grouping hands on under a name.
-    """
+def strip_types(tree: _Tree, *, names_only: bool = False) -> _Tree:
+    """Forget types: of names and literals, which nobody asks, or of all nodes."""
     for node in tree.walk():
-        if not (unasked and node._type is not None and _is_asked(node)):
+        if not names_only or isinstance(node, (exp.Identifier, exp.Literal)):
             node._type = None
     return tree
-
-
-def _is_asked(node: exp.Expr) -> bool:
-    return isinstance(node, _ASKED) or isinstance(node.parent, _ASKED_BELOW)

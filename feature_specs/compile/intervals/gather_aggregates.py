@@ -32,7 +32,7 @@ class AggregateGatherer:
 
     def take(self, node: exp.Expr) -> exp.Expr:
         """A copy of the expression over keys and aggregates."""
-        return node.copy().transform(self._replace, copy=False)
+        return node.transform(self._replace)
 
     def _replace(self, node: exp.Expr) -> exp.Expr:
         counted = isinstance(node, (exp.Filter, exp.AggFunc)) or _nulls_handled(node)

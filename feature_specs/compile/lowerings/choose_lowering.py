@@ -128,4 +128,4 @@ def _as_written(part: Contribution) -> str:
             return exp.column(name, table=table.rpartition("__")[2])
         return node
 
-    return part.function.copy().transform(written).sql("duckdb", identify=False)
+    return part.function.transform(written).sql("duckdb", identify=False)

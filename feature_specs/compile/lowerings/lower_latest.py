@@ -46,7 +46,7 @@ def _lower_in_order(scope: Scope) -> list[Subquery]:
     spine_keys = ", ".join(f"s.{k}" for k in scope.keys)
     start, rows = scope.rows.starts[0], scope.name("rows")
     matched, answers, tied = (scope.name(part) for part in ("matched", "answers", "tied"))
-    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
+    values = answers_sql(scope)
     order = ranking(scope, starts_alike=True)
     return [
         Subquery(
@@ -78,7 +78,7 @@ def _lower_late(scope: Scope) -> list[Subquery]:
     """Keep the rows that no row outranks that starts by then, and match on their starts."""
     keys = ", ".join(scope.keys)
     start = scope.rows.starts[0]
-    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
+    values = answers_sql(scope)
     names = ", ".join(f"w.{quoted(c)}" for c, _ in answers_of(scope))
     rank = f"row_number() over (partition by {keys} order by {ranking(scope)})"
     winners = (
@@ -130,6 +130,13 @@ def answers_of(scope: Scope) -> list[tuple[str, exp.Expr]]:
     event_time = scope.event_time
     timed = [(event_time, form.event_time)] if event_time and form.event_time is not None else []
     return [*timed, *form.columns.items()]
+
+
+def answers_sql(scope: Scope, table: str | None = None) -> str:
+    """What ``answers_of`` gives as a select list over the rows, which ``table`` names if need be."""
+    return ", ".join(
+        f"{duckdb_sql(over_rows(n, table))} as {quoted(c)}" for c, n in answers_of(scope)
+    )
 
 
 def _starts_in_order(form: IntervalForm) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from feature_specs.compile.draft import Contribution, Subquery
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import condition_of, over_rows
-from feature_specs.compile.lowerings.lower_latest import answers_of, ranking
+from feature_specs.compile.lowerings.lower_latest import answers_sql, ranking
 from feature_specs.compile.lowerings.lowered import (
     AXIS,
     ROW,
@@ -57,7 +57,7 @@ def stab_rows(scope: Scope) -> Subquery:
 
 
 def _stab_history(scope: Scope) -> Subquery:
-    values = ", ".join(f"{duckdb_sql(over_rows(n))} as {quoted(c)}" for c, n in answers_of(scope))
+    values = answers_sql(scope)
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
         f"join {scope.name('rows')} as r on {scope.same_key('s', 'r')} and {alive(scope, 0)} "

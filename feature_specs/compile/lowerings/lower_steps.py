@@ -7,17 +7,13 @@ none does: an as-of join on the start, then a look at the end.
 from __future__ import annotations
 
 from feature_specs.compile.draft import Subquery
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.interval_rows import over_rows
-from feature_specs.compile.lowerings.lower_latest import answers_of, nearest
-from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
+from feature_specs.compile.lowerings.lower_latest import answers_sql, nearest
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
 
 
 def lower_steps(scope: Scope) -> Subquery:
     """The subquery ``features`` of a form whose rows are unique."""
-    values = ", ".join(
-        f"{duckdb_sql(over_rows(n, 'w'))} as {quoted(c)}" for c, n in answers_of(scope)
-    )
+    values = answers_sql(scope, "w")
     end = scope.rows.ends[0]
     alive = f" where s.{AXIS} < w.{end}" if end is not None else ""
     sql = (
