@@ -72,6 +72,8 @@ def _view_queries(joined: Joined) -> list[Subquery]:
     spine = Subquery(
         quoted(f"{draft.view.name}__spine"),
         f"select {ROW}, {AXIS}, {keys} from fb_spine where {no_null}",
+        # Read but twice there, which costs less than to keep another copy of the spine.
+        shared=joined.choice.lowering != "latest",
     )
     if joined.choice.lowering == "decorrelated" or draft.form is None:
         return [spine, *lower_decorrelated(draft)]

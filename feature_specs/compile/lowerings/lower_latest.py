@@ -1,4 +1,4 @@
-"""The latest row of each entity as of each instant, by one as-of join.
+"""The latest row of each entity as of each instant, by one sorted pass or one as-of join.
 
 Rows are ranked by event_time, tie_break, when they became visible and their values. A row is ever
 the answer only if no row visible by its start outranks it; keep those, and the answer at t is the
@@ -15,6 +15,13 @@ from feature_specs.compile.draft import IntervalForm, Subquery
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import over_rows
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
+from feature_specs.compile.lowerings.sorted_axis import (
+    FIRST,
+    SO_FAR,
+    followed,
+    markers,
+    numbered_keys,
+)
 from feature_specs.compile.time_axis import latest_sql
 
 
@@ -40,36 +47,59 @@ def lower_latest(scope: Scope) -> list[Subquery]:
 def _lower_in_order(scope: Scope) -> list[Subquery]:
     """Match on the start alone, fetch the rows that start then, and settle the few that tie.
 
-    Only keys and instants go through the as-of join, so that no feature is sorted.
+    Only keys and instants are sorted, no features. Two rows of one key that start at once stand
+    side by side in the pass, so it tells which instants need their rows ranked.
     """
-    keys = ", ".join(scope.keys)
-    spine_keys = ", ".join(f"s.{k}" for k in scope.keys)
-    start, rows = scope.rows.starts[0], scope.name("rows")
-    matched, answers, tied = (scope.name(part) for part in ("matched", "answers", "tied"))
-    values = answers_sql(scope)
-    order = ranking(scope, starts_alike=True)
+    start = scope.rows.starts[0]
+    keyed, matched = scope.name("keyed"), scope.name("matched")
+    # Compared as a whole, so that no plan joins on instants alone, which keys may share.
+    fetched = (
+        f"select m.{ROW}, {answers_sql(scope)} from {keyed} as r join {matched} as m "
+        f"on row(m.fb_key, m.fb_matched) = row(r.fb_key, r.{start}) and m.{AXIS} >= r.{start}"
+    )
+    rank = f"row_number() over (partition by m.{ROW} order by {ranking(scope, starts_alike=True)})"
     return [
-        Subquery(
-            matched,
-            f"select s.{ROW}, s.{AXIS}, {spine_keys}, w.{start} as fb_matched "
-            f"from {scope.name('spine')} as s {nearest(scope, f'(select {keys}, {start} from {rows})')}",
-        ),
-        Subquery(
-            answers,
-            f"select m.{ROW}, r.* exclude ({start}) from {matched} as m join {rows} as r on {scope.same_key('m', 'r')} "
-            f"and m.fb_matched = r.{start} and m.{AXIS} >= r.{start}",
-        ),
-        # Where no two rows tie, which the counts tell, nothing is grouped.
-        Subquery(
-            tied,
-            f"select {ROW} from {answers} where (select count(*) from {answers}) > "
-            f"(select count(*) from {matched}) group by {ROW} having count(*) > 1",
-        ),
+        *_match(scope),
         Subquery(
             scope.name("features"),
-            f"select {ROW}, {values} from {answers} anti join {tied} using ({ROW}) union all "
-            f"select {ROW}, {values} from {answers} semi join {tied} using ({ROW}) "
-            f"qualify row_number() over (partition by {ROW} order by {order}) = 1",
+            f"{fetched} where not m.fb_tied union all {fetched} where m.fb_tied qualify {rank} = 1",
+            shared=False,
+        ),
+    ]
+
+
+def _match(scope: Scope) -> list[Subquery]:
+    """``matched``: for each spine row the last start of its key by then, where there is one.
+
+    Each key begins with a place before all rows, so that no start of the key before is taken over.
+    A row that starts at once with the row before it stands a half further on.
+    """
+    start = scope.rows.starts[0]
+    keyed, axis, ids = (scope.name(part) for part in ("keyed", "axis", "ids"))
+    tied = "case when fb_key_before = fb_key and fb_place_before = fb_place then 1 else 0 end"
+    last = f"last_value(case when fb_mark is null then fb_place + {tied} end ignore nulls)"
+    return [
+        numbered_keys(scope),
+        Subquery(
+            keyed,
+            f"select i.fb_key, r.* from {scope.name('rows')} as r "
+            f"join {ids} as i on {scope.same_key('r', 'i')}",
+            shared=False,
+        ),
+        Subquery(
+            axis,
+            f"select fb_key, {start} * 2 as fb_place, cast(null as bigint) as fb_mark from {keyed} "
+            f"union all select fb_key, {FIRST}, null from {ids} "
+            f"union all select i.fb_key, s.{AXIS} * 2 + 1, s.{ROW} "
+            f"from {scope.name('spine')} as s join {ids} as i on {scope.same_key('s', 'i')}",
+            shared=False,
+        ),
+        Subquery(
+            scope.name("matched"),
+            f"select fb_mark as {ROW}, fb_key, (fb_place - 1) // 2 as {AXIS}, "
+            "(fb_last - (fb_last & 1)) // 2 as fb_matched, fb_last & 1 = 1 as fb_tied "
+            f"from (select *, {last} over ({SO_FAR}) as fb_last from {followed(axis)}) as running "
+            f"where {markers(f'fb_last > {FIRST}')}",
         ),
     ]
 

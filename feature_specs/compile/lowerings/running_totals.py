@@ -1,10 +1,7 @@
 """Running totals of many terms, read at many instants, in one sorted pass over an axis.
 
-Rows and markers (an instant at which totals are wanted) are sorted together by key and place; one
-running total over all of them, keys too, is read at the markers. Two markers of one spine row stand
-in the same key, so their difference is free of the keys before. DuckDB runs a total that follows
-its input's order without a second sort; that the order held is checked row by row, so that it can
-fail but never mislead.
+One running total over all rows, keys too, is read at the markers. Two markers of one spine row stand
+in the same key, so their difference is free of the keys before.
 """
 
 from __future__ import annotations
@@ -14,7 +11,13 @@ from dataclasses import dataclass, field
 
 from feature_specs.compile.draft import Subquery
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
-from feature_specs.compile.time_axis import ALWAYS
+from feature_specs.compile.lowerings.sorted_axis import (
+    FIRST,
+    SO_FAR,
+    followed,
+    markers,
+    numbered_keys,
+)
 
 #: The read from which every total of the key is counted.
 BASE = None
@@ -24,8 +27,6 @@ ROWS = "1"
 
 #: The sum of all absolute values stays below 2 to this; what is above it counts the values.
 FIXED_BITS = 88
-
-_FIRST = 2 * ALWAYS - 1
 
 
 @dataclass
@@ -89,19 +90,13 @@ class Passes:
             cross: a join that the terms read from, such as of units.
         """
         scope = self.scope
-        keys = ", ".join(scope.keys)
-        ids = Subquery(
-            scope.name("ids"),
-            f"select {keys}, cast(row_number() over () as int) as fb_key "
-            f"from (select distinct {keys} from {scope.name('spine')}) as keys",
-        )
         marks = Subquery(
             scope.name("marks"),
             f"select i.fb_key, s.{AXIS}, s.{ROW} from {scope.name('spine')} as s "
             f"join {scope.name('ids')} as i on {scope.same_key('s', 'i')}",
         )
         passes = [q for p in self.made.values() for q in (self._axis(p, cross), self._totals(p))]
-        return [ids, marks, *passes]
+        return [numbered_keys(scope), marks, *passes]
 
     def _axis(self, one: Pass, cross: str) -> Subquery:
         """Rows and markers together, each at its place."""
@@ -146,33 +141,24 @@ class Passes:
 def _half(one: Pass, half: int) -> str:
     """Totals at the markers of every other key."""
     count = len(one.shifts)
-    totals = [
-        f"sum({c}) over (rows between unbounded preceding and current row) as {c}"
-        for c in one.terms.values()
-    ]
+    totals = [f"sum({c}) over ({SO_FAR}) as {c}" for c in one.terms.values()]
     totals += ["row_number() over () as fb_n"] if one.counted else []
-    running = (
-        f"select fb_mark, fb_key, fb_place, lag(fb_key) over () as fb_key_before, "
-        f"lag(fb_place) over () as fb_place_before, {', '.join(totals)} "
-        f"from (select * from {one.axis_name} where fb_key & 1 = {half} "
-        f"order by fb_key, fb_place) as sorted"
-    )
-    in_order = (
-        "case when fb_key_before > fb_key or (fb_key_before = fb_key "
-        "and fb_place_before > fb_place) then cast(error('rows came out of order') as boolean) "
-        "else not fb_mark is null end"
-    )
     # Of all rows before a marker those that are markers themselves are none to be counted.
     held = ["fb_n - row_number() over () as fb_n"] if one.counted else []
     held += [f"coalesce({c}, 0) as {c}" for c in one.terms.values()]
     row = f"fb_mark // {count} as {ROW}, fb_mark % {count} as fb_read"
     row = row if count > 1 else f"fb_mark as {ROW}"
-    return f"select {row}, {', '.join(held)} from ({running}) as running where {in_order}"
+    source = followed(one.axis_name, f"where fb_key & 1 = {half}")
+    running = (
+        f"select fb_mark, fb_key, fb_place, fb_key_before, fb_place_before, {', '.join(totals)} "
+        f"from {source}"
+    )
+    return f"select {row}, {', '.join(held)} from ({running}) as running where {markers()}"
 
 
 def _place(shift: int | None) -> str:
     if shift is None:
-        return str(_FIRST)
+        return str(FIRST)
     return f"(s.{AXIS} - {shift}) * 2 + 1" if shift else f"s.{AXIS} * 2 + 1"
 
 

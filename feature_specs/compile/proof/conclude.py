@@ -59,7 +59,10 @@ def free_relation(reading: Reading, outputs: Mapping[str, exp.Expr]) -> Relation
     if {"fb_row", "fb_t"} <= set(columns):
         passed = [r.spine for r in reading.sources.values() if "fb_row" in r.columns]
         spine = passed[0] if passed else reading.name
-    return Relation(columns, "free", frozenset(columns), spine, marker=marker(reading, outputs))
+    nulls = frozenset(i for i, e in enumerate(outputs.values()) if isinstance(e, exp.Null))
+    return Relation(
+        columns, "free", frozenset(columns), spine, marker=marker(reading, outputs), nulls=nulls
+    )
 
 
 def marker(reading: Reading, outputs: Mapping[str, exp.Expr]) -> tuple[int, int, str | None] | None:
@@ -67,7 +70,7 @@ def marker(reading: Reading, outputs: Mapping[str, exp.Expr]) -> tuple[int, int,
     place = mark = spine = None
     for number, node in enumerate(outputs.values()):
         columns = {c.name for c in node.find_all(exp.Column)}
-        if columns == {"fb_row"} and not isinstance(node, exp.Column):
+        if columns == {"fb_row"}:
             mark = number
             owner = reading.owner(next(iter(node.find_all(exp.Column))))
             spine = reading.sources[owner].spine if owner in reading.sources else None

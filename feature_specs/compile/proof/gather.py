@@ -81,7 +81,29 @@ def follows_input(reading: Reading, window: exp.Window) -> bool:
     if not counts and (spec is None or str(spec.args.get("end")).upper() != "CURRENT ROW"):
         return False
     (source,) = reading.sources.values() if len(reading.sources) == 1 else (Relation(),)
-    return source.sorted_by[-1:] != () and source.sorted_by[-1] in source.carriers
+    # What tells rows of one place apart comes after the place.
+    order = [name for name in source.sorted_by if name != "fb_mark"]
+    return order[-1:] != [] and order[-1] in source.carriers
+
+
+def sorted_by(reading: Reading) -> tuple[str, ...]:
+    """The columns by which the rows come: of its own ORDER BY, or of the one relation it reads."""
+    select = reading.select
+    order = select.args.get("order")
+    if order is not None:
+        rising = all(not k.args.get("desc") for k in order.expressions)
+        return tuple(k.this.name for k in order.expressions) if rising else ()
+    regrouped = any(select.args.get(k) for k in ("joins", "laterals", "group", "distinct"))
+    resorted = any(
+        w.args.get("order") or w.args.get("partition_by")
+        for item in (*select.expressions, select.args.get("qualify"))
+        if item is not None
+        for w in item.find_all(exp.Window)
+    )
+    if regrouped or resorted or len(reading.sources) != 1 or reading.scans:
+        return ()
+    (source,) = reading.sources.values()
+    return source.sorted_by
 
 
 def is_event_order(reading: Reading, node: exp.Expr) -> bool:

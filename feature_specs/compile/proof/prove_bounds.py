@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from sqlglot import exp
 
 from feature_specs.compile.proof.conclude import conclude
+from feature_specs.compile.proof.gather import sorted_by
 from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import Relation, UnboundError, combined
 from feature_specs.leaf import Leaf
@@ -58,9 +59,6 @@ class Bounds:
             right = self.query(node.expression, known, name)
             return combined(left, right)
         if isinstance(node, exp.Select):
-            found = conclude(Reading(self, node, known, name))
-            order = node.args.get("order")
-            keys = order.expressions if order is not None else []
-            rising = all(not k.args.get("desc") for k in keys)
-            return replace(found, sorted_by=tuple(k.this.name for k in keys) if rising else ())
+            reading = Reading(self, node, known, name)
+            return replace(conclude(reading), sorted_by=sorted_by(reading))
         return Relation()
