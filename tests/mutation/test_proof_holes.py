@@ -39,6 +39,13 @@ def test_the_end_of_a_row_is_no_bound() -> None:
     _refused(_replaced(sql, "r.fb_start0 <= s.fb_t", "r.fb_end0 <= s.fb_t"))
 
 
+@pytest.mark.parametrize("instant", ["fb_place - 1", "(fb_place - 1) // 2 + 5", "fb_place // 2"])
+def test_a_marker_read_back_as_another_instant_is_found(instant: str) -> None:
+    view = FeatureView("v", "select k, ts, x from events", ("k",), event_time="ts")
+    sql = compile_view(view, [EVENTS]).point_in_time(lowering="latest")
+    _refused(_replaced(sql, "(fb_place - 1) // 2 as fb_t", f"{instant} as fb_t"))
+
+
 def test_a_lead_in_place_of_a_lag_is_found() -> None:
     sql = _statement(
         "select k, sum(p) as v from (select k, lag(x) over (partition by k order by ts, x, d, f, s, "

@@ -16,10 +16,9 @@ from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import over_rows
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
 from feature_specs.compile.lowerings.sorted_axis import (
-    FIRST,
+    MARKERS,
     SO_FAR,
     followed,
-    markers,
     numbered_keys,
 )
 from feature_specs.compile.time_axis import latest_sql
@@ -69,10 +68,12 @@ def _lower_in_order(scope: Scope) -> list[Subquery]:
 
 
 def _match(scope: Scope) -> list[Subquery]:
-    """``matched``: for each spine row the last start of its key by then, where there is one.
+    """``matched``: for each spine row the last start before it, of whichever key.
 
-    Each key begins with a place before all rows, so that no start of the key before is taken over.
-    A row that starts at once with the row before it stands a half further on.
+    A spine row before all rows of its key is given a start of another key's. No row of its own key
+    has that start by its instant, since it would then be the last before it; so fetching by key,
+    start and instant finds none. A row that starts at once with the one before it is counted half a
+    place further on, which says that the two tie.
     """
     start = scope.rows.starts[0]
     keyed, axis, ids = (scope.name(part) for part in ("keyed", "axis", "ids"))
@@ -89,7 +90,6 @@ def _match(scope: Scope) -> list[Subquery]:
         Subquery(
             axis,
             f"select fb_key, {start} * 2 as fb_place, cast(null as bigint) as fb_mark from {keyed} "
-            f"union all select fb_key, {FIRST}, null from {ids} "
             f"union all select i.fb_key, s.{AXIS} * 2 + 1, s.{ROW} "
             f"from {scope.name('spine')} as s join {ids} as i on {scope.same_key('s', 'i')}",
             shared=False,
@@ -99,7 +99,7 @@ def _match(scope: Scope) -> list[Subquery]:
             f"select fb_mark as {ROW}, fb_key, (fb_place - 1) // 2 as {AXIS}, "
             "(fb_last - (fb_last & 1)) // 2 as fb_matched, fb_last & 1 = 1 as fb_tied "
             f"from (select *, {last} over ({SO_FAR}) as fb_last from {followed(axis)}) as running "
-            f"where {markers(f'fb_last > {FIRST}')}",
+            f"where {MARKERS}",
         ),
     ]
 

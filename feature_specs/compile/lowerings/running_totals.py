@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from feature_specs.compile.draft import Subquery
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
 from feature_specs.compile.lowerings.sorted_axis import (
-    FIRST,
+    MARKERS,
     SO_FAR,
     followed,
-    markers,
     numbered_keys,
 )
+from feature_specs.compile.time_axis import ALWAYS
+
+_FIRST = 2 * ALWAYS - 1
 
 #: The read from which every total of the key is counted.
 BASE = None
@@ -153,12 +155,12 @@ def _half(one: Pass, half: int) -> str:
         f"select fb_mark, fb_key, fb_place, fb_key_before, fb_place_before, {', '.join(totals)} "
         f"from {source}"
     )
-    return f"select {row}, {', '.join(held)} from ({running}) as running where {markers()}"
+    return f"select {row}, {', '.join(held)} from ({running}) as running where {MARKERS}"
 
 
 def _place(shift: int | None) -> str:
     if shift is None:
-        return str(FIRST)
+        return str(_FIRST)
     return f"(s.{AXIS} - {shift}) * 2 + 1" if shift else f"s.{AXIS} * 2 + 1"
 
 

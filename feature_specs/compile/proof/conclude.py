@@ -9,6 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.proof.gather import (
     check_gathering,
+    check_instant,
     check_per_spine_row,
     framed_at_spine,
     is_instant_of,
@@ -28,6 +29,7 @@ def conclude(reading: Reading) -> Relation:
         UnboundError: rows of a leaf reach them without a bound in time.
     """
     outputs = reading.outputs()
+    check_instant(reading, outputs)
     settled = {a: r.spine for a, r in reading.sources.items() if r.status == "settled"}
     needs = [a for a, r in reading.sources.items() if r.status == "held"]
     for alias in list(needs):
@@ -59,10 +61,7 @@ def free_relation(reading: Reading, outputs: Mapping[str, exp.Expr]) -> Relation
     if {"fb_row", "fb_t"} <= set(columns):
         passed = [r.spine for r in reading.sources.values() if "fb_row" in r.columns]
         spine = passed[0] if passed else reading.name
-    nulls = frozenset(i for i, e in enumerate(outputs.values()) if isinstance(e, exp.Null))
-    return Relation(
-        columns, "free", frozenset(columns), spine, marker=marker(reading, outputs), nulls=nulls
-    )
+    return Relation(columns, "free", frozenset(columns), spine, marker=marker(reading, outputs))
 
 
 def marker(reading: Reading, outputs: Mapping[str, exp.Expr]) -> tuple[int, int, str | None] | None:

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import Relation, UnboundError, is_bookkeeping
+from feature_specs.compile.proof.shapes import is_instant
 
 
 def check_gathering(
@@ -172,6 +173,15 @@ def is_instant_of(reading: Reading, node: exp.Expr, spine: str | None) -> bool:
         if isinstance(side, exp.Column)
     }
     return {owner, *settled} <= tied
+
+
+def check_instant(reading: Reading, outputs: Mapping[str, exp.Expr]) -> None:
+    """What is handed on as a spine row's instant is that instant."""
+    instant = outputs.get("fb_t")
+    if instant is None or is_instant(instant):
+        return
+    if any({"fb_t", "fb_place"} & {*relation.columns} for relation in reading.sources.values()):
+        raise UnboundError(f"{reading.name} gives spine rows another instant")
 
 
 def check_per_spine_row(reading: Reading) -> None:

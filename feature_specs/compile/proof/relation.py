@@ -34,7 +34,6 @@ class Relation:
         anchored: rows with ``fb_row`` stand at that spine row's instant on the carriers' axis.
         in_step: columns in whose order the rows start.
         marker: of a free relation, where its place on an axis and its spine row stand.
-        nulls: of a free relation, where it holds nothing but nulls.
         sorted_by: the columns of the ORDER BY that its rows follow.
     """
 
@@ -45,7 +44,6 @@ class Relation:
     anchored: str | None = None
     in_step: frozenset[str] = frozenset()
     marker: tuple[int, int, str | None] | None = None
-    nulls: frozenset[int] = frozenset()
     sorted_by: tuple[str, ...] = ()
 
 
@@ -67,14 +65,12 @@ def combined(left: Relation, right: Relation) -> Relation:
 
 
 def anchor(side: Relation, names: tuple[str, ...], carriers: frozenset[str]) -> str | None:
-    """The spine whose rows a side of a union puts on the axis; "" where it has no rows of a spine."""
+    """The spine whose rows a side of a union puts on the axis; "" where it has rows of leaves only."""
     if side.status == "held":
         return side.anchored or ""
     if side.marker is not None:
         place, mark, spine = side.marker
         return spine if names[place] in carriers and names[mark] == "fb_mark" else None
-    if "fb_mark" in names and names.index("fb_mark") in side.nulls:
-        return ""
     if {"fb_t", "fb_row"} <= set(side.columns):
         axis = names[side.columns.index("fb_t")]
         row = names[side.columns.index("fb_row")]

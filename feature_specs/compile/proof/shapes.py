@@ -58,6 +58,21 @@ def is_marked_place(node: exp.Expr) -> bool:
     return isinstance(instant, exp.Column) and instant.name == "fb_t"
 
 
+def is_instant(node: exp.Expr) -> bool:
+    """The instant of a spine row: handed on, or read back from the place of its marker."""
+    if isinstance(node, exp.Column):
+        return node.name == "fb_t"
+    if not (isinstance(node, exp.IntDiv) and node.expression == exp.Literal.number(2)):
+        return False
+    place = node.this.unnest()
+    return (
+        isinstance(place, exp.Sub)
+        and place.expression == exp.Literal.number(1)
+        and isinstance(place.this, exp.Column)
+        and place.this.name == "fb_place"
+    )
+
+
 def unshifted(test: exp.LTE | exp.LT) -> bool:
     """Neither side is moved so as to let a row in early."""
     instant = test.expression

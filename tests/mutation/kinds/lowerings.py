@@ -180,9 +180,30 @@ LOWERINGS = (
     ),
     Mutation(
         "two rows that tie both answer", "lowerings/lower_latest",
-        "having count(*) > 1", "having count(*) > 2",
+        "fb_place_before = fb_place then 1 else 0 end", "fb_place_before = fb_place then 0 else 0 end",
         "the spine fans out where two rows start at once",
         edges("a_history"),
+    ),
+    Mutation(
+        "rows that tie answer nothing", "lowerings/lower_latest",
+        "qualify {rank} = 1", "qualify {rank} = 1 and false",
+        "where rows tie none answers",
+        edges("a_history"),
+    ),
+    Mutation(
+        "the latest row at t comes after t", "lowerings/lower_latest",
+        "s.{AXIS} * 2 + 1, s.{ROW}", "s.{AXIS} * 2 - 1, s.{ROW}",
+        "<= becomes <", edges("a_history"),
+    ),
+    Mutation(
+        "the row before the last answers", "lowerings/sorted_axis",
+        "order by fb_key, fb_place, fb_mark", "order by fb_key, fb_place desc, fb_mark",
+        "the pass runs from late to early", edges("a_history"),
+    ),
+    Mutation(
+        "a spine row is matched at another instant", "lowerings/lower_latest",
+        "(fb_place - 1) // 2 as {AXIS}", "(fb_place - 1) as {AXIS}",
+        "the instant that the proof compares is not the spine's", edges("a_history"),
     ),
     Mutation(
         "the first visible wins a tie", "lowerings/lower_latest",
