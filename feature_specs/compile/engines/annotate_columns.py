@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sqlglot import exp
-from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.annotate_types import TypeAnnotator, annotate_types
 from sqlglot.schema import MappingSchema
+from sqlglot.typing import ExprMetadataType
 
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.engines.trace_columns import Schema, Trace
 
 
@@ -26,8 +28,22 @@ def annotate_columns(tree: exp.Expr, trace: Trace, schema: Schema) -> None:
         known.add_table(
             table_node, {f'"{c}"': kind for c, kind in columns.items()}, match_depth=False
         )
-    annotate_types(typed, schema=known, dialect="duckdb")
+    annotate_types(typed, schema=known, dialect="duckdb", expression_metadata=_METADATA)
     _copy_types(tree, typed)
+
+
+def _annotate_anonymous(annotator: TypeAnnotator, node: exp.Anonymous) -> exp.Anonymous:
+    """The type of a function that SQLGlot does not know."""
+    whole = node.name.lower() in _COUNTS_OF_UNITS
+    annotator._set_type(node, exp.DType.BIGINT if whole else exp.DType.UNKNOWN)
+    return node
+
+
+_COUNTS_OF_UNITS = {"epoch_us", "epoch_ms", "epoch_ns"}
+_METADATA: ExprMetadataType = {
+    **DUCKDB.EXPRESSION_METADATA,
+    exp.Anonymous: {"annotator": _annotate_anonymous},
+}
 
 
 def _is_decimal(node: exp.Literal) -> bool:
