@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -90,3 +91,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, without its colours and further lines."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n")[0]

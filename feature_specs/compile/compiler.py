@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from feature_specs.catalog import Column
 from feature_specs.compile.draft import Draft, OutputFeature
@@ -40,6 +41,7 @@ from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.split_read_time import split_read_time
 from feature_specs.compile.statement import Statement
 from feature_specs.compile.trace_rows import trace_rows
+from feature_specs.compile.type_divisions import type_divisions
 from feature_specs.deltas import Deltas
 from feature_specs.errors import (
     CompileError,
@@ -47,6 +49,7 @@ from feature_specs.errors import (
     UnknownNameError,
     UnsafeQueryError,
     did_you_mean,
+    first_line,
 )
 from feature_specs.leaf import Changelog, Leaf
 from feature_specs.view import FeatureReference, FeatureView
@@ -57,6 +60,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     inline_models,
     refuse_unsafe,
     qualify_columns,
+    type_divisions,
     name_sources_apart,
     resolve_clock,
     order_totally,
@@ -219,6 +223,17 @@ def compile_view(
     written = [c for leaf in leaves for c in leaf.columns]
     written += [*view.entities, *([view.event_time] if view.event_time else [])]
     draft = Draft(_lower_names(view), dialect, known, labels={w.lower(): w for w in written})
+    try:
+        return _compile(draft)
+    except SqlglotError as error:
+        raise CompileError(
+            f"a part of the query cannot be written back as SQL: {first_line(error)}",
+            where=draft.file,
+            mend="write that part in another way",
+        ) from error
+
+
+def _compile(draft: Draft) -> CompiledView:
     for step in PASSES:
         draft = step(draft)
     compiled = CompiledView(draft, choose_lowering(draft))
@@ -258,6 +273,12 @@ def compile_service(
     """
     target = _check_engine(engine)
     known = {v.name: v for v in views}
+    names = [v.name.lower() for v in views]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise CompileError(
+            f"two feature views are named {twice!r}", where="service", mend="rename one"
+        )
     chosen: dict[str, list[tuple[str, str]]] = {}
     if features is None:
         for v in views:

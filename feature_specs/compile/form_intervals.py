@@ -29,21 +29,48 @@ from feature_specs.compile.intervals.weave_query import (
 )
 from feature_specs.compile.push_ranks import push_ranks
 from feature_specs.compile.strip_notes import strip_places, strip_types
+from feature_specs.errors import TimeRoleError
 
 
 def form_intervals(draft: Draft) -> Draft:
     """Fill ``form``, or ``why_no_form``."""
     draft = replace(draft, stored=strip_places(draft.stored.copy()))
+    _check_ttl(draft)
     try:
         return replace(draft, form=_form(draft))
     except NoFormError as reason:
         return replace(draft, why_no_form=str(reason))
 
 
+def _check_ttl(draft: Draft) -> None:
+    """The age of a row is counted in UTC, offline and online.
+
+    Raises:
+        TimeRoleError: ttl, and an event_time that is a wall clock's elsewhere.
+    """
+    view = draft.view
+    zones = {leaf.timezone or "UTC" for leaf in draft.leaves.values()} - {"UTC", "Etc/UTC", "GMT"}
+    if view.ttl is None or view.event_time is None or not zones:
+        return
+    tree = annotate_types(draft.stored.copy(), schema=_schema(draft), dialect=DUCKDB)
+    kinds = {s.alias_or_name: s.unalias().type for s in tree.selects}
+    kind = kinds.get(view.event_time)
+    if kind is None or kind.this not in (exp.DType.TIMESTAMPTZ, exp.DType.DATE):
+        raise TimeRoleError(
+            f"ttl is counted from {view.event_time}, a timestamp without a time zone, in UTC, but "
+            f"{sorted(zones)[0]} is declared",
+            where=draft.file,
+            mend=f"select it as `{view.event_time} at time zone '{sorted(zones)[0]}'`",
+        )
+
+
+def _schema(draft: Draft) -> dict[str, object]:
+    return {name: dict(x.columns) for name, x in draft.leaves.items()}
+
+
 def _form(draft: Draft) -> IntervalForm:
     tree = merge_subqueries(push_ranks(draft.stored), leave_tables_isolated=False)
-    schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
-    tree = annotate_types(tree, schema=schema, dialect=DUCKDB)
+    tree = annotate_types(tree, schema=_schema(draft), dialect=DUCKDB)
     strip_types(strip_places(tree), names_only=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):

@@ -15,6 +15,7 @@ from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_as_of import read_as_of, touched_keys
 from feature_specs.compile.read_features import feature_columns
 from feature_specs.deltas import added_relation
+from feature_specs.errors import CompileError
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,21 @@ def stored_queries(draft: Draft, create: str) -> StoredQueries:
 
 
 def maintain_state(draft: Draft) -> Incremental:
-    """Statements that keep the state of a view in tables named ``<view>__state...``."""
+    """Statements that keep the state of a view in tables named ``<view>__state...``.
+
+    Raises:
+        CompileError: a leaf has such a name.
+    """
     names = _Names(draft)
-    at = sqlglot.parse_one(f"(select at_time from {names.clock})", dialect=DUCKDB)
+    for key, leaf in draft.leaves.items():
+        if key.startswith(names.prefix.lower()):
+            raise CompileError(
+                f"table {leaf.name} has a name that the state of {draft.view.name} uses itself",
+                where=draft.file,
+                mend="rename the view or the table",
+            )
+    # Not read from the clock's table: DuckDB 2.0 mistakes a NOT IN beside such a subquery.
+    at = exp.cast(exp.Parameter(this=exp.var("as_of")), "timestamptz")
     before = sqlglot.parse_one(f"(select before from {names.clock})", dialect=DUCKDB)
     touched = touched_keys(draft, _earlier(before, at), _later(before, at), _changes(draft, names))
     setup = [

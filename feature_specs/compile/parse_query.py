@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from sqlglot.errors import ParseError, TokenError
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
+from feature_specs.compile.name_units import name_units, refuse_unread_intervals
+from feature_specs.compile.type_divisions import mark_typed_divisions
 from feature_specs.errors import CompileError, Location
 
 
@@ -30,6 +33,7 @@ def parse_query(draft: Draft) -> Draft:
 def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     """One query from text. Raises CompileError with file, line and column."""
     sql = drop_braces(sql, file)
+    refuse_unread_intervals(sql, file)
     try:
         statements = [s for s in sqlglot.parse(sql, dialect=dialect) if s is not None]
     except ParseError as error:
@@ -51,6 +55,7 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
         )
     query = _in_duckdb(expand_requests(statements[0], file), dialect)
     _name_windows(query)
+    name_units(query, file)
     marked = query.transform(_as_aggregate, copy=False)
     assert isinstance(marked, exp.Query)
     for node in marked.walk():
@@ -65,6 +70,7 @@ def _in_duckdb(query: exp.Query, dialect: str) -> exp.Query:
     """The query as DuckDB writes it, which all passes work on."""
     if dialect == "duckdb":
         return query
+    mark_typed_divisions(query)
     written = sqlglot.parse_one(duckdb_sql(query), dialect=DUCKDB)
     assert isinstance(written, exp.Query)
     return written
@@ -87,7 +93,22 @@ _AGGREGATES = {
 }  # fmt: skip
 
 
+_ALIASES: dict[str, Callable[[list[exp.Expr]], exp.Expr]] = {
+    "mean": lambda values: exp.Avg(this=values[0]),
+    "count_star": lambda _: exp.Count(this=exp.Star(), big_int=True),
+}
+
+
 def _as_aggregate(node: exp.Expr) -> exp.Expr:
+    """Aggregates under the names, and in the forms, that SQLGlot tells as such."""
+    if isinstance(node, exp.Count) and node.this is None:
+        node.set("this", exp.Star())
+    if isinstance(node, exp.WithinGroup) and isinstance(node.this, exp.Mode) and not node.this.this:
+        return exp.Mode(this=node.expression.expressions[0].this)
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _ALIASES:
+        made = _ALIASES[node.name.lower()](node.expressions)
+        made._meta = node._meta
+        return made
     if isinstance(node, exp.Anonymous) and node.name.lower() in _AGGREGATES:
         made = exp.AnonymousAggFunc(this=node.name.lower(), expressions=node.expressions)
         made._meta = node._meta

@@ -11,12 +11,12 @@ from sqlglot.optimizer.qualify import qualify
 
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB
-from feature_specs.errors import CompileError, Location, did_you_mean
+from feature_specs.errors import CompileError, Location, did_you_mean, first_line
 
 #: Names of compiled SQL's own columns, which an author's must not hide.
 RESERVED = re.compile(
     r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"
-    r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+)"
+    r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+|tied|last)"
 )
 
 
@@ -62,7 +62,7 @@ def _expand_group_by_all(select: exp.Select) -> None:
 
 
 def _explain(draft: Draft, error: Exception) -> CompileError:
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n")[0]
+    text = first_line(error)
     place = re.search(r"Line: (\d+), Col: (\d+)", text)
     name = re.search(r"[Cc]olumn '?\"?([\w.\"]+?)\"?'? could not be resolved", text)
     line, column = (int(place[1]), int(place[2])) if place else (None, None)

@@ -8,13 +8,14 @@ from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.conjuncts import narrow
-from feature_specs.compile.draft import Draft
+from feature_specs.compile.draft import Draft, IntervalForm
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import interval_rows
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lowerings.lower_decorrelated import row_order
 from feature_specs.compile.lowerings.lower_latest import answers_sql, ranking
 from feature_specs.compile.lowerings.lowered import Scope, quoted
+from feature_specs.compile.parse_query import relation_key
 
 
 def read_as_of(draft: Draft, instant: exp.Expr, *, only: str | None = None) -> str:
@@ -85,6 +86,12 @@ def _latest(draft: Draft, instant: exp.Expr, only: str | None) -> str:
     )
 
 
+def _reads_twice(form: IntervalForm) -> bool:
+    """A leaf stands beside itself: rows added to it would have to be met by those it had."""
+    scans = [relation_key(t) for t in form.source.find_all(exp.Table)]
+    return len(set(scans)) < len(scans)
+
+
 def touched_keys(
     draft: Draft, before: exp.Expr, after: exp.Expr, changes: Sequence[Mapping[str, str]]
 ) -> str | None:
@@ -97,7 +104,7 @@ def touched_keys(
         changes: for each kind of change, leaf name to a relation to read in its place.
     """
     form = draft.form
-    if form is None or not form.simple:
+    if form is None or not form.simple or _reads_twice(form):
         return None
     keys = ", ".join(quoted(k) for k in draft.view.entities)
     low, high = (f"epoch_us({duckdb_sql(t)})" for t in (before, after))

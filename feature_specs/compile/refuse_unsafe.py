@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.type_divisions import TYPED_DIVISION
 from feature_specs.errors import TimeRoleError, UnsafeQueryError
 
 #: Functions whose value is not a function of the data and the clock.
@@ -30,7 +31,13 @@ KNOWN_PURE = {
     "list_sort", "list_reverse_sort", "list_sum", "list_avg", "list_min", "list_max", "list_count",
     "list_extract", "list_element", "list_contains", "list_position", "array_length", "len",
     "element_at", "map_keys", "map_values", "struct_extract", "list_slice", "array_slice",
-    "list_concat", "list_unique", "cardinality",
+    "list_concat", "list_unique", "cardinality", "date_part", "datepart", "date_sub", "datesub",
+    "weekday", "timezone", "julian", "fmod", "fdiv", "gcd", "lcm", "greatest_common_divisor",
+    "least_common_multiple", "list_aggregate", "list_reduce", "list_zip", "list_cosine_similarity",
+    "list_cosine_distance", "list_distance", "list_inner_product", "list_dot_product",
+    "array_distance", "array_cosine_similarity", "array_cosine_distance", "array_inner_product",
+    "array_dot_product", "json_array_length", "to_json", "struct_insert", "regexp_split_to_array",
+    "strlen", "ord", "url_encode", "url_decode", "printf", "format", "try_strptime",
 }  # fmt: skip
 
 
@@ -68,6 +75,12 @@ def _check_leaf(draft: Draft, name: str) -> None:
         if column is None:
             continue
         kind = leaf.columns[column].upper()
+        if kind in ("TIMESTAMPTZ_NS", "TIMESTAMP_NS WITH TIME ZONE"):
+            raise TimeRoleError(
+                f"{leaf.name}.{column} is of type {kind}, which is finer than the microseconds of time here",
+                where=where,
+                mend="cast it to TIMESTAMPTZ in a model in between",
+            )
         if kind.startswith("TIMESTAMP") and "TZ" not in kind and "ZONE" not in kind:
             if leaf.timezone is None:
                 raise TimeRoleError(
@@ -95,9 +108,16 @@ def _check_node(draft: Draft, node: exp.Expr) -> None:
             "unnest() makes several rows of one entity's",
             "unnest in a subquery, and aggregate over it",
         )
+    if isinstance(node, exp.Columns) or _filters_star(node):
+        _refuse(
+            draft,
+            node,
+            "columns are picked by a pattern, and a new column would change the features",
+            "write the columns, or `* exclude (...)`",
+        )
     if isinstance(node, exp.TableSample):
         _refuse(draft, node, "USING SAMPLE draws rows at random", "remove it")
-    if isinstance(node, exp.Limit) and not isinstance(node.expression, exp.Literal):
+    if isinstance(node, exp.Limit) and not _is_number_of_rows(node):
         _refuse(draft, node, "LIMIT is not a plain number", "write a number")
     if isinstance(node, exp.With) and node.recursive:
         _refuse(draft, node, "a recursive CTE", "write the query without recursion")
@@ -111,6 +131,18 @@ def _check_node(draft: Draft, node: exp.Expr) -> None:
             "an ASOF join with USING",
             "write its condition under ON: a.k = b.k and a.ts >= b.ts",
         )
+
+
+def _filters_star(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Star):
+        return bool(node.args.get("ilike"))
+    return isinstance(node, (exp.Binary, exp.Predicate)) and bool(node.this) and node.this.is_star
+
+
+def _is_number_of_rows(limit: exp.Limit) -> bool:
+    options = limit.args.get("limit_options")
+    percent = options is not None and options.args.get("percent")
+    return isinstance(limit.expression, exp.Literal) and not percent
 
 
 def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
@@ -137,7 +169,7 @@ def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
             f"{name}() depends on the order of rows",
             "use arg_max(value, order), or min or max",
         )
-    if isinstance(node, exp.Anonymous) and name not in KNOWN_PURE:
+    if isinstance(node, exp.Anonymous) and name not in {*KNOWN_PURE, TYPED_DIVISION}:
         _refuse(
             draft,
             node,

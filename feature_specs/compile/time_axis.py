@@ -78,7 +78,7 @@ def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
     A date counts from its day's end unless the leaf says otherwise; nanoseconds round up, so that
     nothing is seen early.
     """
-    node = exp.column(column, table=table, quoted=True)
+    node: exp.Expr = exp.column(column, table=table, quoted=True)
     kind = leaf.columns[column].upper()
     if kind.startswith("DATE"):
         days = 0 if leaf.date_visible == "start" else 1
@@ -88,6 +88,8 @@ def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
         return _parse(f"{ceiling} at time zone '{leaf.timezone}'")
     if "TZ" in kind or "ZONE" in kind:
         return node
+    if kind != "TIMESTAMP":  # of seconds or milliseconds, for which DuckDB has no time zone
+        node = exp.cast(node, "timestamp")
     return _parse(f"{duckdb_sql(node)} at time zone '{leaf.timezone}'")
 
 
@@ -102,8 +104,11 @@ def valid_to_of(leaf: Leaf, table: str | None = None) -> exp.Expr:
 
 
 def us_sql(instant: exp.Expr, offset: int = 0) -> str:
-    """SQL of an instant on the microsecond axis."""
-    return _moved(f"epoch_us({duckdb_sql(instant)})", offset)
+    """SQL of an instant on the microsecond axis; infinite ones stand at its ends."""
+    text = duckdb_sql(instant)
+    # DuckDB has no number for an infinite instant.
+    ends = f"case {text} when 'infinity' then {NEVER} when '-infinity' then {ALWAYS} end"
+    return _moved(f"coalesce(epoch_us({text}), {ends})", offset)
 
 
 def term_sql(term: Term) -> str:

@@ -52,6 +52,19 @@ class Case:
 
 CASES = [
     Case(
+        "a lag that looks ahead, by a number and by a column",
+        "select k, sum(p) as p, sum(q) as q from (select k, "
+        f"lag(x, -1) over (partition by k order by {TOTAL}) as p, "
+        f"lag(x, j - 1) over (partition by k order by {TOTAL}) as q from events) as e group by k",
+        (EVENTS,),
+    ),
+    Case(
+        "windows over groups, partitioned by aggregates",
+        "select k, max(r) as r from (select k, j, row_number() over (partition by count(*) "
+        "order by k, j) as r from events group by k, j) as g group by k",
+        (EVENTS,),
+    ),
+    Case(
         "inner join of two streams",
         "select e.k, count(*) as n, sum(t.delay) as d from events e join trips t on t.k = e.k "
         "and t.ts <= e.ts where e.ts > now() - interval '6' hour group by e.k",

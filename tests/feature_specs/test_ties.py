@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import Any
 
+import duckdb
 import pytest
 
+from feature_specs.compile import compile_view
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from tests.feature_specs.agreement import make_world
@@ -48,3 +51,28 @@ def test_ties_are_broken_alike(
     world = make_world(view, [leaf], {"events": rows}, spine, visible=leaf is LATE)
     world.check_point_in_time()
     world.check_as_of(times)
+
+
+def test_rows_that_tie_in_an_asof_join_are_told_apart_by_columns_nobody_reads() -> None:
+    left = Leaf("l", {"k": "VARCHAR", "ts": "TIMESTAMPTZ"}, event_time="ts")
+    right = Leaf(
+        "r",
+        {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "id": "INTEGER", "x": "INTEGER"},
+        event_time="ts",
+    )
+    sql = "select l.k, sum(r.x) as v from l asof join r on l.k = r.k and l.ts >= r.ts group by l.k"
+    compiled = compile_view(FeatureView("v", sql, ["k"]), leaves=[left, right])
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("create table l as select 'a' as k, timestamptz '2024-01-02' as ts")
+    connection.execute(
+        "create table r as select 'a' as k, timestamptz '2024-01-01' as ts, "
+        "unnest([1, 2]) as id, unnest([50, 7]) as x"
+    )
+    connection.execute("create table spine as select 'a' as k, timestamptz '2024-01-03' as ts")
+    (expected,) = connection.execute(
+        f"select v from ({compiled.as_of(datetime(2024, 1, 3, tzinfo=UTC))})"
+    ).fetchall()
+    for lowering in (None, "cumulative", "stab", "decorrelated"):
+        sql = compiled.point_in_time(lowering=lowering)
+        assert connection.execute(f"select v from ({sql})").fetchall() == [expected], lowering

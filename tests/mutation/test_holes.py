@@ -278,3 +278,21 @@ def test_a_certificate_names_each_leaf_once_a_bound() -> None:
     sql = "select k, sum(x) as v from events group by k"
     scans = compile_view(FeatureView("v", sql, ("k",)), [replace(EVENTS)]).certificate.scans
     assert len(scans) == len(set(scans)) and {s.leaf for s in scans} == {"events"}
+
+
+def test_rows_that_unnest_are_several() -> None:
+    leaf = Leaf("e", {"k": "VARCHAR", "ts": TZ, "x": "INTEGER", "l": "INTEGER[]"}, event_time="ts")
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(
+        f"create table e as select 'a' as k, '{BASE}'::timestamptz as ts, 1 as x, [1, 2] as l"
+    )
+    connection.execute(f"create table spine as select 'a' as k, '{BASE + HOUR}'::timestamptz as ts")
+    for inner in (
+        "select k, unnest(list(x order by x) || [7]) as u from e group by k",
+        "select k, unnest(l) as u from e qualify row_number() over (partition by k order by ts, x) = 1",
+    ):
+        view = FeatureView("v", f"select k, u from ({inner}) as i", ("k",))
+        sql = compile_view(view, [leaf]).point_in_time()
+        with pytest.raises(duckdb.Error, match="two rows for one entity"):
+            connection.execute(sql).fetchall()

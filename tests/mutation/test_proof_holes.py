@@ -55,6 +55,15 @@ def test_a_lead_in_place_of_a_lag_is_found() -> None:
     _refused(_replaced(sql, "LAG(", "LEAD("))
 
 
+def test_a_lag_that_looks_ahead_is_found() -> None:
+    sql = _statement(
+        "select k, max(p) as v from (select k, lag(x, 2) over (partition by k order by ts, x, d, f, "
+        "s, ok, j, loaded) as p from events) as e group by k",
+        "stab",
+    )
+    _refused(_replaced(sql, ", 2) OVER", ", -2) OVER"))
+
+
 def test_a_group_over_several_spine_rows_is_found() -> None:
     sql = _statement(WINDOW, "stab")
     _refused(_replaced(sql, "GROUP BY s.fb_row", 'GROUP BY s."k"'))

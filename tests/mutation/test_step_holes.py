@@ -22,11 +22,17 @@ def _event(ts: datetime, x: int | None = 1, *, k: str = "a") -> Row:
     return (k, 1, ts, ts, x, None, None, "p", True)
 
 
-def _held(sql: str, leaves: Sequence[Leaf], steps: Sequence[tuple[datetime, Tables]]) -> None:
+def _held(
+    sql: str,
+    leaves: Sequence[Leaf],
+    steps: Sequence[tuple[datetime, Tables]],
+    *,
+    by_key: bool = True,
+) -> None:
     """After each step the state is F(D, T)."""
     view = FeatureView("v", sql, ("k",))
     statements = compile_view(view, leaves).incremental()
-    assert statements.by_key
+    assert statements.by_key is by_key
     connection, oracle = connect(), Oracle(view, leaves, sql)
     for number, (at, tables) in enumerate(steps):
         for leaf in leaves:
@@ -47,6 +53,42 @@ def _held(sql: str, leaves: Sequence[Leaf], steps: Sequence[tuple[datetime, Tabl
 
 def _events(sql: str, *steps: tuple[datetime, Sequence[Row]]) -> None:
     _held(sql, [EVENTS], [(at, {"events": rows}) for at, rows in steps])
+
+
+def _self_joined(*, by_key: bool) -> None:
+    """Rows that meet rows that were there before."""
+    sql = (
+        "select a.k, count(*) as n from events as a join events as b on a.k = b.k and b.x > a.x "
+        "group by a.k"
+    )
+    first, second = _event(BASE), _event(BASE + QUARTER, 2)
+    _held(
+        sql,
+        [EVENTS],
+        [
+            (BASE + HOUR, {"events": [first]}),
+            (BASE + HOUR, {"events": [first, second]}),
+            (BASE + HOUR, {"events": [second]}),
+        ],
+        by_key=by_key,
+    )
+
+
+def test_a_leaf_that_is_joined_with_itself() -> None:
+    _self_joined(by_key=False)
+
+
+def test_a_step_of_what_is_not_in_a_correlated_subquery() -> None:
+    other = Leaf("other", {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "x": "INTEGER"}, event_time="ts")
+    tables = {
+        "events": [_event(BASE), _event(BASE, 2, k="c"), _event(BASE, None, k="b")],
+        "other": [("a", BASE, 5), ("b", BASE, None)],
+    }
+    sql = (
+        "select k, count(*) as n from events where x not in "
+        "(select o.x from other as o where o.k = events.k) group by k"
+    )
+    _held(sql, [EVENTS, other], [(BASE + HOUR, tables), (BASE + 2 * HOUR, tables)], by_key=False)
 
 
 def test_a_step_crosses_every_edge() -> None:

@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.engines.annotate_columns import annotate_columns
+from feature_specs.compile.engines.drop_infinities import drop_infinities
 from feature_specs.compile.engines.expand_stars import exclude_by_table_function, expand_stars
 from feature_specs.compile.engines.lower_asof_joins import lower_asof_joins
 from feature_specs.compile.engines.lower_qualify import lower_qualify
@@ -90,6 +91,7 @@ def _rewritten(
 ) -> exp.Expr:
     tree: exp.Expr = sqlglot.parse_one(sql, dialect="duckdb")
     known = {name.lower(): columns for name, columns in (schema or {}).items()}
+    drop_infinities(tree)
     name_ctes_apart(tree)
     trace = Trace(tree, known, spine_columns)
     if engine == "trino":

@@ -76,8 +76,8 @@ def is_window_function(node: exp.Expr) -> bool:
     """The aggregate runs over a window, of groups where the query groups."""
     parent = node.parent
     while isinstance(parent, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
-        parent = parent.parent
-    return isinstance(parent, exp.Window)
+        node, parent = parent, parent.parent
+    return isinstance(parent, exp.Window) and node.arg_key == "this"
 
 
 def _nulls_handled(node: exp.Expr) -> bool:

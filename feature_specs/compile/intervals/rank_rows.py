@@ -146,6 +146,11 @@ def _is_settled(block: Block, window: exp.Window) -> bool:
         function = function.this
     if isinstance(function, (exp.Lead, exp.Ntile, exp.PercentRank, exp.CumeDist)):
         return False
+    if isinstance(function, exp.Lag):
+        offset = function.args.get("offset")
+        # An offset below zero, or one that a row gives, may look ahead.
+        if offset is not None and not (isinstance(offset, exp.Literal) and offset.is_int):
+            return False
     spec = window.args.get("spec")
     if spec is None:
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlglot import exp
 
@@ -62,8 +62,10 @@ def _join(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> Non
         raise NoFormError("a join by USING")
     if method == "ASOF":
         right_node = join.this.meta.get(ASOF_RIGHT, join.this)
-        alias = join.this.alias_or_name
-        asof_join(block, _right(block, right_node, alias, weave, on), on, keep_left=side == "LEFT")
+        # All columns, since rows of one place in the order are told apart by all.
+        columns = join.this.this.named_selects if right_node is not join.this else ()
+        right = _right(block, right_node, join.this.alias_or_name, weave, on, columns)
+        asof_join(block, right, on, keep_left=side == "LEFT")
     elif kind in ("SEMI", "ANTI"):
         alias = join.this.alias_or_name
         semi_join(block, _right(block, join.this, alias, weave, on), on, negated=kind == "ANTI")
@@ -115,9 +117,20 @@ def _left(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> Non
     outer_join(block, _right(block, join.this, alias, weave, on), on)
 
 
-def _right(block: Block, node: exp.Expr, alias: str, weave: Weave, on: list[exp.Expr]) -> Right:
-    """Settle the right side of a join by itself."""
-    used = dict.fromkeys([*block.used(alias), *_columns(on, alias)])
+def _right(
+    block: Block,
+    node: exp.Expr,
+    alias: str,
+    weave: Weave,
+    on: list[exp.Expr],
+    columns: Collection[str] = (),
+) -> Right:
+    """Settle the right side of a join by itself.
+
+    Args:
+        columns: those to hand on first, beside what the SELECT speaks of.
+    """
+    used = dict.fromkeys([*columns, *block.used(alias), *_columns(on, alias)])
     select = exp.Select(
         expressions=[
             exp.alias_(exp.column(c, table=alias, quoted=True), c, quoted=True) for c in used

@@ -127,7 +127,7 @@ def as_plain(selected: Grouped | Plain) -> Plain:
 def unique_outputs(plain: Plain) -> frozenset[str] | None:
     """The outputs that tell the living rows apart, where that is proved and all are handed on."""
     unique = plain.block.unique
-    if unique is None:
+    if unique is None or any(node.find(exp.UDTF, exp.Explode) for node in plain.items.values()):
         return None
     named = {
         (node.table, node.name): name

@@ -12,11 +12,24 @@ from feature_specs.compile.draft import Draft, Subquery
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.lowerings.lower_stab import one_row_guard
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, quoted
+from feature_specs.errors import CompileError
 
 
 def lower_decorrelated(draft: Draft) -> list[Subquery]:
-    """Subqueries ``instants`` and ``features`` of any view."""
+    """Subqueries ``instants`` and ``features`` of any view.
+
+    Raises:
+        CompileError: DuckDB cannot evaluate it beside an outer row.
+    """
     view = draft.view
+    for node in draft.stored.find_all(exp.In):
+        if isinstance(node.this, exp.Tuple) and node.args.get("query"):
+            raise CompileError(
+                "`(a, b) in (select ...)` cannot be evaluated for one instant after the other by "
+                f"DuckDB, and this view needs that: {draft.why_no_form or 'it was asked for'}",
+                where=draft.locate(node),
+                mend="write `exists (select 1 from ... where ...)`",
+            )
     instants, features = f'"{view.name}__instants"', f'"{view.name}__features"'
     cut = bound_leaves(draft, draft.stored, exp.column("fb_instant", table="fb_s", quoted=False))
     keys = " and ".join(f"fb_s.{quoted(k)} = q.{quoted(k)}" for k in view.entities)

@@ -19,7 +19,7 @@ from feature_specs.compile.proof.gather import (
 from feature_specs.compile.proof.reach import cut_of, later, meets_spine, respects
 from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import CUT, Relation, UnboundError, is_bookkeeping
-from feature_specs.compile.proof.shapes import claims_a_start, is_axis, is_marked_place
+from feature_specs.compile.proof.shapes import axis_of, claims_a_start, is_marked_place
 
 
 def conclude(reading: Reading) -> Relation:
@@ -121,8 +121,8 @@ def columns_in_step(
     start = claims.get("fb_start")
     while isinstance(start, exp.Add) and isinstance(start.expression, exp.Literal):
         start = start.this
-    if start is not None and is_axis(start):
-        inner = start.expressions[0]
+    inner = axis_of(start) if start is not None else None
+    if inner is not None:
         return frozenset(n for n, e in outputs.items() if e == inner)
     if isinstance(start, exp.Column) and len(reading.sources) == 1 and not reading.scans:
         (source,) = reading.sources.values()

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import Relation, UnboundError, is_bookkeeping
-from feature_specs.compile.proof.shapes import is_instant
+from feature_specs.compile.proof.shapes import is_instant, looks_back
 
 
 def check_gathering(
@@ -66,7 +66,7 @@ def window_is_bounded(
     first = order.expressions[0]
     if first.args.get("desc") or not (is_start(first.this) or is_event_order(reading, first.this)):
         return False
-    if isinstance(window.this, exp.Lead):
+    if isinstance(window.this, exp.Lead) or not looks_back(window.this):
         return False
     spec = base.args.get("spec")
     if spec is None:

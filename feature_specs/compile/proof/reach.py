@@ -10,7 +10,7 @@ from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import is_bookkeeping
 from feature_specs.compile.proof.shapes import (
-    is_axis,
+    axis_of,
     ordered_sides,
     times_of,
     unshifted,
@@ -63,7 +63,7 @@ def reaches(
         return reaches(reading, node.this, alias, columns)
     if isinstance(node, exp.Mul) and node.expression == exp.Literal.number(2):
         return reaches(reading, node.this, alias, columns)  # a place: the axis, twice as wide
-    if isinstance(node, exp.Coalesce):
+    if isinstance(node, exp.Coalesce) and axis_of(node) is None:
         # coalesce(x, a far future): what has no instant is never seen.
         last = node.expressions[-1]
         far = isinstance(last, exp.Literal) and last.is_int and int(last.this) >= 2**61
@@ -72,7 +72,10 @@ def reaches(
         return reaches(reading, node.this, alias, columns)
     if isinstance(node, exp.Column):
         return reading.owner(node) == alias and node.name in columns
-    if is_axis(node) or isinstance(node, (exp.Cast, exp.AtTimeZone, exp.Nullif)):
+    axis = axis_of(node)
+    if axis is not None:
+        return reaches(reading, axis, alias, columns)
+    if isinstance(node, (exp.Cast, exp.AtTimeZone, exp.Nullif)):
         inner = list(node.find_all(exp.Column))
         early = node.find(exp.Sub, exp.Least, exp.Case, exp.Interval)
         return (

@@ -42,7 +42,27 @@ def without_delay(node: exp.Expr) -> exp.Expr:
 
 def is_axis(node: exp.Expr) -> bool:
     """An instant as microseconds."""
-    return isinstance(node, exp.Anonymous) and node.name.lower() == "epoch_us"
+    return axis_of(node) is not None
+
+
+def axis_of(node: exp.Expr) -> exp.Expr | None:
+    """The instant that stands as microseconds: epoch_us, infinite instants at the axis' ends."""
+    if isinstance(node, exp.Coalesce) and len(node.expressions) == 1:
+        inner, ends = axis_of(node.this), node.expressions[0]
+        known = isinstance(ends, exp.Case) and ends.this == inner and not ends.args.get("default")
+        return inner if known and all(map(_is_end, ends.args["ifs"])) else None
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "epoch_us":
+        (instant,) = node.expressions
+        return instant if isinstance(instant, exp.Expr) else None
+    return None
+
+
+def _is_end(branch: exp.If) -> bool:
+    """An infinite instant, at a place as far as any on its side."""
+    end, place = branch.this, branch.args["true"]
+    if end == exp.Literal.string("infinity"):
+        return isinstance(place, exp.Literal) and place.is_int and int(place.this) >= 2**61
+    return bool(end == exp.Literal.string("-infinity"))
 
 
 def is_marked_place(node: exp.Expr) -> bool:
@@ -71,6 +91,14 @@ def is_instant(node: exp.Expr) -> bool:
         and isinstance(place.this, exp.Column)
         and place.this.name == "fb_place"
     )
+
+
+def looks_back(function: exp.Expr) -> bool:
+    """Not a lag by less than nothing, or by an offset that a row gives, which may look ahead."""
+    while isinstance(function, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
+        function = function.this
+    offset = function.args.get("offset") if isinstance(function, exp.Lag) else None
+    return offset is None or (isinstance(offset, exp.Literal) and offset.is_int)
 
 
 def unshifted(test: exp.LTE | exp.LT) -> bool:

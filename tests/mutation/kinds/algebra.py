@@ -8,6 +8,23 @@ _OUTER = algebra("left join of two streams, floats and extremes")
 
 ALGEBRA = (
     Mutation(
+        "a lag by less than nothing looks back", "intervals/rank_rows",
+        "if offset is not None and not (isinstance(offset, exp.Literal) and offset.is_int):", "if False:",
+        "the next row's value is known at once",
+        algebra("a lag that looks ahead, by a number and by a column"),
+    ),
+    Mutation(
+        "an as-of join ties by what is read", "intervals/read_from",
+        "columns = join.this.this.named_selects if right_node is not join.this else ()", "columns = ()",
+        "another of the tied rows than as_of takes", TIES,
+    ),
+    Mutation(
+        "rows that unnest are one", "intervals/weave_query",
+        "if unique is None or any(node.find(exp.UDTF, exp.Explode) for node in plain.items.values()):",
+        "if unique is None:",
+        "several rows of one entity are served without an error", holes("rows_that_unnest_are_several"),
+    ),
+    Mutation(
         "a clock in WHERE settles ties", "form_intervals",
         "return form if visible == form.window.starts else replace(form, visible=visible)",
         "return form",

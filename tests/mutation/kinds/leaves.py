@@ -8,7 +8,40 @@ _LATE = variants("late rows, some later than the window")
 _SCD2 = variants("slowly changing versions")
 _KEPT = variants("slowly changing versions, closed ones kept")
 
+_INFINITE = ("tests/feature_specs/test_infinite_instants.py",)
+_TEXT = ("tests/feature_specs/test_author_text.py",)
+
 LEAVES = (
+    Mutation(
+        "infinite instants have no place", "time_axis",
+        '_moved(f"coalesce(epoch_us({text}), {ends})", offset)', '_moved(f"epoch_us({text})", offset)',
+        "a version that has always been is never seen", _INFINITE,
+    ),
+    Mutation(
+        "what never comes has always been", "time_axis",
+        "when 'infinity' then {NEVER} when '-infinity'", "when 'infinity' then {ALWAYS} when '-infinity'",
+        "a row at infinity is seen at once", (*_INFINITE, *_TEXT),
+    ),
+    Mutation(
+        "a unit is taken as SQLGlot left it", "name_units",
+        "interval.set(", "interval.copy().set(",
+        "30 mins are 30 seconds", _TEXT,
+    ),
+    Mutation(
+        "more than an amount of time", "name_units",
+        "if _UNREAD.match(found[1]):", "if False:",
+        "7 days ago are 7 days", _TEXT,
+    ),
+    Mutation(
+        "integers divide as doubles everywhere", "parse_query",
+        "    mark_typed_divisions(query)\n", "",
+        "7 / 2 is 3.5 to an author of Trino", _TEXT,
+    ),
+    Mutation(
+        "the age of a wall clock's rows", "form_intervals",
+        "    _check_ttl(draft)\n", "",
+        "a row of Tokyo is nine hours younger than it is", _TEXT,
+    ),
     Mutation(
         "cut forgets the arrival", "bound_leaves",
         'if leaf.loaded_at is not None and leaf.visibility != "event":', "if False:",

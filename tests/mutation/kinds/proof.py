@@ -45,8 +45,13 @@ PROOF = (
     ),
     Mutation(
         "lead may look ahead", "proof/gather",
-        "if isinstance(window.this, exp.Lead):", "if False:",
+        "if isinstance(window.this, exp.Lead) or not looks_back(window.this):", "if False:",
         "the next row's value passes", proof_holes("a_lead_in_place_of_a_lag_is_found"),
+    ),
+    Mutation(
+        "a lag by less than nothing is a lag to the proof", "proof/shapes",
+        "return offset is None or (isinstance(offset, exp.Literal) and offset.is_int)", "return True",
+        "the next row's value passes", proof_holes("a_lag_that_looks_ahead_is_found"),
     ),
     Mutation(
         "rows of many spine rows may mix", "proof/gather",

@@ -8,6 +8,12 @@ _INCREMENTAL = "incremental"
 
 STATE = (
     Mutation(
+        "a self-join is stepped by key", "read_as_of",
+        "form is None or not form.simple or _reads_twice(form)", "form is None or not form.simple",
+        "rows added meet each other only, not those that were there",
+        step_holes("a_leaf_that_is_joined_with_itself"),
+    ),
+    Mutation(
         "an edge at T1 is not crossed", "read_as_of",
         "({c} > {low} and {c} <= {high})", "({c} > {low} and {c} < {high})",
         "<= becomes <", step_holes("a_step_crosses_every_edge"),
