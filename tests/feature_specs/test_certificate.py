@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlglot import exp
 
 from feature_specs.compile import CompiledView, compile_view
 from feature_specs.compile.proof.certify_bounds import certify_bounds
+from feature_specs.compile.time_axis import us_sql
 from feature_specs.errors import UnsafeQueryError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
@@ -33,6 +35,10 @@ def _replaced(sql: str, old: str, new: str) -> str:
     pattern = re.compile(re.escape(" ".join(old.split())), re.IGNORECASE)
     assert pattern.search(plain), plain
     return pattern.sub(lambda _: new, plain)
+
+
+def _axis(table: str, column: str) -> str:
+    return us_sql(exp.column(column, table=table, quoted=True))
 
 
 @pytest.mark.parametrize("lowering", ["stab", "decorrelated"])
@@ -74,8 +80,8 @@ def test_an_interval_join_without_its_bound_is_found() -> None:
 def test_a_start_that_forgets_the_arrival_is_found() -> None:
     compiled = _compiled(WINDOW, LATE)
     sql = compiled.point_in_time(lowering="stab")
-    start = 'GREATEST(EPOCH_US("events"."ts"), EPOCH_US("events"."loaded"))'
-    _refused(compiled, _replaced(sql, start, 'EPOCH_US("events"."ts")'))
+    start = f"GREATEST({_axis('events', 'ts')}, {_axis('events', 'loaded')})"
+    _refused(compiled, _replaced(sql, start, _axis("events", "ts")))
     _refused(compiled, _replaced(sql, start, start.replace("GREATEST", "LEAST")))
 
 
@@ -105,16 +111,25 @@ def test_a_change_log_is_certified_and_its_cut_is_needed() -> None:
     sql = compiled.point_in_time(lowering="decorrelated")
     _refused(compiled, _replaced(sql, '"ts" <= fb_s.fb_instant', "true"))
     sql = compiled.point_in_time()
-    _refused(compiled, _replaced(sql, 'EPOCH_US("leaf"."ts") AS fb_start', "0 AS fb_start"))
+    _refused(compiled, _replaced(sql, f"{_axis('leaf', 'ts')} AS fb_start", "0 AS fb_start"))
 
 
 def test_a_piece_that_shows_its_value_early_is_found() -> None:
     compiled = _compiled("select k, sum(delay) as n from trips group by k", TRIPS)
     sql = compiled.point_in_time(lowering="stab")
-    known = 'COALESCE(EPOCH_US("leaf"."ended"), 2305843009213693952)'
-    early = f'GREATEST(EPOCH_US("leaf"."ts"), {known}) AS fb_start'
-    _refused(compiled, _replaced(sql, early, 'EPOCH_US("leaf"."ts") AS fb_start'))
+    known = f"COALESCE({_axis('leaf', 'ended')}, 2305843009213693952)"
+    early = f"GREATEST({_axis('leaf', 'ts')}, {known}) AS fb_start"
+    _refused(compiled, _replaced(sql, early, f"{_axis('leaf', 'ts')} AS fb_start"))
     _refused(compiled, _replaced(sql, "CAST(NULL AS INT) AS", '"leaf"."delay" AS'))
+
+
+@pytest.mark.parametrize(
+    ("end", "early"),
+    [("then 2305843009213693952", "then 0"), ('case "events"."ts"', "case now()")],
+)
+def test_an_infinite_instant_that_stands_too_early_is_found(end: str, early: str) -> None:
+    compiled = _compiled("select k, max(x) as v from events group by k", EVENTS)
+    _refused(compiled, _replaced(compiled.point_in_time(lowering="stab"), end, early))
 
 
 JOINED = (

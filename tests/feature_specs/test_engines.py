@@ -41,6 +41,7 @@ _NESTED = (
     "agree: a CTE read twice", "algebra: scalar subqueries", "algebra: a scalar subquery in WHERE",
     "algebra: an aggregate of an aggregate", "algebra: a share of the whole",
     "algebra: a bucket by the clock", "algebra: one table under two models",
+    "algebra: windows over groups, partitioned by aggregates",
 )  # fmt: skip
 TOO_LARGE = {
     "spark": {*_NESTED},

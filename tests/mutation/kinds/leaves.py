@@ -20,7 +20,7 @@ LEAVES = (
     Mutation(
         "what never comes has always been", "time_axis",
         "when 'infinity' then {NEVER} when '-infinity'", "when 'infinity' then {ALWAYS} when '-infinity'",
-        "a row at infinity is seen at once", (*_INFINITE, *_TEXT),
+        "a row at infinity is seen at once", (*_INFINITE, *forms("late rows, some later than the window")),
     ),
     Mutation(
         "a unit is taken as SQLGlot left it", "name_units",
