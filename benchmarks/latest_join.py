@@ -32,6 +32,7 @@ import duckdb
 import polars as pl
 
 from feature_specs import CompiledView, FeatureView, Leaf, compile_service, compile_view
+from forebay.training import copy_to_parquet
 from lakehouse.relations import tune
 
 EVENTS_A_KEY = 100
@@ -276,9 +277,7 @@ def compare_big(folder: Path, views: int, spine: int) -> int:
     watch = threading.Thread(target=spilled, args=(spill, stop, peak))
     watch.start()
     try:
-        wall, cpu = timed(
-            lambda: connection.execute(f"copy ({sql}) to '{out}/ours.parquet' (format parquet)")
-        )
+        wall, cpu = timed(lambda: copy_to_parquet(connection, sql, out / "ours.parquet"))
     finally:
         stop.set()
         watch.join()

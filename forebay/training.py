@@ -127,13 +127,20 @@ def point_in_time_sql(
     return sql
 
 
+#: Of a column with more distinct values in a row group no dictionary is tried to the end: numbers
+#: would be collected in one and written plainly after all, which is a sixth of the writing.
+MOST_IN_DICTIONARY = 10_000
+
+
 def copy_to_parquet(connection: duckdb.DuckDBPyConnection, sql: str, out: Path) -> None:
     """Write a query's rows to a file that appears only once it is whole."""
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
     text = str(partial).replace("'", "''")
     try:
-        connection.execute(f"copy ({sql}) to '{text}' (format parquet)")
+        connection.execute(
+            f"copy ({sql}) to '{text}' (format parquet, dictionary_size_limit {MOST_IN_DICTIONARY})"
+        )
         partial.replace(out)
     except duckdb.Error as error:
         raise DataError(
