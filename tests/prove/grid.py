@@ -62,6 +62,11 @@ def months() -> Grid:
     return _MONTHS
 
 
+_SHORT = {
+    "minute": ["min", "mins", "m"], "hour": ["hr", "hrs", "h"], "day": ["d"], "week": ["w"],
+}  # fmt: skip
+
+
 def spell(rng: random.Random, width: timedelta) -> str:
     """An interval of fixed width in one of SQL's spellings."""
     units = [("minute", MINUTE), ("hour", HOUR), ("day", DAY), ("week", 7 * DAY)]
@@ -71,5 +76,6 @@ def spell(rng: random.Random, width: timedelta) -> str:
         f"interval '{count}' {name}",
         f"interval {count} {name}s",
         f"interval '{count} {name}s'",
+        f"interval '{count} {rng.choice(_SHORT[name])}'",
     ]
     return rng.choice([forms[0], *forms])

@@ -59,7 +59,8 @@ def with_changes(draw: Draw, rel: Rel) -> Rel:
 
 def with_stream(draw: Draw, rel: Rel) -> Rel:
     """Other events of the same key around this one."""
-    other = draw.table(draw.pick("stream", "stream", "trips"))
+    other = _itself(draw) if draw.chance(0.3) else None
+    other = other or draw.table(draw.pick("stream", "stream", "trips"))
     alias = _alias(draw)
     on = [_on_keys(draw, rel, other, alias)]
     draw.tag("join:stream")
@@ -72,6 +73,15 @@ def with_stream(draw: Draw, rel: Rel) -> Rel:
         ]
         on += draw.pick(*forms)
     return _join(draw, rel, other, alias=alias, on=on, kinds={"inner": 1, "left": 1})
+
+
+def _itself(draw: Draw) -> Table | None:
+    """The table that was read first, once more."""
+    first = next(iter(draw.tables.values()))
+    if first.family not in ("stream", "trips"):
+        return None
+    draw.tag("join:itself")
+    return first
 
 
 def with_last(draw: Draw, rel: Rel) -> Rel:

@@ -46,7 +46,9 @@ def steps(draw: Draw) -> str:
     name = draw.pick("lag", "lag", "lead")
     draw.tag("window:lag" if name == "lag" else "window:lead")
     over = f"over (partition by {keys} order by {order})"
-    offset = draw.pick("", "", ", 2")
+    offset = draw.pick("", "", "", ", 2", ", -1")
+    if offset == ", -1":
+        draw.tag("window:offset below zero")
     change = Col("change", col.kind, "change")
     items = [(f"{col.sql} - {name}({col.sql}{offset}) {over}", change), (col.sql, col)]
     if draw.chance(0.4):
