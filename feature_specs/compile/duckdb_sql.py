@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from sqlglot import Dialect, exp
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+
+
+class _DuckDB(DuckDB):
+    """DuckDB, of which a JSON path stays as it is written: ``'a.b'`` is a key, ``'$.a.b'`` a path."""
+
+    def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+        """The path itself."""
+        return path
+
 
 #: Handed on as it is; its name would be looked up each time.
-DUCKDB = Dialect.get_or_raise("duckdb")
+DUCKDB = _DuckDB()
 
 #: Nodes that SQLGlot writes without rewriting the tree first, so that no copy is needed.
 _WRITTEN_AS_THEY_STAND: frozenset[type[exp.Expr]] = frozenset({

@@ -62,7 +62,7 @@ class _Completion:
             elif isinstance(node, (exp.ArgMax, exp.ArgMin)):
                 self._extreme(node)
             elif isinstance(node, exp.Mode):
-                node.set("this", _with_order(node.this, [_ordered(node.this)]))
+                self._mode(node)
             elif isinstance(node, _ORDERED) and not _is_windowed(node):
                 self._aggregate(node)
         _complete_limit(self.draft, self.select)
@@ -108,6 +108,13 @@ class _Completion:
         pair = exp.Anonymous(this="row", expressions=[value.copy(), argument.copy()])
         known = exp.Not(this=exp.Is(this=value.copy(), expression=exp.Null()))
         node.set("expression", exp.case().when(known, pair))
+
+    def _mode(self, node: exp.Mode) -> None:
+        """Of the values that are the most frequent, the first in the author's order, if any."""
+        if isinstance(node.this, exp.Order):
+            _extend(node.this, [node.this.this])
+        else:
+            node.set("this", _with_order(node.this, [_ordered(node.this)]))
 
     def _aggregate(self, node: exp.Expr) -> None:
         inner = node.this

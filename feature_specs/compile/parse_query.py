@@ -14,7 +14,7 @@ from sqlglot.errors import ParseError, TokenError
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
-from feature_specs.compile.name_units import name_units, refuse_unread_intervals
+from feature_specs.compile.keep_meaning import keep_meaning, refuse_misread
 from feature_specs.compile.type_divisions import mark_typed_divisions
 from feature_specs.errors import CompileError, Location
 
@@ -33,9 +33,10 @@ def parse_query(draft: Draft) -> Draft:
 def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     """One query from text. Raises CompileError with file, line and column."""
     sql = drop_braces(sql, file)
-    refuse_unread_intervals(sql, file)
+    refuse_misread(sql, dialect, file)
     try:
-        statements = [s for s in sqlglot.parse(sql, dialect=dialect) if s is not None]
+        known = DUCKDB if dialect == "duckdb" else dialect
+        statements = [s for s in sqlglot.parse(sql, dialect=known) if s is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         raise CompileError(
@@ -55,7 +56,7 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
         )
     query = _in_duckdb(expand_requests(statements[0], file), dialect)
     _name_windows(query)
-    name_units(query, file)
+    keep_meaning(query, file)
     marked = query.transform(_as_aggregate, copy=False)
     assert isinstance(marked, exp.Query)
     for node in marked.walk():
@@ -104,7 +105,8 @@ def _as_aggregate(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Count) and node.this is None:
         node.set("this", exp.Star())
     if isinstance(node, exp.WithinGroup) and isinstance(node.this, exp.Mode) and not node.this.this:
-        return exp.Mode(this=node.expression.expressions[0].this)
+        (order,) = node.expression.expressions
+        return exp.Mode(this=exp.Order(this=order.this.copy(), expressions=[order]))
     if isinstance(node, exp.Anonymous) and node.name.lower() in _ALIASES:
         made = _ALIASES[node.name.lower()](node.expressions)
         made._meta = node._meta

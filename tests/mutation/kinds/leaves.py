@@ -9,6 +9,7 @@ _SCD2 = variants("slowly changing versions")
 _KEPT = variants("slowly changing versions, closed ones kept")
 
 _INFINITE = ("tests/feature_specs/test_infinite_instants.py",)
+_ROUND_TRIP = ("tests/feature_specs/test_round_trip.py",)
 _TEXT = ("tests/feature_specs/test_author_text.py",)
 
 LEAVES = (
@@ -23,14 +24,34 @@ LEAVES = (
         "a row at infinity is seen at once", (*_INFINITE, *forms("late rows, some later than the window")),
     ),
     Mutation(
-        "a unit is taken as SQLGlot left it", "name_units",
+        "a unit is taken as SQLGlot left it", "keep_meaning",
         "interval.set(", "interval.copy().set(",
         "30 mins are 30 seconds", _TEXT,
     ),
     Mutation(
-        "more than an amount of time", "name_units",
-        "if _UNREAD.match(found[1]):", "if False:",
+        "more than an amount of time", "keep_meaning",
+        'if word == "interval" and _UNREAD.match(token.text):', "if False:",
         "7 days ago are 7 days", _TEXT,
+    ),
+    Mutation(
+        "not is written loosely", "keep_meaning",
+        "            _parenthesise(node)\n", "            pass\n",
+        "`a not in (b) < c` is read as `not (a in (b) < c)`", _ROUND_TRIP,
+    ),
+    Mutation(
+        "a JSON key is a path", "duckdb_sql",
+        "return path", "return super().to_json_path(path)",
+        "`j ->> 'a.b'` reads b of a", _ROUND_TRIP,
+    ),
+    Mutation(
+        "a typed literal that is cast", "keep_meaning",
+        "if name is not None:", "if False:",
+        "`timestamptz '...'::date` is cast in the other order", _ROUND_TRIP,
+    ),
+    Mutation(
+        "the most frequent in any order", "order_totally",
+        "if isinstance(node.this, exp.Order):\n            _extend", "if False:\n            _extend",
+        "mode() forgets the order of the author", _TEXT,
     ),
     Mutation(
         "integers divide as doubles everywhere", "parse_query",
