@@ -19,6 +19,10 @@ from feature_specs.compile.lowerings.lowered import ASKED, AXIS, ROW, Scope, quo
 from feature_specs.compile.read_features import feature_sql, fresh_enough
 from feature_specs.compile.statement import Statement
 
+_WHOLE = {
+    "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Joined:
@@ -79,7 +83,9 @@ def _view_queries(joined: Joined) -> list[Subquery]:
         return [spine, *lower_decorrelated(draft)]
     rows = interval_rows(draft, draft.form)
     view = draft.view
-    scope = Scope(view.name, tuple(view.entities), draft.form, rows, view.event_time)
+    scope = Scope(
+        view.name, tuple(view.entities), draft.form, rows, view.event_time, _has_whole_key(draft)
+    )
     # A plain scan is cheaper read twice than copied; what joins is computed once.
     plain = draft.form.simple and not draft.form.source.args.get("joins")
     first = [spine, Subquery(scope.name("rows"), rows.sql, shared=not plain)]
@@ -90,6 +96,15 @@ def _view_queries(joined: Joined) -> list[Subquery]:
     if not draft.form.grouped:
         return [*first, stab_rows(scope)]
     return [*first, *lower_aggregates(scope, joined.choice.parts)]
+
+
+def _has_whole_key(draft: Draft) -> bool:
+    """The view has one entity, whose columns are whole numbers in every leaf that has one so named."""
+    if draft.form is None or len(draft.form.keys) != 1:
+        return False
+    (key,) = draft.form.keys
+    kinds = {x.columns[key.name] for x in draft.leaves.values() if key.name in x.columns}
+    return isinstance(key, exp.Column) and bool(kinds) and all(k.upper() in _WHOLE for k in kinds)
 
 
 def _output(draft: Draft, feature: OutputFeature) -> str:

@@ -18,6 +18,7 @@ from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
 from feature_specs.compile.lowerings.sorted_axis import (
     MARKERS,
     SO_FAR,
+    distinct_keys,
     followed,
     numbered_keys,
 )
@@ -49,12 +50,10 @@ def _lower_in_order(scope: Scope) -> list[Subquery]:
     Only keys and instants are sorted, no features. Two rows of one key that start at once stand
     side by side in the pass, so it tells which instants need their rows ranked.
     """
-    start = scope.rows.starts[0]
-    keyed, matched = scope.name("keyed"), scope.name("matched")
-    # Compared as a whole, so that no plan joins on instants alone, which keys may share.
+    start, rows = scope.rows.starts[0], scope.name("rows")
     fetched = (
-        f"select m.{ROW}, {answers_sql(scope)} from {keyed} as r join {matched} as m "
-        f"on row(m.fb_key, m.fb_matched) = row(r.fb_key, r.{start}) and m.{AXIS} >= r.{start}"
+        f"select m.{ROW}, {answers_sql(scope)} from {rows} as r join {scope.name('matched')} as m "
+        f"on {scope.same_key('m', 'r')} and m.fb_matched = r.{start} and m.{AXIS} >= r.{start}"
     )
     rank = f"row_number() over (partition by m.{ROW} order by {ranking(scope, starts_alike=True)})"
     return [
@@ -75,28 +74,27 @@ def _match(scope: Scope) -> list[Subquery]:
     start and instant finds none. A row that starts at once with the one before it is counted half a
     place further on, which says that the two tie.
     """
-    start = scope.rows.starts[0]
-    keyed, axis, ids = (scope.name(part) for part in ("keyed", "axis", "ids"))
+    start, axis, ids = scope.rows.starts[0], scope.name("axis"), scope.name("ids")
     tied = "case when fb_key_before = fb_key and fb_place_before = fb_place then 1 else 0 end"
     last = f"last_value(case when fb_mark is null then fb_place + {tied} end ignore nulls)"
+    # A whole number sorts as fast as a number for it; other keys are handed on by the markers.
+    carried = [] if scope.whole_key else scope.keys
+    nulls = "".join(f", null as {k}" for k in carried)
+    values = "".join(f", s.{k}" for k in carried)
+    keys = ", ".join(carried or [f"fb_key as {k}" for k in scope.keys])
     return [
-        numbered_keys(scope),
-        Subquery(
-            keyed,
-            f"select i.fb_key, r.* from {scope.name('rows')} as r "
-            f"join {ids} as i on {scope.same_key('r', 'i')}",
-            shared=False,
-        ),
+        distinct_keys(scope) if scope.whole_key else numbered_keys(scope),
         Subquery(
             axis,
-            f"select fb_key, {start} * 2 as fb_place, cast(null as bigint) as fb_mark from {keyed} "
-            f"union all select i.fb_key, s.{AXIS} * 2 + 1, s.{ROW} "
+            f"select i.fb_key, r.{start} * 2 as fb_place, cast(null as bigint) as fb_mark{nulls} "
+            f"from {scope.name('rows')} as r join {ids} as i on {scope.same_key('r', 'i')} "
+            f"union all select i.fb_key, s.{AXIS} * 2 + 1, s.{ROW}{values} "
             f"from {scope.name('spine')} as s join {ids} as i on {scope.same_key('s', 'i')}",
             shared=False,
         ),
         Subquery(
             scope.name("matched"),
-            f"select fb_mark as {ROW}, fb_key, (fb_place - 1) // 2 as {AXIS}, "
+            f"select fb_mark as {ROW}, {keys}, (fb_place - 1) // 2 as {AXIS}, "
             "(fb_last - (fb_last & 1)) // 2 as fb_matched, fb_last & 1 = 1 as fb_tied "
             f"from (select *, {last} over ({SO_FAR}) as fb_last from {followed(axis)}) as running "
             f"where {MARKERS}",

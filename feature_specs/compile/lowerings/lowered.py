@@ -21,6 +21,7 @@ class Scope:
     Attributes:
         prefix: what the names of its CTEs begin with.
         key_names: the columns by which instants and rows belong together.
+        whole_key: there is one such column, of whole numbers of at most 64 bits.
     """
 
     prefix: str
@@ -28,6 +29,7 @@ class Scope:
     form: IntervalForm
     rows: IntervalRows
     event_time: str | None = None
+    whole_key: bool = False
 
     def name(self, part: str) -> str:
         """A quoted CTE name of this scope's own."""

@@ -26,10 +26,21 @@ def numbered_keys(scope: Scope) -> Subquery:
 
     Rows of other keys fall away where rows are joined to it.
     """
+    return _keys(scope, "cast(row_number() over () as int)")
+
+
+def distinct_keys(scope: Scope) -> Subquery:
+    """The same of whole numbers, each of which is its own ``fb_key``."""
+    (key,) = scope.keys
+    return _keys(scope, key)
+
+
+def _keys(scope: Scope, short: str) -> Subquery:
     keys = ", ".join(scope.keys)
+    # Told apart below, so that DuckDB guesses how many there are.
     return Subquery(
         scope.name("ids"),
-        f"select {keys}, cast(row_number() over () as int) as fb_key "
+        f"select {keys}, {short} as fb_key "
         f"from (select distinct {keys} from {scope.name('spine')}) as keys",
     )
 
