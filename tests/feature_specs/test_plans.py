@@ -24,6 +24,7 @@ def _joins(plan: Any) -> set[str]:
     return found.union(*(_joins(n["children"]) for n in nodes)) if nodes else found
 
 
+@pytest.mark.parametrize("rows", [1, 50])
 @pytest.mark.parametrize(
     ("sql", "leaf", "event_time"),
     [
@@ -39,11 +40,16 @@ def _joins(plan: Any) -> set[str]:
         ("select k, plan, price from versions", VERSIONS, None),
     ],
 )
-def test_joins_go_by_key(sql: str, leaf: Leaf, event_time: str | None) -> None:
+def test_joins_go_by_key(sql: str, leaf: Leaf, event_time: str | None, rows: int) -> None:
     compiled = compile_view(FeatureView("v", sql, ["k"], event_time=event_time), leaves=[leaf])
     connection = connect()
-    fill(connection, leaf.name, leaf.columns, [])
-    fill(connection, "spine", SPINE, [])
+    time = leaf.event_time or leaf.valid_from
+    for name, columns, instant in ((leaf.name, leaf.columns, time), ("spine", SPINE, "ts")):
+        fill(connection, name, columns, [])
+        connection.execute(
+            f"insert into {name} by name select 'a' as k, "
+            f"timestamptz '2024-01-01' + i * interval 1 hour as {instant} from range({rows}) as r(i)"
+        )
     checked = 0
     for lowering in _BY_KEY:
         try:
