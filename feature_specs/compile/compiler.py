@@ -40,6 +40,7 @@ from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.split_read_time import split_read_time
 from feature_specs.compile.statement import Statement
+from feature_specs.compile.time_axis import instant_parameter
 from feature_specs.compile.trace_rows import trace_rows
 from feature_specs.compile.type_divisions import type_divisions
 from feature_specs.deltas import Deltas
@@ -132,7 +133,7 @@ class CompiledView:
         ttl is applied at reading: an entity whose row is older keeps its keys, with null features.
         """
         known = _check_engine(engine)
-        instant = _parameter("as_of") if at is None else _literal(at)
+        instant = instant_parameter("as_of") if at is None else _literal(at)
         columns = feature_columns(self.draft, instant)
         stored = self.stored_now if at is None else read_as_of(self.draft, instant)
         sql = f"select {columns} from ({stored}) as stored"
@@ -148,13 +149,15 @@ class CompiledView:
             relation: what stands after FROM; the instant is the parameter ``$as_of``.
             features: which; all by default.
         """
-        columns = feature_columns(self.draft, _parameter("as_of"), features, as_written=False)
+        columns = feature_columns(
+            self.draft, instant_parameter("as_of"), features, as_written=False
+        )
         return lay_out(f"select {columns} from {relation} as stored")
 
     @cached_property
     def stored_now(self) -> str:
         """SQL of the stored columns at ``$as_of``: what tables hold."""
-        return read_as_of(self.draft, _parameter("as_of"))
+        return read_as_of(self.draft, instant_parameter("as_of"))
 
     def incremental(self, engine: str = "duckdb") -> Incremental:
         """Statements that keep F(D, T) in tables: create them, bring them on, read them."""
@@ -326,10 +329,6 @@ def _check_engine(engine: str) -> Engine:
 
 def _schema(leaves: Sequence[Leaf]) -> dict[str, Mapping[str, str]]:
     return {leaf.name: leaf.columns for leaf in leaves}
-
-
-def _parameter(name: str) -> exp.Expr:
-    return exp.cast(exp.Parameter(this=exp.var(name)), "timestamptz")
 
 
 def _literal(moment: datetime) -> exp.Expr:

@@ -174,6 +174,11 @@ class Draft:
     def file(self) -> str:
         return self.view.file or f"view {self.view.name}"
 
+    @property
+    def schema(self) -> dict[str, object]:
+        """The leaves' columns, as SQLGlot's optimizer takes them: table to column to type."""
+        return {name: dict(leaf.columns) for name, leaf in self.leaves.items()}
+
     def locate(self, node: exp.Expr | None) -> Location:
         """Where in the author's files a node stands, as closely as SQLGlot remembers."""
         for part in node.walk() if node is not None else ():

@@ -54,9 +54,9 @@ def exact_type(node: exp.Expr) -> ExactType | None:
         case exp.Paren() | exp.Neg() | exp.Abs():
             return exact_type(node.this)
         case exp.Column():
-            return _declared(node.type)
+            return declared_type(node.type)
         case exp.Cast() if type(node) is exp.Cast:
-            return _declared(node.to)
+            return declared_type(node.to)
         case exp.Literal():
             return ExactType(32) if node.is_int and abs(int(node.this)) < 2**31 else None
         case exp.Add() | exp.Sub() | exp.Mul():
@@ -72,7 +72,8 @@ def exact_type(node: exp.Expr) -> ExactType | None:
     return None
 
 
-def _declared(kind: exp.DataType | None) -> ExactType | None:
+def declared_type(kind: exp.DataType | None) -> ExactType | None:
+    """The exact type that a declared type is; None where it is not surely exact."""
     if kind is None:
         return None
     name = kind.this.name if isinstance(kind.this, exp.DType) else str(kind.this)

@@ -52,7 +52,7 @@ def _check_ttl(draft: Draft) -> None:
     zones = {leaf.timezone or "UTC" for leaf in draft.leaves.values()} - {"UTC", "Etc/UTC", "GMT"}
     if view.ttl is None or view.event_time is None or not zones:
         return
-    tree = annotate_types(draft.stored.copy(), schema=_schema(draft), dialect=DUCKDB)
+    tree = annotate_types(draft.stored.copy(), schema=draft.schema, dialect=DUCKDB)
     kinds = {s.alias_or_name: s.unalias().type for s in tree.selects}
     kind = kinds.get(view.event_time)
     if kind is None or kind.this not in (exp.DType.TIMESTAMPTZ, exp.DType.DATE):
@@ -64,13 +64,9 @@ def _check_ttl(draft: Draft) -> None:
         )
 
 
-def _schema(draft: Draft) -> dict[str, object]:
-    return {name: dict(x.columns) for name, x in draft.leaves.items()}
-
-
 def _form(draft: Draft) -> IntervalForm:
     tree = merge_subqueries(push_ranks(draft.stored), leave_tables_isolated=False)
-    tree = annotate_types(tree, schema=_schema(draft), dialect=DUCKDB)
+    tree = annotate_types(tree, schema=draft.schema, dialect=DUCKDB)
     strip_types(strip_places(tree), names_only=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):

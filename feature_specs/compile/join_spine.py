@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, OutputFeature, Subquery
+from feature_specs.compile.duckdb_sql import DUCKDB
+from feature_specs.compile.exact_types import declared_type
 from feature_specs.compile.interval_rows import interval_rows
 from feature_specs.compile.lowerings.choose_lowering import Choice
 from feature_specs.compile.lowerings.lower_aggregates import lower_aggregates
@@ -18,10 +20,6 @@ from feature_specs.compile.lowerings.lower_steps import lower_steps
 from feature_specs.compile.lowerings.lowered import ASKED, AXIS, ROW, Scope, quoted
 from feature_specs.compile.read_features import feature_sql, fresh_enough
 from feature_specs.compile.statement import Statement
-
-_WHOLE = {
-    "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,10 @@ def _has_whole_key(draft: Draft) -> bool:
     if draft.form is None or len(draft.form.keys) != 1:
         return False
     (key,) = draft.form.keys
-    kinds = {x.columns[key.name] for x in draft.leaves.values() if key.name in x.columns}
-    return isinstance(key, exp.Column) and bool(kinds) and all(k.upper() in _WHOLE for k in kinds)
+    written = {x.columns[key.name] for x in draft.leaves.values() if key.name in x.columns}
+    kinds = [declared_type(exp.DataType.build(k, dialect=DUCKDB, udt=True)) for k in written]
+    whole = [kind is not None and not kind.decimal for kind in kinds]
+    return isinstance(key, exp.Column) and bool(whole) and all(whole)
 
 
 def _output(draft: Draft, feature: OutputFeature) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from sqlglot import Dialect, exp
-from sqlglot.errors import TokenError
+from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from feature_specs.errors import CompileError, Location
@@ -48,12 +47,8 @@ _LOOSE = (
 )  # fmt: skip
 
 
-def refuse_misread(sql: str, dialect: str, file: str) -> None:
+def refuse_misread(tokens: list[Token], sql: str, dialect: str, file: str) -> None:
     """Raises CompileError where SQLGlot's tree would not say what the text says."""
-    try:
-        tokens = Dialect.get_or_raise(dialect).tokenize(sql)
-    except TokenError:
-        return  # the parser says it with a place
     for number, token in enumerate(tokens):
         before = tokens[number - 1] if number else None
         after = tokens[number + 1] if number + 1 < len(tokens) else None

@@ -14,6 +14,7 @@ from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.lowerings.lowered import quoted
 from feature_specs.compile.read_as_of import read_as_of, touched_keys
 from feature_specs.compile.read_features import feature_columns
+from feature_specs.compile.time_axis import instant_parameter
 from feature_specs.deltas import added_relation
 from feature_specs.errors import CompileError
 
@@ -68,9 +69,7 @@ def stored_queries(draft: Draft, create: str) -> StoredQueries:
         for leaf in draft.leaves.values()
         if leaf.role != "static"
     }
-    before, after = (
-        exp.cast(exp.Parameter(this=exp.var(n)), "timestamptz") for n in ("before", "as_of")
-    )
+    before, after = instant_parameter("before"), instant_parameter("as_of")
     touched = touched_keys(draft, before, after, [{leaf: name} for leaf, name in added.items()])
     return StoredQueries(
         create=create,
@@ -87,15 +86,9 @@ def maintain_state(draft: Draft) -> Incremental:
         CompileError: a leaf has such a name.
     """
     names = _Names(draft)
-    for key, leaf in draft.leaves.items():
-        if key.startswith(names.prefix.lower()):
-            raise CompileError(
-                f"table {leaf.name} has a name that the state of {draft.view.name} uses itself",
-                where=draft.file,
-                mend="rename the view or the table",
-            )
+    names.refuse_taken()
     # Not read from the clock's table: DuckDB 2.0 mistakes a NOT IN beside such a subquery.
-    at = exp.cast(exp.Parameter(this=exp.var("as_of")), "timestamptz")
+    at = instant_parameter("as_of")
     before = sqlglot.parse_one(f"(select before from {names.clock})", dialect=DUCKDB)
     touched = touched_keys(draft, _earlier(before, at), _later(before, at), _changes(draft, names))
     setup = [
@@ -161,6 +154,17 @@ class _Names:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", f"{self.draft.view.name}__state")
+
+    def refuse_taken(self) -> None:
+        """Raises CompileError where a leaf has such a name."""
+        for key, leaf in self.draft.leaves.items():
+            if key.startswith(self.prefix.lower()):
+                raise CompileError(
+                    f"table {leaf.name} has a name that the state of {self.draft.view.name} uses "
+                    "itself",
+                    where=self.draft.file,
+                    mend="rename the view or the table",
+                )
 
     def _name(self, part: str) -> str:
         return f'"{self.prefix}{part}"'

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import Dialect, exp
 from sqlglot.errors import ParseError, TokenError
 
 from feature_specs.compile.draft import Draft
@@ -33,10 +33,11 @@ def parse_query(draft: Draft) -> Draft:
 def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     """One query from text. Raises CompileError with file, line and column."""
     sql = drop_braces(sql, file)
-    refuse_misread(sql, dialect, file)
+    known = DUCKDB if dialect == "duckdb" else Dialect.get_or_raise(dialect)
     try:
-        known = DUCKDB if dialect == "duckdb" else dialect
-        statements = [s for s in sqlglot.parse(sql, dialect=known) if s is not None]
+        tokens = known.tokenize(sql)
+        refuse_misread(tokens, sql, dialect, file)
+        statements = [s for s in known.parser().parse(tokens, sql) if s is not None]
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         raise CompileError(

@@ -26,9 +26,8 @@ def qualify_columns(draft: Draft) -> Draft:
     Raises:
         CompileError: a column does not exist or is ambiguous; two output columns share a name.
     """
-    schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
     try:
-        tree = qualify(draft.tree.copy(), schema=schema, dialect=DUCKDB)
+        tree = qualify(draft.tree.copy(), schema=draft.schema, dialect=DUCKDB)
     except (OptimizeError, SchemaError) as error:
         raise _explain(draft, error) from None
     for node in tree.walk():

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlglot import exp
-
 from feature_specs.catalog import Column
 from feature_specs.catalog import Expression as ReadTimeTree
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.read_features import feature_columns
+from feature_specs.compile.time_axis import instant_parameter
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Online:
 def read_online(draft: Draft, store: str) -> Online:
     """The online variant of a view whose stored rows are ``store``."""
     view = draft.view
-    now = exp.cast(exp.Parameter(this=exp.var("as_of")), "timestamptz")
+    now = instant_parameter("as_of")
     columns = feature_columns(draft, now, sent=True)
     return Online(
         entities=tuple(view.entities),

@@ -169,7 +169,7 @@ def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
             f"{name}() depends on the order of rows",
             "use arg_max(value, order), or min or max",
         )
-    if isinstance(node, exp.Anonymous) and name not in {*KNOWN_PURE, TYPED_DIVISION}:
+    if isinstance(node, exp.Anonymous) and name not in KNOWN_PURE and name != TYPED_DIVISION:
         _refuse(
             draft,
             node,

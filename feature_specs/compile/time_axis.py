@@ -103,6 +103,11 @@ def valid_to_of(leaf: Leaf, table: str | None = None) -> exp.Expr:
     return exp.Nullif(this=end, expression=sentinel)
 
 
+def instant_parameter(name: str) -> exp.Expr:
+    """``$name``, a timestamp with time zone."""
+    return exp.cast(exp.Parameter(this=exp.var(name)), "timestamptz")
+
+
 def us_sql(instant: exp.Expr, offset: int = 0) -> str:
     """SQL of an instant on the microsecond axis; infinite ones stand at its ends."""
     text = duckdb_sql(instant)

@@ -30,20 +30,18 @@ def type_divisions(draft: Draft) -> Draft:
     Raises:
         CompileError: a type is not known.
     """
-    if not any(n.name.lower() == TYPED_DIVISION for n in draft.tree.find_all(exp.Anonymous)):
+    if not _marked(draft.tree):
         return draft
-    schema: dict[str, object] = {name: dict(x.columns) for name, x in draft.leaves.items()}
     tree = draft.tree.copy()
-    while True:
-        annotate_types(tree, schema=schema, dialect=DUCKDB)
-        marked = [n for n in tree.find_all(exp.Anonymous) if n.name.lower() == TYPED_DIVISION]
-        if not marked:
-            return replace(draft, tree=tree)
-        inner = [
-            n for n in marked if not any(m in marked for m in list(n.find_all(exp.Anonymous))[1:])
-        ]
-        for node in inner:
-            node.replace(_division(draft, node))
+    while marked := _marked(tree):
+        annotate_types(tree, schema=draft.schema, dialect=DUCKDB)
+        # The deepest comes last, so the types of its sides follow.
+        marked[-1].replace(_division(draft, marked[-1]))
+    return replace(draft, tree=tree)
+
+
+def _marked(tree: exp.Expr) -> list[exp.Anonymous]:
+    return [n for n in tree.find_all(exp.Anonymous) if n.name.lower() == TYPED_DIVISION]
 
 
 def _division(draft: Draft, node: exp.Anonymous) -> exp.Expr:

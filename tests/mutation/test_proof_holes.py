@@ -46,21 +46,23 @@ def test_a_marker_read_back_as_another_instant_is_found(instant: str) -> None:
     _refused(_replaced(sql, "(fb_place - 1) // 2 as fb_t", f"{instant} as fb_t"))
 
 
-def test_a_lead_in_place_of_a_lag_is_found() -> None:
-    sql = _statement(
-        "select k, sum(p) as v from (select k, lag(x) over (partition by k order by ts, x, d, f, s, "
-        "ok, j, loaded) as p from events) as e group by k",
+def _lagged(call: str) -> str:
+    """A statement in which a window function hands on another row's value."""
+    order = "ts, x, d, f, s, ok, j, loaded"
+    return _statement(
+        f"select k, max(p) as v from (select k, {call} over (partition by k order by {order}) as p "
+        "from events) as e group by k",
         "stab",
     )
-    _refused(_replaced(sql, "LAG(", "LEAD("))
+
+
+@pytest.mark.parametrize("call", ["lag(x)", "lag(x ignore nulls)"])
+def test_a_lead_in_place_of_a_lag_is_found(call: str) -> None:
+    _refused(_replaced(_lagged(call), "LAG(", "LEAD("))
 
 
 def test_a_lag_that_looks_ahead_is_found() -> None:
-    sql = _statement(
-        "select k, max(p) as v from (select k, lag(x, 2) over (partition by k order by ts, x, d, f, "
-        "s, ok, j, loaded) as p from events) as e group by k",
-        "stab",
-    )
+    sql = _lagged("lag(x, 2)")
     _refused(_replaced(sql, ", 2) OVER", ", -2) OVER"))
 
 

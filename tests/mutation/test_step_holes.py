@@ -55,8 +55,7 @@ def _events(sql: str, *steps: tuple[datetime, Sequence[Row]]) -> None:
     _held(sql, [EVENTS], [(at, {"events": rows}) for at, rows in steps])
 
 
-def _self_joined(*, by_key: bool) -> None:
-    """Rows that meet rows that were there before."""
+def test_a_leaf_that_is_joined_with_itself() -> None:
     sql = (
         "select a.k, count(*) as n from events as a join events as b on a.k = b.k and b.x > a.x "
         "group by a.k"
@@ -70,12 +69,8 @@ def _self_joined(*, by_key: bool) -> None:
             (BASE + HOUR, {"events": [first, second]}),
             (BASE + HOUR, {"events": [second]}),
         ],
-        by_key=by_key,
+        by_key=False,
     )
-
-
-def test_a_leaf_that_is_joined_with_itself() -> None:
-    _self_joined(by_key=False)
 
 
 def test_a_step_of_what_is_not_in_a_correlated_subquery() -> None:

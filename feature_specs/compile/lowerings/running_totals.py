@@ -19,8 +19,6 @@ from feature_specs.compile.lowerings.sorted_axis import (
 )
 from feature_specs.compile.time_axis import ALWAYS
 
-_FIRST = 2 * ALWAYS - 1
-
 #: The read from which every total of the key is counted.
 BASE = None
 
@@ -29,6 +27,8 @@ ROWS = "1"
 
 #: The sum of all absolute values stays below 2 to this; what is above it counts the values.
 FIXED_BITS = 88
+
+_FIRST = 2 * ALWAYS - 1
 
 
 @dataclass

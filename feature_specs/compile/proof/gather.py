@@ -66,7 +66,7 @@ def window_is_bounded(
     first = order.expressions[0]
     if first.args.get("desc") or not (is_start(first.this) or is_event_order(reading, first.this)):
         return False
-    if isinstance(window.this, exp.Lead) or not looks_back(window.this):
+    if not looks_back(window.this):
         return False
     spec = base.args.get("spec")
     if spec is None:

@@ -40,11 +40,6 @@ def without_delay(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def is_axis(node: exp.Expr) -> bool:
-    """An instant as microseconds."""
-    return axis_of(node) is not None
-
-
 def axis_of(node: exp.Expr) -> exp.Expr | None:
     """The instant that stands as microseconds: epoch_us, infinite instants at the axis' ends."""
     if isinstance(node, exp.Coalesce) and len(node.expressions) == 1:
@@ -94,9 +89,11 @@ def is_instant(node: exp.Expr) -> bool:
 
 
 def looks_back(function: exp.Expr) -> bool:
-    """Not a lag by less than nothing, or by an offset that a row gives, which may look ahead."""
+    """Not lead(), nor a lag by less than nothing or by an offset that a row gives."""
     while isinstance(function, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
         function = function.this
+    if isinstance(function, exp.Lead):
+        return False
     offset = function.args.get("offset") if isinstance(function, exp.Lag) else None
     return offset is None or (isinstance(offset, exp.Literal) and offset.is_int)
 
