@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Draft, OutputFeature, Subquery
+from feature_specs.compile.draft import Draft, IntervalForm, Subquery
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.exact_types import declared_type
 from feature_specs.compile.interval_rows import interval_rows
 from feature_specs.compile.lowerings.choose_lowering import Choice
 from feature_specs.compile.lowerings.lower_aggregates import lower_aggregates
 from feature_specs.compile.lowerings.lower_decorrelated import lower_decorrelated
-from feature_specs.compile.lowerings.lower_latest import lower_latest
+from feature_specs.compile.lowerings.lower_latest import (
+    lower_in_order,
+    lower_late,
+    starts_in_order,
+)
 from feature_specs.compile.lowerings.lower_stab import stab_rows
 from feature_specs.compile.lowerings.lower_steps import lower_steps
 from feature_specs.compile.lowerings.lowered import ASKED, AXIS, ROW, Scope, quoted
@@ -50,50 +54,81 @@ def join_spine(
             f"source.* from {spine} as source",
         )
     ]
-    outputs, joins = [], []
-    for joined in views:
-        parts += _view_queries(joined)
-        view = joined.draft.view.name
-        features = quoted(f"{view}__features")
-        joins.append(f"left join {features} on {features}.{ROW} = fb_spine.{ROW}")
-        known = {f.name: f for f in joined.draft.features}
-        outputs += [
-            f"{_output(joined.draft, known[feature])} as {quoted(column)}"
-            for feature, column in joined.columns
-        ]
+    joins = []
+    for group in _by_lowering(views):
+        subqueries, join = _lowered(group)
+        parts += subqueries
+        joins.append(join)
+    outputs = [
+        f"{_output(joined, feature)} as {quoted(column)}"
+        for joined in views
+        for feature, column in joined.columns
+    ]
     kept = f"fb_spine.* exclude ({ROW}, {ASKED}, {AXIS})"
     select = f"select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
     prefixes = tuple(f'"{joined.draft.view.name}__' for joined in views)
     return Statement(tuple(parts), select, prefixes)
 
 
-def _view_queries(joined: Joined) -> list[Subquery]:
-    draft = joined.draft
-    keys = ", ".join(quoted(e) for e in draft.view.entities)
+def _by_lowering(views: Sequence[Joined]) -> list[list[Joined]]:
+    """Views that are lowered together: histories in order whose entities are the same."""
+    groups: dict[object, list[Joined]] = {}
+    for place, joined in enumerate(views):
+        together = (joined.draft.view.entities, _has_whole_key(joined.draft))
+        groups.setdefault(together if _in_order(joined) else place, []).append(joined)
+    return list(groups.values())
+
+
+def _in_order(joined: Joined) -> bool:
+    form = joined.draft.form
+    return joined.choice.lowering == "latest" and form is not None and starts_in_order(form)
+
+
+def _lowered(group: Sequence[Joined]) -> tuple[list[Subquery], str]:
+    """Subqueries of views that are lowered together, and SQL that joins their features."""
+    draft = group[0].draft
     no_null = " and ".join(f"not {quoted(e)} is null" for e in (*draft.view.entities, AXIS))
+    keys = ", ".join(quoted(e) for e in draft.view.entities)
     spine = Subquery(
         quoted(f"{draft.view.name}__spine"),
         f"select {ROW}, {AXIS}, {keys} from fb_spine where {no_null}",
         # Read but twice there, which costs less than to keep another copy of the spine.
-        shared=joined.choice.lowering != "latest",
+        shared=group[0].choice.lowering != "latest",
     )
-    if joined.choice.lowering == "decorrelated" or draft.form is None:
-        return [spine, *lower_decorrelated(draft)]
-    rows = interval_rows(draft, draft.form)
-    view = draft.view
-    scope = Scope(
-        view.name, tuple(view.entities), draft.form, rows, view.event_time, _has_whole_key(draft)
-    )
-    # A plain scan is cheaper read twice than copied; what joins is computed once.
-    plain = draft.form.simple and not draft.form.source.args.get("joins")
-    first = [spine, Subquery(scope.name("rows"), rows.sql, shared=not plain)]
-    if joined.choice.lowering == "latest":
-        return [*first, *lower_latest(scope)]
-    if joined.choice.lowering == "steps":
-        return [*first, lower_steps(scope)]
+    if _in_order(group[0]):
+        histories = [_scope(j.draft, j.draft.form) for j in group if j.draft.form is not None]
+        subqueries, join = lower_in_order(histories)
+        return [spine, *map(_rows, histories), *subqueries], join
+    features = quoted(f"{draft.view.name}__features")
+    join = f"left join {features} on {features}.{ROW} = fb_spine.{ROW}"
+    return [spine, *_view_queries(group[0])], join
+
+
+def _view_queries(joined: Joined) -> list[Subquery]:
+    """CTEs, of which the last, ``features``, has a row for each spine row that has features."""
+    draft, lowering = joined.draft, joined.choice.lowering
+    if lowering == "decorrelated" or draft.form is None:
+        return lower_decorrelated(draft)
+    scope = _scope(draft, draft.form)
+    if lowering == "latest":
+        return [_rows(scope), *lower_late(scope)]
+    if lowering == "steps":
+        return [_rows(scope), lower_steps(scope)]
     if not draft.form.grouped:
-        return [*first, stab_rows(scope)]
-    return [*first, *lower_aggregates(scope, joined.choice.parts)]
+        return [_rows(scope), stab_rows(scope)]
+    return [_rows(scope), *lower_aggregates(scope, joined.choice.parts)]
+
+
+def _scope(draft: Draft, form: IntervalForm) -> Scope:
+    view, rows = draft.view, interval_rows(draft, form)
+    entities = tuple(view.entities)
+    return Scope(view.name, entities, form, rows, view.event_time, _has_whole_key(draft))
+
+
+def _rows(scope: Scope) -> Subquery:
+    # A plain scan is cheaper read twice than copied; what joins is computed once.
+    plain = scope.form.simple and not scope.form.source.args.get("joins")
+    return Subquery(scope.name("rows"), scope.rows.sql, shared=not plain)
 
 
 def _has_whole_key(draft: Draft) -> bool:
@@ -107,11 +142,14 @@ def _has_whole_key(draft: Draft) -> bool:
     return isinstance(key, exp.Column) and bool(whole) and all(whole)
 
 
-def _output(draft: Draft, feature: OutputFeature) -> str:
+def _output(joined: Joined, name: str) -> str:
+    draft = joined.draft
+    feature = next(f for f in draft.features if f.name == name)
     view = quoted(f"{draft.view.name}__features")
     asked = exp.column(ASKED, table="fb_spine")
     value = feature_sql(draft, feature, view, asked, "fb_spine")
-    tests = [] if feature.expression is None else [f"not {view}.{ROW} is null"]
+    found = "fb_start0" if _in_order(joined) else ROW
+    tests = [] if feature.expression is None else [f"not {view}.{found} is null"]
     fresh = fresh_enough(draft, view, asked)
     tests += [fresh] if fresh else []
     return f"case when {' and '.join(tests)} then {value} end" if tests else value

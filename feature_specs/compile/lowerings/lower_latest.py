@@ -7,6 +7,7 @@ kept row with the greatest start (DESIGN 3, lowering 1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -14,14 +15,8 @@ from sqlglot import exp
 from feature_specs.compile.draft import IntervalForm, Subquery
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.interval_rows import over_rows
+from feature_specs.compile.lowerings.last_starts import last_starts
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope, quoted
-from feature_specs.compile.lowerings.sorted_axis import (
-    MARKERS,
-    SO_FAR,
-    distinct_keys,
-    followed,
-    numbered_keys,
-)
 from feature_specs.compile.time_axis import latest_sql
 
 
@@ -36,74 +31,52 @@ def lowers_to_latest(form: IntervalForm) -> str | None:
 
 def ranks_by_start(form: IntervalForm) -> bool:
     """Rows of one event_time may have become visible one after the other."""
-    return not form.grouped and form.event_time is not None and not _starts_in_order(form)
+    return not form.grouped and form.event_time is not None and not starts_in_order(form)
 
 
-def lower_latest(scope: Scope) -> list[Subquery]:
-    """Subqueries, of which the last is ``features``, of a history view."""
-    return _lower_in_order(scope) if _starts_in_order(scope.form) else _lower_late(scope)
+def lower_in_order(histories: Sequence[Scope]) -> tuple[list[Subquery], str]:
+    """Subqueries of histories with the same keys, and SQL that joins their features to the spine.
 
-
-def _lower_in_order(scope: Scope) -> list[Subquery]:
-    """Match on the start alone, fetch the rows that start then, and settle the few that tie.
-
-    Only keys and instants are sorted, no features. Two rows of one key that start at once stand
-    side by side in the pass, so it tells which instants need their rows ranked.
+    Match on the starts alone, then fetch the rows that start then: once each, however many spine
+    rows they answer, so that memory is needed for neither the history nor a copy a spine row.
     """
-    start, rows = scope.rows.starts[0], scope.name("rows")
+    matched = histories[0].name("matched")
+    features = [_fetched(h, matched, place) for place, h in enumerate(histories)]
+    joins = [f"left join {matched} on {matched}.{ROW} = fb_spine.{ROW}"]
+    for place, history in enumerate(histories):
+        own, start = history.name("features"), history.rows.starts[0]
+        joins.append(
+            f"left join {own} on {history.same_key(matched, own)} "
+            f"and {matched}.fb_matched{place} = {own}.{start} and fb_spine.{AXIS} >= {own}.{start}"
+        )
+    return [*last_starts(histories), *features], " ".join(joins)
+
+
+def _fetched(history: Scope, matched: str, place: int) -> Subquery:
+    """The rows that matched, of those that start at once the one that answers."""
+    start = history.rows.starts[0]
     fetched = (
-        f"select m.{ROW}, {answers_sql(scope)} from {rows} as r join {scope.name('matched')} as m "
-        f"on {scope.same_key('m', 'r')} and m.fb_matched = r.{start} and m.{AXIS} >= r.{start}"
+        f"select {', '.join(f'r.{k}' for k in history.keys)}, r.{start}, {answers_sql(history)} "
+        f"from {history.name('rows')} as r semi join {matched} as m "
+        f"on {history.same_key('r', 'm')} and r.{start} = m.fb_matched{place} "
+        f"and m.fb_first{place}"
     )
-    rank = f"row_number() over (partition by m.{ROW} order by {ranking(scope, starts_alike=True)})"
-    return [
-        *_match(scope),
-        Subquery(
-            scope.name("features"),
-            f"{fetched} where not m.fb_tied union all {fetched} where m.fb_tied qualify {rank} = 1",
-            shared=False,
-        ),
-    ]
+    partition = ", ".join(f"r.{c}" for c in (*history.keys, start))
+    order = ranking(history, starts_alike=True)
+    rank = f"row_number() over (partition by {partition} order by {order})"
+    return Subquery(
+        history.name("features"),
+        f"{fetched} and not m.fb_tied{place} "
+        f"union all {fetched} and m.fb_tied{place} qualify {rank} = 1",
+        shared=False,
+    )
 
 
-def _match(scope: Scope) -> list[Subquery]:
-    """``matched``: for each spine row the last start before it, of whichever key.
+def lower_late(scope: Scope) -> list[Subquery]:
+    """Subqueries, of which the last is ``features``, of a history whose rows may start late.
 
-    A spine row before all rows of its key is given a start of another key's. No row of its own key
-    has that start by its instant, since it would then be the last before it; so fetching by key,
-    start and instant finds none. A row that starts at once with the one before it is counted half a
-    place further on, which says that the two tie.
+    Keep the rows that no row outranks that starts by then, and match on their starts.
     """
-    start, axis, ids = scope.rows.starts[0], scope.name("axis"), scope.name("ids")
-    tied = "case when fb_key_before = fb_key and fb_place_before = fb_place then 1 else 0 end"
-    last = f"last_value(case when fb_mark is null then fb_place + {tied} end ignore nulls)"
-    # A whole number sorts as fast as a number for it; other keys are handed on by the markers.
-    carried = [] if scope.whole_key else scope.keys
-    nulls = "".join(f", null as {k}" for k in carried)
-    values = "".join(f", s.{k}" for k in carried)
-    keys = ", ".join(carried or [f"fb_key as {k}" for k in scope.keys])
-    return [
-        distinct_keys(scope) if scope.whole_key else numbered_keys(scope),
-        Subquery(
-            axis,
-            f"select i.fb_key, r.{start} * 2 as fb_place, cast(null as bigint) as fb_mark{nulls} "
-            f"from {scope.name('rows')} as r join {ids} as i on {scope.same_key('r', 'i')} "
-            f"union all select i.fb_key, s.{AXIS} * 2 + 1, s.{ROW}{values} "
-            f"from {scope.name('spine')} as s join {ids} as i on {scope.same_key('s', 'i')}",
-            shared=False,
-        ),
-        Subquery(
-            scope.name("matched"),
-            f"select fb_mark as {ROW}, {keys}, (fb_place - 1) // 2 as {AXIS}, "
-            "(fb_last - (fb_last & 1)) // 2 as fb_matched, fb_last & 1 = 1 as fb_tied "
-            f"from (select *, {last} over ({SO_FAR}) as fb_last from {followed(axis)}) as running "
-            f"where {MARKERS}",
-        ),
-    ]
-
-
-def _lower_late(scope: Scope) -> list[Subquery]:
-    """Keep the rows that no row outranks that starts by then, and match on their starts."""
     keys = ", ".join(scope.keys)
     start = scope.rows.starts[0]
     values = answers_sql(scope)
@@ -167,6 +140,6 @@ def answers_sql(scope: Scope, table: str | None = None) -> str:
     )
 
 
-def _starts_in_order(form: IntervalForm) -> bool:
+def starts_in_order(form: IntervalForm) -> bool:
     """Every row starts a fixed time after its event_time, so later starts mean later events."""
     return len(form.window.starts) == 1 and form.window.starts[0].instant == form.event_time

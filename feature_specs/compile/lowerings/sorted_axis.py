@@ -17,7 +17,7 @@ SO_FAR = "rows between unbounded preceding and current row"
 MARKERS = (
     "case when fb_key_before > fb_key or (fb_key_before = fb_key "
     "and fb_place_before > fb_place) then cast(error('rows came out of order') as boolean) "
-    "else not fb_mark is null end"
+    "else fb_mark > 0 end"
 )
 
 
@@ -46,17 +46,19 @@ def _keys(scope: Scope, short: str) -> Subquery:
 
 
 def followed(axis: str, where: str = "") -> str:
-    """SQL after FROM: rows and markers in order, each with the key and place before it.
+    """SQL after FROM: rows and markers in order, each with the key, place and mark before it.
 
     Windows of the SELECT over it that have no order of their own follow the sort.
 
     Args:
-        axis: a relation of ``fb_key``, ``fb_place``, ``fb_mark`` (null for rows) and more.
+        axis: a relation of ``fb_key``, ``fb_place``, ``fb_mark`` and more. Marks of the spine are
+            above 0; a row's is null, or below 0.
         where: SQL of a WHERE, to follow some keys only.
     """
     # What is a sort's key is cheaper to carry than what is not.
     return (
-        "(select *, lag(fb_key) over () as fb_key_before, lag(fb_place) over () as fb_place_before "
+        "(select *, lag(fb_key) over () as fb_key_before, lag(fb_place) over () as fb_place_before, "
+        "lag(fb_mark) over () as fb_mark_before "
         f"from (select * from {axis} {where} order by fb_key, fb_place, fb_mark nulls first) "
         "as sorted) as followed"
     )

@@ -47,11 +47,10 @@ def conclude(reading: Reading) -> Relation:
         else:
             reading.bounds.scans.append((leaf.name, "static, so its rows are always visible"))
     claims = {n: e for n, e in outputs.items() if claims_a_start(n)}
-    columns = tuple(outputs)
     if needs:
         return held_relation(reading, needs, claims, outputs)
     if settled:
-        return settled_relation(reading, settled, claims, columns)
+        return settled_relation(reading, settled, claims, outputs)
     return free_relation(reading, outputs)
 
 
@@ -85,12 +84,12 @@ def held_relation(
     outputs: Mapping[str, exp.Expr],
 ) -> Relation:
     columns = tuple(outputs)
+    anchored = read_at_marks(reading, needs, outputs)
+    if anchored is None and not claims:
+        anchored = framed_at_spine(reading, needs, outputs)
+    if anchored is not None:
+        return Relation(columns, "settled", frozenset(), anchored)
     if not claims:
-        anchored = framed_at_spine(reading, needs, outputs) or read_at_marks(
-            reading, needs, outputs
-        )
-        if anchored is not None:
-            return Relation(columns, "settled", frozenset(), anchored)
         if all(map(is_bookkeeping, columns)) or names_groups(reading, outputs):
             return free_relation(reading, outputs)
     good = {
@@ -141,8 +140,9 @@ def settled_relation(
     reading: Reading,
     settled: Mapping[str, str | None],
     claims: Mapping[str, exp.Expr],
-    columns: tuple[str, ...],
+    outputs: Mapping[str, exp.Expr],
 ) -> Relation:
+    columns = tuple(outputs)
     spines = {s for s in settled.values() if s != CUT}
     if not spines:
         return Relation(columns, "settled", frozenset(), CUT)
@@ -154,5 +154,5 @@ def settled_relation(
             if not is_instant_of(reading, expression, spine):
                 raise UnboundError(f"{reading.name} starts rows apart from their instant")
         return Relation(columns, "held", frozenset(claims), None)
-    check_per_spine_row(reading)
+    check_per_spine_row(reading, outputs)
     return Relation(columns, "settled", frozenset(), spine)

@@ -184,12 +184,12 @@ def check_instant(reading: Reading, outputs: Mapping[str, exp.Expr]) -> None:
         raise UnboundError(f"{reading.name} gives spine rows another instant")
 
 
-def check_per_spine_row(reading: Reading) -> None:
+def check_per_spine_row(reading: Reading, outputs: Mapping[str, exp.Expr]) -> None:
     """What aggregates or ranks settled rows does so for one spine row at a time."""
     group = reading.select.args.get("group")
     if group is not None and not any(k.name == "fb_row" for k in group.expressions):
         raise UnboundError(f"{reading.name} gathers rows of several spine rows")
-    roots = [*reading.select.expressions]
+    roots = [e for n, e in outputs.items() if not is_bookkeeping(n)]
     roots += [reading.select.args["qualify"]] if reading.select.args.get("qualify") else []
     for window in (w for r in roots for w in r.find_all(exp.Window)):
         if not any(p.name == "fb_row" for p in window.args.get("partition_by") or []):

@@ -1,0 +1,96 @@
+"""For each spine row the last start before it, of each of several histories, by one sorted pass.
+
+Only keys and instants are sorted, no features. Histories that meet the spine by the same keys share
+the pass, so that the spine is sorted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feature_specs.compile.draft import Subquery
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
+from feature_specs.compile.lowerings.sorted_axis import (
+    MARKERS,
+    SO_FAR,
+    distinct_keys,
+    followed,
+    numbered_keys,
+)
+
+
+def last_starts(histories: Sequence[Scope]) -> list[Subquery]:
+    """Subqueries, of which the last is ``matched`` of the first history, with a row per spine row.
+
+    Beside the spine row's number and keys it has, of the history at each place n,
+
+    - ``fb_matched<n>``, the last start by then, be it of another key. No row of the spine row's own
+      key has that start in this case: it would stand between the two. So fetching by key and start
+      finds none.
+    - ``fb_tied<n>``: more than one row of the key starts then. Such rows stand side by side in the
+      pass; each but the first of them is counted half a place further on.
+    - ``fb_first<n>``: the spine row before this one matched another start or has another key.
+    """
+    first = histories[0]
+    # A whole number sorts as fast as a number for it; other keys are handed on by the markers.
+    carried = [] if first.whole_key else first.keys
+    return [
+        distinct_keys(first) if first.whole_key else numbered_keys(first),
+        Subquery(first.name("axis"), _axis_sql(histories, carried), shared=False),
+        Subquery(first.name("matched"), _matched_sql(first, len(histories), carried)),
+    ]
+
+
+def _axis_sql(histories: Sequence[Scope], carried: Sequence[str]) -> str:
+    """Rows, marked by their history's place counted down from -1, and the spine's markers."""
+    first = histories[0]
+    ids, nulls = first.name("ids"), "".join(f", null as {k}" for k in carried)
+    parts = [
+        f"select i.fb_key, r.{history.rows.starts[0]} * 2 as fb_place, "
+        f"cast({_mark(place)} as bigint) as fb_mark{nulls} "
+        f"from {history.name('rows')} as r join {ids} as i on {history.same_key('r', 'i')}"
+        for place, history in enumerate(histories)
+    ]
+    spine, marker = first.name("spine"), f"s.{AXIS} * 2 + 1, s.{ROW}"
+    if carried:
+        values = "".join(f", s.{k}" for k in carried)
+        same = first.same_key("s", "i")
+        parts.append(
+            f"select i.fb_key, {marker}{values} from {spine} as s join {ids} as i on {same}"
+        )
+    else:
+        parts.append(f"select s.{first.keys[0]}, {marker} from {spine} as s")
+    return " union all ".join(parts)
+
+
+def _matched_sql(first: Scope, count: int, carried: Sequence[str]) -> str:
+    tied = (
+        "case when fb_key_before = fb_key and fb_place_before = fb_place "
+        "and fb_mark_before = fb_mark then 1 else 0 end"
+    )
+    lasts = ", ".join(
+        f"last_value(case when fb_mark = {_mark(n)} then fb_place + {tied} end ignore nulls) "
+        f"over ({SO_FAR}) as fb_last{n}"
+        for n in range(count)
+    )
+    # What starts after the spine row is another key's, and matches nothing.
+    started = "".join(
+        f", case when fb_last{n} <= fb_place then fb_last{n} end as fb_at{n}" for n in range(count)
+    )
+    keys = "".join(f", {k}" for k in carried)
+    outputs = "".join(
+        f", (fb_at{n} - (fb_at{n} & 1)) // 2 as fb_matched{n}, fb_at{n} & 1 = 1 as fb_tied{n}, "
+        f"(lag(fb_key) over ()) is distinct from fb_key "
+        f"or (lag(fb_at{n}) over ()) is distinct from fb_at{n} as fb_first{n}"
+        for n in range(count)
+    )
+    named = keys or f", fb_key as {first.keys[0]}"
+    return (
+        f"select {ROW}{named}{outputs} from "
+        f"(select fb_mark as {ROW}, fb_mark, fb_key, fb_place{keys}{started} from "
+        f"(select *, {lasts} from {followed(first.name('axis'))}) as running where {MARKERS}) as met"
+    )
+
+
+def _mark(place: int) -> int:
+    return -1 - place
