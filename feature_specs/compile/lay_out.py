@@ -20,6 +20,8 @@ _TOKENS = re.compile(
     + "|".join(sorted(_FIRST_WORDS, key=len, reverse=True))
     + r")\b"
 )
+#: x is distinct from y
+_FROM, _COMPARED = ("from", "FROM"), (" distinct ", " DISTINCT ")
 #: Deeper than this a clause stays on its line.
 _DEEPEST = 12
 
@@ -45,7 +47,8 @@ def lay_out(sql: str) -> str:
             token = " "
         elif token in _FIRST_WORDS and queries[-1] and depth <= _DEEPEST and match.start():
             clause = _CLAUSE.match(sql, match.start())
-            if clause is not None and clause.end() > broken:
+            compared = token in _FROM and sql.endswith(_COMPARED, 0, match.start())
+            if clause is not None and clause.end() > broken and not compared:
                 broken = clause.end()
                 token = "\n" + "  " * depth + token
         out.append(token)

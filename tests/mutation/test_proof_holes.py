@@ -39,11 +39,20 @@ def test_the_end_of_a_row_is_no_bound() -> None:
     _refused(_replaced(sql, "r.fb_start0 <= s.fb_t", "r.fb_end0 <= s.fb_t"))
 
 
-@pytest.mark.parametrize("instant", ["fb_place - 1", "(fb_place - 1) // 2 + 5", "fb_place // 2"])
-def test_a_marker_read_back_as_another_instant_is_found(instant: str) -> None:
+def _history() -> str:
     view = FeatureView("v", "select k, ts, x from events", ("k",), event_time="ts")
-    sql = compile_view(view, [EVENTS]).point_in_time(lowering="latest")
-    _refused(_replaced(sql, "(fb_place - 1) // 2 as fb_t", f"{instant} as fb_t"))
+    return compile_view(view, [EVENTS]).point_in_time(lowering="latest")
+
+
+@pytest.mark.parametrize("instant", ["fb_place", "(fb_place - 1) // 2 + 5", "fb_t + 1"])
+def test_a_spine_row_given_another_instant_is_found(instant: str) -> None:
+    source = "(select *, 0 as fb_t, 0 as fb_place from fb_spine) as s"
+    sql = _replaced(_history(), "select fb_row, fb_t,", f"select fb_row, {instant} as fb_t,")
+    _refused(_replaced(sql, "from fb_spine\n  where", f"from {source}\n  where"))
+
+
+def test_a_row_fetched_whatever_its_start_is_found() -> None:
+    _refused(_replaced(_history(), 'fb_spine.fb_t >= "v__features".fb_start0', "true"))
 
 
 def _lagged(call: str) -> str:

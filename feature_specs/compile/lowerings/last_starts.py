@@ -64,9 +64,10 @@ def _axis_sql(histories: Sequence[Scope], carried: Sequence[str]) -> str:
 
 
 def _matched_sql(first: Scope, count: int, carried: Sequence[str]) -> str:
+    # Where there is one history only, what stands at the place of a row is a row of it.
+    alike = " and fb_mark_before = fb_mark" if count > 1 else ""
     tied = (
-        "case when fb_key_before = fb_key and fb_place_before = fb_place "
-        "and fb_mark_before = fb_mark then 1 else 0 end"
+        f"case when fb_key_before = fb_key and fb_place_before = fb_place{alike} then 1 else 0 end"
     )
     lasts = ", ".join(
         f"last_value(case when fb_mark = {_mark(n)} then fb_place + {tied} end ignore nulls) "
@@ -80,8 +81,8 @@ def _matched_sql(first: Scope, count: int, carried: Sequence[str]) -> str:
     keys = "".join(f", {k}" for k in carried)
     outputs = "".join(
         f", (fb_at{n} - (fb_at{n} & 1)) // 2 as fb_matched{n}, fb_at{n} & 1 = 1 as fb_tied{n}, "
-        f"(lag(fb_key) over ()) is distinct from fb_key "
-        f"or (lag(fb_at{n}) over ()) is distinct from fb_at{n} as fb_first{n}"
+        f"coalesce(lag(fb_key) over () <> fb_key or lag(fb_at{n}) over () <> fb_at{n}, true) "
+        f"as fb_first{n}"
         for n in range(count)
     )
     named = keys or f", fb_key as {first.keys[0]}"

@@ -89,9 +89,8 @@ def held_relation(
         anchored = framed_at_spine(reading, needs, outputs)
     if anchored is not None:
         return Relation(columns, "settled", frozenset(), anchored)
-    if not claims:
-        if all(map(is_bookkeeping, columns)) or names_groups(reading, outputs):
-            return free_relation(reading, outputs)
+    if not claims and (all(map(is_bookkeeping, columns)) or names_groups(reading, outputs)):
+        return free_relation(reading, outputs)
     good = {
         name for name, e in claims.items() if all(respects(reading, e, a, outputs) for a in needs)
     }

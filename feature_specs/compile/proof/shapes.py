@@ -73,21 +73,6 @@ def is_marked_place(node: exp.Expr) -> bool:
     return isinstance(instant, exp.Column) and instant.name == "fb_t"
 
 
-def is_instant(node: exp.Expr) -> bool:
-    """The instant of a spine row: handed on, or read back from the place of its marker."""
-    if isinstance(node, exp.Column):
-        return node.name == "fb_t"
-    if not (isinstance(node, exp.IntDiv) and node.expression == exp.Literal.number(2)):
-        return False
-    place = node.this.unnest()
-    return (
-        isinstance(place, exp.Sub)
-        and place.expression == exp.Literal.number(1)
-        and isinstance(place.this, exp.Column)
-        and place.this.name == "fb_place"
-    )
-
-
 def looks_back(function: exp.Expr) -> bool:
     """Not lead(), nor a lag by less than nothing or by an offset that a row gives."""
     while isinstance(function, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):

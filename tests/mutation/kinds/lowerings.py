@@ -17,6 +17,7 @@ _OPEN = variants("window open at its far edge")
 _LATE = variants("late rows, some later than the window")
 _LATE_FILTER = variants("late rows in FILTER")
 _HISTORY = variants("history", "history of late rows")
+_TOGETHER = ("tests/feature_specs/test_histories_together.py",)
 
 LOWERINGS = (
     Mutation(
@@ -179,8 +180,9 @@ LOWERINGS = (
         "the newest arrival is taken for the newest event", _HISTORY,
     ),
     Mutation(
-        "two rows that tie both answer", "lowerings/lower_latest",
-        "fb_place_before = fb_place then 1 else 0 end", "fb_place_before = fb_place then 0 else 0 end",
+        "two rows that tie both answer", "lowerings/last_starts",
+        "fb_place_before = fb_place{alike} then 1 else 0 end",
+        "fb_place_before = fb_place{alike} then 0 else 0 end",
         "the spine fans out where two rows start at once",
         edges("a_history"),
     ),
@@ -191,7 +193,7 @@ LOWERINGS = (
         edges("a_history"),
     ),
     Mutation(
-        "the latest row at t comes after t", "lowerings/lower_latest",
+        "the latest row at t comes after t", "lowerings/last_starts",
         "s.{AXIS} * 2 + 1, s.{ROW}", "s.{AXIS} * 2 - 1, s.{ROW}",
         "<= becomes <", edges("a_history"),
     ),
@@ -201,9 +203,19 @@ LOWERINGS = (
         "the pass runs from late to early", edges("a_history"),
     ),
     Mutation(
-        "a spine row is matched at another instant", "lowerings/lower_latest",
-        "(fb_place - 1) // 2 as {AXIS}", "(fb_place - 1) as {AXIS}",
-        "the instant that the proof compares is not the spine's", edges("a_history"),
+        "another key's start matches ahead of its time", "lowerings/last_starts",
+        "case when fb_last{n} <= fb_place then fb_last{n} end", "fb_last{n}",
+        "a start is fetched that the instant of its spine row has not reached", _TOGETHER,
+    ),
+    Mutation(
+        "a key's first match is fetched for the key before it only", "lowerings/last_starts",
+        "lag(fb_key) over () <> fb_key or lag", "lag",
+        "a start that two keys share is fetched for one of them", _TOGETHER,
+    ),
+    Mutation(
+        "histories read each other's matches", "lowerings/lower_latest",
+        "{matched}.fb_matched{place} =", "{matched}.fb_matched0 =",
+        "a row is fetched that starts with another history's", _TOGETHER,
     ),
     Mutation(
         "the first visible wins a tie", "lowerings/lower_latest",
