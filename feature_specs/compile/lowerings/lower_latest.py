@@ -46,7 +46,7 @@ def lower_in_order(histories: Sequence[Scope]) -> tuple[list[Subquery], str]:
     for place, history in enumerate(histories):
         own, start = history.name("features"), history.rows.starts[0]
         joins.append(
-            f"left join {own} on {history.same_key(matched, own)} "
+            f"left join {own} on {history.same_key('fb_spine', own)} "
             f"and {matched}.fb_matched{place} = {own}.{start} and fb_spine.{AXIS} >= {own}.{start}"
         )
     return [*last_starts(histories), *features], " ".join(joins)
