@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
-from sqlglot.optimizer.merge_subqueries import merge_subqueries
 
 from feature_specs.compile.draft import Draft, IntervalForm, Term, Window
 from feature_specs.compile.duckdb_sql import DUCKDB
@@ -27,7 +26,9 @@ from feature_specs.compile.intervals.weave_query import (
     weave_query,
     weave_select,
 )
+from feature_specs.compile.merge_queries import merge_queries
 from feature_specs.compile.push_ranks import push_ranks
+from feature_specs.compile.settle_numbers import settle_numbers
 from feature_specs.compile.strip_notes import strip_places, strip_types
 from feature_specs.errors import TimeRoleError
 
@@ -65,8 +66,9 @@ def _check_ttl(draft: Draft) -> None:
 
 
 def _form(draft: Draft) -> IntervalForm:
-    tree = merge_subqueries(push_ranks(draft.stored), leave_tables_isolated=False)
+    tree: exp.Expr = merge_queries(push_ranks(draft.stored))
     tree = annotate_types(tree, schema=draft.schema, dialect=DUCKDB)
+    settle_numbers(tree)
     strip_types(strip_places(tree), names_only=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):
