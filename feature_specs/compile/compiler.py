@@ -38,6 +38,7 @@ from feature_specs.compile.read_features import feature_columns
 from feature_specs.compile.read_online import Online, read_online
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
+from feature_specs.compile.show_hidden_tables import show_hidden_tables
 from feature_specs.compile.split_read_time import split_read_time
 from feature_specs.compile.statement import Statement
 from feature_specs.compile.time_axis import instant_parameter
@@ -60,6 +61,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     parse_query,
     inline_models,
     refuse_unsafe,
+    show_hidden_tables,
     qualify_columns,
     type_divisions,
     name_sources_apart,

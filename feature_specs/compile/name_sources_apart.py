@@ -32,13 +32,14 @@ def name_sources_apart(draft: Draft) -> Draft:
             continue
         fresh = next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)
         taken.add(fresh)
-        _rename(node, fresh)
+        rename_source(node, fresh)
         for column in columns:
             column.set("table", exp.to_identifier(fresh, quoted=True))
     return replace(draft, tree=tree)
 
 
-def _rename(node: exp.Expr, name: str) -> None:
+def rename_source(node: exp.Expr, name: str) -> None:
+    """Give a source of FROM, as a scope shows it, another name."""
     source: exp.Expr = node
     if isinstance(node, (exp.Select, exp.SetOperation)):
         source = node.find_ancestor(exp.Subquery) or node  # a scope shows what it holds
