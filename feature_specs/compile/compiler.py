@@ -28,6 +28,7 @@ from feature_specs.compile.maintain_state import (
     stored_queries,
 )
 from feature_specs.compile.name_sources_apart import name_sources_apart
+from feature_specs.compile.note_visibility import note_visibility
 from feature_specs.compile.order_totally import order_totally
 from feature_specs.compile.parse_query import parse_query
 from feature_specs.compile.proof.certify_bounds import Certificate, certify_statement
@@ -68,6 +69,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     resolve_clock,
     order_totally,
     split_read_time,
+    note_visibility,
     form_intervals,
 )
 

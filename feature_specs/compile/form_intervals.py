@@ -27,6 +27,7 @@ from feature_specs.compile.intervals.weave_query import (
     weave_select,
 )
 from feature_specs.compile.merge_queries import merge_queries
+from feature_specs.compile.note_visibility import SEEN
 from feature_specs.compile.push_ranks import push_ranks
 from feature_specs.compile.settle_numbers import settle_numbers
 from feature_specs.compile.strip_notes import strip_places, strip_types
@@ -134,14 +135,19 @@ def _rows_form(draft: Draft, plain: Plain) -> IntervalForm:
         prelude=tuple(plain.block.loom.made),
         unique=unique is not None and unique <= set(view.entities),
     )
-    visible = _visible(draft, form)
+    # Plain rows of leaves say it by their lifetimes.
+    visible = _visible(draft, form, None if form.simple else items.get(SEEN))
     return form if visible == form.window.starts else replace(form, visible=visible)
 
 
-def _visible(draft: Draft, form: IntervalForm) -> tuple[Term, ...]:
-    """When the leaves of a row had become visible; no terms where they cannot be told."""
-    if form.event_time is None or not form.simple:
+def _visible(draft: Draft, form: IntervalForm, seen: exp.Expr | None) -> tuple[Term, ...]:
+    """When the leaves of a row had become visible; its event_time where that cannot be told."""
+    if form.event_time is None:
         return form.window.starts
+    if seen is not None:
+        return (Term(seen, on_axis=True),)
+    if not form.simple:
+        return (Term(form.event_time),)
     window = Window()
     for scan in form.source.find_all(exp.Table):
         leaf = leaf_of(draft, scan)

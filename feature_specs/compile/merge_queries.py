@@ -97,7 +97,7 @@ def _null_where_unmatched(join: exp.Join, named: _Named) -> bool:
                 continue
             for item in query.selects:
                 value = item.unalias()
-                if item.alias_or_name != side.name:
+                if _plain(query, item.alias_or_name, named) is None:
                     present = exp.Not(this=exp.Is(this=key.copy(), expression=exp.Null()))
                     guarded = exp.Case().when(present, value.copy())
                     item.replace(exp.alias_(guarded, item.alias_or_name, quoted=True))

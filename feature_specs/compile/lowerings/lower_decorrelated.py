@@ -12,6 +12,7 @@ from feature_specs.compile.draft import Draft, Subquery
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.lowerings.lower_stab import one_row_guard
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, quoted
+from feature_specs.compile.note_visibility import SEEN, sees
 from feature_specs.errors import CompileError
 
 
@@ -62,5 +63,6 @@ def row_order(draft: Draft) -> str:
     view = draft.view
     assert view.event_time is not None
     first = [view.event_time, *view.tie_break]
+    first += [SEEN] if sees(draft) else []
     rest = [n for n in draft.stored_names if n not in first]
     return ", ".join(f"q.{quoted(n)} desc nulls last" for n in [*first, *rest])

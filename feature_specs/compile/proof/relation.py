@@ -11,7 +11,7 @@ Status = Literal["free", "held", "settled"]
 #: Columns that say which rows answer, and hold no value of a leaf's.
 BOOKKEEPING = re.compile(
     r"fb_(start\d*|end\d*|at\d*|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched\d*|tied\d*|first\d*|last\d*"
-    r"|one|instant|members\d*|key|place|mark|read|key_before|place_before|mark_before|fits"
+    r"|one|instant|members\d*|key|place|mark|read|key_before|place_before|mark_before|seen|fits"
     r"|unit\d+(_all|_least|_odd|_power)?)"
 )
 

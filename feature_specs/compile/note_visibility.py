@@ -1,0 +1,110 @@
+"""Let a history's rows say when the leaf rows that they are made of had become visible.
+
+Of two rows of one event_time the one that became visible last answers. Where rows are plain rows of a
+leaf, their lifetimes say it. Elsewhere a lifetime says when a row came to be what it is, and begins
+anew when another row changes a window over it, or when a value of it becomes known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sqlglot
+from sqlglot import exp
+
+from feature_specs.compile.draft import Draft, Term
+from feature_specs.compile.duckdb_sql import DUCKDB
+from feature_specs.compile.intervals.leaf_lifetimes import leaf_window
+from feature_specs.compile.parse_query import relation_key
+from feature_specs.compile.time_axis import latest_sql
+
+#: On the microsecond axis; null for a row that no leaf's row is in.
+SEEN = "fb_seen"
+
+#: A row of these is made of many, or of any one of several.
+_MANY = ("distinct", "group", "having", "limit", "offset")
+
+
+def note_visibility(draft: Draft) -> Draft:
+    """Add ``fb_seen`` to what a history view's query gives, where its leaves can say it."""
+    moving = [leaf for leaf in draft.leaves.values() if leaf.role != "static"]
+    if draft.view.event_time is None or [leaf.role for leaf in moving] == ["event"]:
+        return draft
+    stored = draft.stored.copy()
+    named = {cte.alias: cte.this for cte in stored.find_all(exp.CTE)}
+    noted = _note(draft, stored, named, {})
+    return replace(draft, stored=stored) if noted else draft
+
+
+def sees(draft: Draft) -> bool:
+    """The stored query has the column."""
+    return SEEN in draft.stored.named_selects
+
+
+def _note(
+    draft: Draft, query: exp.Expr, named: Mapping[str, exp.Expr], done: dict[int, bool]
+) -> bool:
+    """Add the column to a query and to those that it reads; False where that cannot be."""
+    query = query.unnest()
+    if id(query) not in done:
+        done[id(query)] = False  # a query that reads itself has no such column
+        if isinstance(query, exp.Union) and not query.args.get("distinct"):
+            done[id(query)] = _note_both(draft, query, named, done)
+        elif isinstance(query, exp.Select):
+            done[id(query)] = _note_select(draft, query, named, done)
+    return done[id(query)]
+
+
+def _note_both(
+    draft: Draft, query: exp.Union, named: Mapping[str, exp.Expr], done: dict[int, bool]
+) -> bool:
+    sides = [query.this.unnest(), query.expression.unnest()]
+    if query.args.get("by_name") or not all(isinstance(s, exp.Select) for s in sides):
+        return False
+    noted = [_note(draft, side, named, done) for side in sides]
+    for side, known in zip(sides, noted, strict=True):
+        if any(noted) and not known:
+            _give(side, exp.cast(exp.Null(), "bigint"))
+    return any(noted)
+
+
+def _note_select(
+    draft: Draft, select: exp.Select, named: Mapping[str, exp.Expr], done: dict[int, bool]
+) -> bool:
+    if any(select.args.get(part) for part in _MANY) or _aggregates(select):
+        return False
+    terms: list[Term] = []
+    start = select.args.get("from_")
+    joins = select.args.get("joins") or []
+    # Of an ASOF join's right side the same row is beside all that tie.
+    seen = [j.this for j in joins if j.kind not in ("SEMI", "ANTI") and j.method != "ASOF"]
+    for source in [*([start.this] if start is not None else []), *seen]:
+        alias = source.alias_or_name
+        leaf = None
+        if isinstance(source, exp.Table):
+            inner = None if source.db else named.get(source.name)
+            leaf = draft.leaves.get(relation_key(source)) if inner is None else None
+        else:
+            inner = source if isinstance(source, exp.Subquery) else None
+        if leaf is not None:
+            terms += leaf_window(draft, leaf, alias).starts
+        elif inner is not None and _note(draft, inner, named, done):
+            terms.append(Term(exp.column(SEEN, table=alias, quoted=True), on_axis=True))
+    text = latest_sql(terms)
+    if text is not None:
+        _give(select, sqlglot.parse_one(text, dialect=DUCKDB))
+    return text is not None
+
+
+def _aggregates(select: exp.Select) -> bool:
+    return any(
+        isinstance(node, exp.AggFunc) and node.find_ancestor(exp.Window, exp.Select) is select
+        for item in select.selects
+        for node in item.walk(prune=lambda n: isinstance(n, exp.Query))
+    )
+
+
+def _give(select: exp.Expr, value: exp.Expr) -> None:
+    assert isinstance(select, exp.Select)
+    select.select(exp.alias_(value, SEEN, quoted=True), copy=False)
