@@ -2,12 +2,14 @@
 
 Later passes merge subqueries into the queries around them. Two tables of one name in different
 places would then stand for each other: ``o.k = e.k`` over a model that both read could come to
-compare a row with itself.
+compare a row with itself. Passes also speak of column ``b`` of table ``a`` as ``a__b``, which has to be
+one column's name only.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
@@ -27,15 +29,27 @@ def name_sources_apart(draft: Draft) -> Draft:
     taken = {name for name, _, _ in sources}
     seen: set[str] = set()
     for name, node, columns in sources:
-        if name not in seen:
+        if name not in seen and _tells_apart(draft, name, taken):
             seen.add(name)
             continue
-        fresh = next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)
+        fresh = _fresh(draft, name, taken)
         taken.add(fresh)
         rename_source(node, fresh)
         for column in columns:
             column.set("table", exp.to_identifier(fresh, quoted=True))
     return replace(draft, tree=tree)
+
+
+def _tells_apart(draft: Draft, name: str, names: set[str]) -> bool:
+    """``name__column`` is a column of no other source, and no key of the view."""
+    longer = any(n != name and f"{name}__".startswith(f"{n}__") for n in names)
+    return not longer and not any(e.startswith(f"{name}__") for e in draft.view.entities)
+
+
+def _fresh(draft: Draft, name: str, taken: set[str]) -> str:
+    """A name that no source has."""
+    names = (f"{name.replace('__', '_').strip('_') or 't'}_{number}" for number in count(2))
+    return next(n for n in names if n not in taken and _tells_apart(draft, n, taken))
 
 
 def rename_source(node: exp.Expr, name: str) -> None:

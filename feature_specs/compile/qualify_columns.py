@@ -16,7 +16,7 @@ from feature_specs.errors import CompileError, Location, did_you_mean, first_lin
 #: Names of compiled SQL's own columns, which an author's must not hide.
 RESERVED = re.compile(
     r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"
-    r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+|tied|last|seen)"
+    r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+|tied|last|seen|agg\d+)"
 )
 
 

@@ -64,7 +64,7 @@ class AggregateGatherer:
                 else:
                     window = window.clip(clip)
             self.contributions[node] = Contribution(
-                f"agg{len(self.contributions) + 1}",
+                f"fb_agg{len(self.contributions) + 1}",
                 function,
                 exp.and_(*plain) if plain else None,
                 window,
