@@ -48,6 +48,15 @@ def is_float(node: exp.Expr) -> bool:
     return kind is not None and isinstance(kind.this, exp.DType) and kind.this.name in _FLOATS
 
 
+def is_widest(node: exp.Expr) -> bool:
+    """The annotated type has values of which few may be summed within 38 digits or 128 bits."""
+    kind = node.type
+    if kind is None or not isinstance(kind.this, exp.DType):
+        return False
+    digits = int(kind.expressions[0].name) if len(kind.expressions) == 2 else 0
+    return kind.this.name in ("INT128", "UINT128") or digits > _WIDEST
+
+
 def exact_type(node: exp.Expr) -> ExactType | None:
     """The exact type of an annotated expression; None where it is a float or not surely exact."""
     match node:

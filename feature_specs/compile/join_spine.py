@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from feature_specs.compile.check_spine import instant_sql, key_tests
 from feature_specs.compile.draft import Draft, IntervalForm, Subquery
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.exact_types import declared_type
@@ -45,12 +46,12 @@ def join_spine(
         timestamp: the spine's column of instants.
         behind: SQL of how many microseconds the stored features lag; read-time parts do not.
     """
+    asked = instant_sql(f"source.{quoted(timestamp)}")
     parts = [
         Subquery(
             "fb_spine",
             f"select row_number() over () as {ROW}, "
-            f"cast(source.{quoted(timestamp)} as timestamptz) as {ASKED}, "
-            f"epoch_us(cast(source.{quoted(timestamp)} as timestamptz)) - {behind} as {AXIS}, "
+            f"{asked} as {ASKED}, epoch_us({asked}) - {behind} as {AXIS}, "
             f"source.* from {spine} as source",
         )
     ]
@@ -87,11 +88,12 @@ def _in_order(joined: Joined) -> bool:
 def _lowered(group: Sequence[Joined]) -> tuple[list[Subquery], str]:
     """Subqueries of views that are lowered together, and SQL that joins their features."""
     draft = group[0].draft
-    no_null = " and ".join(f"not {quoted(e)} is null" for e in (*draft.view.entities, AXIS))
+    tests = [f"not {quoted(e)} is null" for e in (*draft.view.entities, AXIS)]
+    where = " and ".join([*tests, *key_tests(draft)])
     keys = ", ".join(quoted(e) for e in draft.view.entities)
     spine = Subquery(
         quoted(f"{draft.view.name}__spine"),
-        f"select {ROW}, {AXIS}, {keys} from fb_spine where {no_null}",
+        f"select {ROW}, {AXIS}, {keys} from fb_spine where {where}",
         # Read but twice there, which costs less than to keep another copy of the spine.
         shared=group[0].choice.lowering != "latest",
     )

@@ -55,6 +55,7 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             where=Location(file),
             mend="leave one SELECT statement, without a semicolon-separated second one",
         )
+    _refuse_bare_decimals(statements[0], dialect, file)
     query = _in_duckdb(expand_requests(statements[0], file), dialect)
     _name_windows(query)
     keep_meaning(query, file)
@@ -66,6 +67,17 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             node._meta = _Place({**node._meta, "file": file})
     marked.comments = None
     return marked
+
+
+def _refuse_bare_decimals(query: exp.Expr, dialect: str, file: str) -> None:
+    """Each dialect has digits of its own for a decimal that says none; DuckDB's are 18 and 3."""
+    for cast in query.find_all(exp.Cast) if dialect != "duckdb" else ():
+        if cast.to.this == exp.DType.DECIMAL and not cast.to.expressions:
+            raise CompileError(
+                f"a decimal without digits is another type in {dialect} than in DuckDB",
+                where=Location(file),
+                mend="give its digits, as in decimal(18, 6), or cast to double",
+            )
 
 
 def _in_duckdb(query: exp.Query, dialect: str) -> exp.Query:

@@ -84,7 +84,9 @@ def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
         days = 0 if leaf.date_visible == "start" else 1
         return _parse(f"cast({duckdb_sql(node)} + {days} as timestamptz)")
     if kind in ("TIMESTAMP_NS", "TIMESTAMP_NANOS"):
-        ceiling = f"make_timestamp((epoch_ns({duckdb_sql(node)}) + 999) // 1000)"
+        fine = f"epoch_ns({duckdb_sql(node)})"
+        # DuckDB divides towards zero, which is up before 1970.
+        ceiling = f"make_timestamp({fine} // 1000 + cast({fine} % 1000 > 0 as bigint))"
         return _parse(f"{ceiling} at time zone '{leaf.timezone}'")
     if "TZ" in kind or "ZONE" in kind:
         return node

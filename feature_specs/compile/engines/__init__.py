@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from feature_specs.compile.engines.annotate_columns import annotate_columns
 from feature_specs.compile.engines.drop_infinities import drop_infinities
+from feature_specs.compile.engines.drop_type_checks import drop_type_checks
 from feature_specs.compile.engines.expand_stars import exclude_by_table_function, expand_stars
 from feature_specs.compile.engines.lower_asof_joins import lower_asof_joins
 from feature_specs.compile.engines.lower_qualify import lower_qualify
@@ -92,6 +93,7 @@ def _rewritten(
     tree: exp.Expr = sqlglot.parse_one(sql, dialect="duckdb")
     known = {name.lower(): columns for name, columns in (schema or {}).items()}
     drop_infinities(tree)
+    drop_type_checks(tree)
     name_ctes_apart(tree)
     trace = Trace(tree, known, spine_columns)
     if engine == "trino":

@@ -14,7 +14,14 @@ from feature_specs.compile.lowerings.lower_frames import lower_frames
 from feature_specs.compile.lowerings.lower_stab import lower_stab
 from feature_specs.compile.lowerings.lowered import ROW, Piece, Scope, quoted
 
-_COUNTS = (exp.Count, exp.ApproxDistinct)
+#: What these are of no rows is not null.
+_COUNTS = (exp.Count, exp.ApproxDistinct, exp.RegrCount)
+
+
+def _is_zero_of_nothing(function: exp.Expr) -> bool:
+    return isinstance(function, _COUNTS) or (
+        isinstance(function, exp.AnonymousAggFunc) and function.name.lower() == "entropy"
+    )
 
 
 def lower_aggregates(
@@ -38,7 +45,7 @@ def lower_aggregates(
         tests.append(f"({duckdb_sql(scope.form.having)})")
     columns = dict(scope.form.columns)
     if always:
-        counts = {c.name for c in scope.form.contributions if isinstance(c.function, _COUNTS)}
+        counts = {c.name for c in scope.form.contributions if _is_zero_of_nothing(c.function)}
         columns = {name: _zero_for_none(node, counts) for name, node in columns.items()}
     values = ", ".join(f"{duckdb_sql(node)} as {quoted(name)}" for name, node in columns.items())
     joins = " ".join(f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in pieces)

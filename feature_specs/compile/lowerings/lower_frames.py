@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Contribution, Subquery
 from feature_specs.compile.duckdb_sql import duckdb_sql
+from feature_specs.compile.exact_types import is_widest
 from feature_specs.compile.interval_rows import IntervalRows, condition_of, over_rows
 from feature_specs.compile.lowerings.lowered import AXIS, ROW, Piece, Scope, filtered, names_of
 
@@ -25,6 +26,8 @@ def lowers_by_frames(part: Contribution) -> str | None:
     """None where a frame holds exactly the rows that count, else the reason why not."""
     if not isinstance(part.function, _FRAMED):
         return f"{part.function.key} is not evaluated over frames"
+    if isinstance(part.function, exp.Sum) and is_widest(part.function.this):
+        return "a total that nobody asks for could overflow"
     if len(part.window.starts) != 1:
         return "rows become visible on another axis than the one on which they leave"
     if not part.window.lasting and (part.window.width or 0) <= 0:

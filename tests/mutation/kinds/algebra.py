@@ -33,7 +33,7 @@ ALGEBRA = (
     ),
     Mutation(
         "two tables share a name", "name_sources_apart",
-        "if name not in seen:", "if name:",
+        "if name not in seen and", "if",
         "a correlated condition compares a row with itself once subqueries are merged",
         algebra("one name for two tables", "one table under two models"),
     ),

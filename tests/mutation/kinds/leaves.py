@@ -142,8 +142,13 @@ LEAVES = (
     ),
     Mutation(
         "nanoseconds round down", "time_axis",
-        "+ 999) // 1000", ") // 1000",
+        "% 1000 > 0 as", "% 1000 > 1000 as",
         "a row is seen up to a microsecond early", holes("nanoseconds_round_up_on_a_leaf"),
+    ),
+    Mutation(
+        "an instant of the spine rounds to the nearest", "check_spine",
+        "- cast({fine} % 1000 < 0 as bigint)", "+ cast({fine} % 1000 >= 500 as bigint)",
+        "a spine row sees up to half a microsecond ahead", holes("nanoseconds_round_down_on_the_spine"),
     ),
     Mutation(
         "a week has six days", "time_axis",

@@ -272,7 +272,7 @@ LOWERINGS = (
     ),
     Mutation(
         "an entity without a row has read-time features", "join_spine",
-        'tests = [] if feature.expression is None else [f"not {view}.{ROW} is null"]',
+        'tests = [] if feature.expression is None else [f"not {view}.{found} is null"]',
         "tests: list[str] = []",
         "coalesce and request() give values where nothing is known",
         variants("read-time parts over aggregates"),
