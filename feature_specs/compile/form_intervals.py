@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
@@ -45,19 +46,29 @@ def form_intervals(draft: Draft) -> Draft:
 
 
 def _check_ttl(draft: Draft) -> None:
-    """The age of a row is counted in UTC, offline and online.
+    """The age of a row is counted in UTC, offline and online, and a date's from its start.
 
     Raises:
-        TimeRoleError: ttl, and an event_time that is a wall clock's elsewhere.
+        TimeRoleError: ttl, and an event_time that is a wall clock's elsewhere, or a date that is
+            older than the ttl by the time it is seen.
     """
     view = draft.view
     zones = {leaf.timezone or "UTC" for leaf in draft.leaves.values()} - {"UTC", "Etc/UTC", "GMT"}
-    if view.ttl is None or view.event_time is None or not zones:
+    ends = any(leaf.date_visible != "start" for leaf in draft.leaves.values())
+    short = view.ttl is not None and view.ttl <= timedelta(days=1) and ends
+    if view.ttl is None or view.event_time is None or not (zones or short):
         return
     tree = annotate_types(draft.stored.copy(), schema=draft.schema, dialect=DUCKDB)
     kinds = {s.alias_or_name: s.unalias().type for s in tree.selects}
     kind = kinds.get(view.event_time)
-    if kind is None or kind.this not in (exp.DType.TIMESTAMPTZ, exp.DType.DATE):
+    if short and kind is not None and kind.this == exp.DType.DATE:
+        raise TimeRoleError(
+            f"ttl is counted from the start of the date {view.event_time}, which is seen at its end: "
+            f"with a ttl of {view.ttl} no row would ever count",
+            where=draft.file,
+            mend="add a day to the ttl, or declare date_visible: start",
+        )
+    if zones and (kind is None or kind.this not in (exp.DType.TIMESTAMPTZ, exp.DType.DATE)):
         raise TimeRoleError(
             f"ttl is counted from {view.event_time}, a timestamp without a time zone, in UTC, but "
             f"{sorted(zones)[0]} is declared",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feature_specs.compile import compile_view
+from feature_specs.errors import CompileError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 
@@ -37,3 +38,36 @@ def test_a_view_means_the_same_in_each_dialect(dialect: str) -> None:
         [Leaf("events", WRITTEN["duckdb"][0], event_time="ts")],
     )
     assert compiled.point_in_time() == first.point_in_time()
+
+
+#: Whether PostgreSQL's and Trino's documented types make a division one of integers.
+DIVISIONS = {
+    ("postgres", "extract(day from max(ts)) / 2"): False,
+    ("postgres", "date_part('hour', max(ts)) / 5"): False,
+    ("postgres", "sum(b) / 2"): False,
+    ("postgres", "sum(x) / 2"): True,
+    ("postgres", "count(*) / 2"): True,
+    ("postgres", "max(x + 1) / 2"): True,
+    ("postgres", "sum(case when x > 1 then 1 else 0 end) / 2"): True,
+    ("postgres", "avg(x) / 2"): False,
+    ("trino", "sum(b) / 2"): True,
+    ("trino", "max(extract(day from ts)) / 2"): True,
+}
+
+
+@pytest.mark.parametrize(("dialect", "division"), DIVISIONS)
+def test_a_division(dialect: str, division: str) -> None:
+    columns = {"k": "varchar", "ts": "timestamp with time zone", "x": "integer", "b": "bigint"}
+    leaf = Leaf("events", columns, event_time="ts")
+    view = FeatureView("v", f"select k, {division} as n from events group by k", ["k"])
+    sql = compile_view(view, [leaf], dialect=dialect).as_of()
+    assert ("//" in sql) == DIVISIONS[dialect, division]
+
+
+@pytest.mark.parametrize("item", ["max(sign(f)) / 2", "sum(f::numeric)"])
+def test_what_is_another_type_in_postgres_is_refused(item: str) -> None:
+    columns = {"k": "varchar", "ts": "timestamp with time zone", "f": "double precision"}
+    leaf = Leaf("events", columns, event_time="ts")
+    view = FeatureView("v", f"select k, {item} as n from events group by k", ["k"])
+    with pytest.raises(CompileError, match="in postgres"):
+        compile_view(view, [leaf], dialect="postgres")

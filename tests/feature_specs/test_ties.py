@@ -38,8 +38,14 @@ def _dense(seed: int) -> list[Row]:
 @pytest.mark.parametrize("leaf", [EVENTS, LATE], ids=lambda x: str(x.role))
 @pytest.mark.parametrize(
     "sql",
-    [HISTORY, HISTORY + " where ts > now() - interval '1' hour"],
-    ids=["lasting", "in a window"],
+    [
+        HISTORY,
+        HISTORY + " where ts > now() - interval '1' hour",
+        HISTORY + " where ts > now() - interval '1' month",
+        "select k, ts, x, s, f, count(*) over (partition by k) as n from events",
+        "select k, ts, x, s, f, (select count(*) from events o where o.k = e.k) as n from events e",
+    ],
+    ids=["lasting", "in a window", "in a month", "beside a window", "beside a subquery"],
 )
 def test_ties_are_broken_alike(
     sql: str, leaf: Leaf, tie_break: tuple[str, ...], boundary: Any
@@ -76,3 +82,25 @@ def test_rows_that_tie_in_an_asof_join_are_told_apart_by_columns_nobody_reads() 
     for lowering in (None, "cumulative", "stab", "decorrelated"):
         sql = compiled.point_in_time(lowering=lowering)
         assert connection.execute(f"select v from ({sql})").fetchall() == [expected], lowering
+
+
+@pytest.mark.parametrize("seen", ["", "where done is null or done > ts", "where done > ts or true"])
+def test_what_becomes_known_does_not_make_a_row_visible_anew(seen: str) -> None:
+    """Rows whose leaf rows became visible together tie, whenever a column of one became known."""
+    leaf = Leaf(
+        "t",
+        {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "done": "TIMESTAMPTZ", "price": "INTEGER"},
+        event_time="ts",
+        known_later={"done": "done"},
+    )
+    rows = [
+        ("a", BASE, BASE + QUARTER, 3),
+        ("a", BASE, None, 5),
+        ("a", BASE, BASE + 2 * QUARTER, 4),
+    ]
+    times = [BASE + n * QUARTER for n in range(4)]
+    spine = [(n, "a", t, None) for n, t in enumerate(times)]
+    view = FeatureView("v", f"select k, ts, price from t {seen}", ("k",), event_time="ts")
+    world = make_world(view, [leaf], {"t": rows}, spine)
+    world.check_point_in_time()
+    world.check_as_of(times)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -276,7 +276,7 @@ def _weave_set(loom: Loom, query: exp.SetOperation, names: Names) -> Woven:
     if query.args.get("limit") or query.args.get("by_name") or query.args.get("offset"):
         raise NoFormError("a set operation with LIMIT or BY NAME")
     left = weave_query(loom, query.this, names)
-    right = weave_query(loom, query.expression, names)
+    right = weave_query(loom, _named(query.expression, left.columns), names)
     columns = left.columns
     distinct = bool(query.args.get("distinct"))
     if isinstance(query, exp.Union):
@@ -300,6 +300,21 @@ def _weave_set(loom: Loom, query: exp.SetOperation, names: Names) -> Woven:
     return Woven(
         loom.add("distinct", islands_sql(f'"{name}"', columns)), columns, unique=frozenset(columns)
     )
+
+
+def _named(query: exp.Expr, names: Sequence[str]) -> exp.Expr:
+    """The query with its columns under other names: two of its own may be the same."""
+    first: exp.Expr = query
+    while isinstance(first, (exp.Subquery, exp.SetOperation)):
+        first = first.this
+    if not isinstance(first, exp.Select) or len(set(first.named_selects)) == len(names):
+        return query
+    items = [
+        exp.alias_(item.unalias(), name, quoted=True)
+        for item, name in zip(first.selects, names, strict=True)
+    ]
+    first.set("expressions", items)
+    return query
 
 
 def _same_types(query: exp.SetOperation) -> bool:

@@ -32,6 +32,39 @@ ALGEBRA = (
         ("tests/prove/test_fixtures.py::test_what_once_failed_agrees[aa99485f7d46]",),
     ),
     Mutation(
+        "an unmatched side computes", "merge_queries",
+        "query.set(_APART, exp.Into())", "pass",
+        "a constant of a subquery stands where an outer join found no row",
+        ("tests/feature_specs/test_outer_joins.py",),
+    ),
+    Mutation(
+        "an unmatched side computes beside its key", "merge_queries",
+        "guarded = exp.Case().when(present, value.copy())", "guarded = value.copy()",
+        "coalesce() of a subquery stands where an outer join found no row",
+        ("tests/feature_specs/test_outer_joins.py",),
+    ),
+    Mutation(
+        "numbers are what SQLGlot takes them to be", "form_intervals",
+        "    settle_numbers(tree)\n", "",
+        "decimals are added up without their digits", ("tests/feature_specs/test_number_types.py",),
+    ),
+    Mutation(
+        "who became visible last is forgotten", "note_visibility",
+        "return replace(draft, stored=stored) if noted else draft", "return draft",
+        "ties go to the greatest values", TIES,
+    ),
+    Mutation(
+        "a row is visible anew when it changes", "form_intervals",
+        "return (Term(form.event_time),)", "return form.window.starts",
+        "ties go to the row of which something became known last", TIES,
+    ),
+    Mutation(
+        "a compiled name stands for two columns", "name_sources_apart",
+        "return not longer and not any(e", "return not any(e",
+        "a column of one table is read for another's",
+        ("tests/feature_specs/test_names_met.py",),
+    ),
+    Mutation(
         "two tables share a name", "name_sources_apart",
         "if name not in seen and", "if",
         "a correlated condition compares a row with itself once subqueries are merged",

@@ -148,7 +148,13 @@ LEAVES = (
     Mutation(
         "an instant of the spine rounds to the nearest", "check_spine",
         "- cast({fine} % 1000 < 0 as bigint)", "+ cast({fine} % 1000 >= 500 as bigint)",
-        "a spine row sees up to half a microsecond ahead", holes("nanoseconds_round_down_on_the_spine"),
+        "a spine row sees up to half a microsecond ahead",
+        ("tests/feature_specs/test_spine_types.py::test_an_instant",),
+    ),
+    Mutation(
+        "text is taken for a number", "check_spine",
+        "case when {' or '.join(wrong)} then", "case when false then",
+        "'03' and 3 are one key", ("tests/feature_specs/test_spine_types.py::test_a_key_of_other_values_is_refused",),
     ),
     Mutation(
         "a week has six days", "time_axis",

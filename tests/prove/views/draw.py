@@ -114,27 +114,49 @@ class Draw:
         return spell(self.rng, width or self.width())
 
 
-def scan(draw: Draw, table: Table, alias: str | None = None, *, staged: float = 0.06) -> Rel:
+def scan(draw: Draw, table: Table, alias: str | None = None, *, staged: float = 0.12) -> Rel:
     """A leaf in FROM, perhaps under an alias.
 
     Args:
         staged: how likely it is read by way of a model, which the compiler inlines.
     """
-    name = table.leaf.name
+    name, computed = table.leaf.name, []
     if draw.chance(staged):
         draw.tag("construct:inlined model")
         kept = draw.pick("", " where k is not null")
-        draw.models[f"stg_{name}"] = (
-            f"select {draw.pick('*', ', '.join(table.kinds))} from {name}{kept}"
-        )
-        name = f"stg_{name}"
+        computed = _computed(draw, table) if draw.chance(0.7) else []
+        listed = [
+            draw.pick("*", ", ".join(table.kinds)),
+            *(f"{c.sql} as {c.name}" for c in computed),
+        ]
+        if alias and draw.chance(0.5):
+            draw.tag("construct:derived table")
+            name = f"(select {', '.join([*table.kinds, *listed[1:]])} from {name}{kept})"
+        else:
+            draw.models[f"stg_{name}"] = f"select {', '.join(listed)} from {name}{kept}"
+            name = f"stg_{name}"
     at = f"{alias}." if alias else ""
     text = f"{name} {draw.pick('as ', '')}{alias}" if alias else name
-    cols = tuple(
-        Col(c, kind, at + c) for c, kind in table.kinds.items() if c not in ("k", "j", "id")
-    )
+    own = {**table.kinds, **{c.name: c.kind for c in computed}}
+    cols = tuple(Col(c, kind, at + c) for c, kind in own.items() if c not in ("k", "j", "id"))
     keys = {k: at + k for k in ("k", "j") if k in table.leaf.columns}
     return Rel(text, cols, keys, time_of(table, at))
+
+
+def _computed(draw: Draw, table: Table) -> list[Col]:
+    """Columns that a model adds: none of them is null where its row is not there."""
+    draw.tag("construct:computed column")
+    whole = draw.pick(*(c for c, kind in table.kinds.items() if kind == "int"))
+    made: list[tuple[Kind, str]] = [
+        ("int", "1"),
+        ("int", f"coalesce({whole}, 7)"),
+        ("int", f"case when {whole} is null then 5 else {whole} end"),
+        ("dec", f"coalesce({whole}, 0.5)"),
+        ("dec", f"{whole} * 1.25"),
+        ("bool", f"{whole} is null"),
+        ("str", "coalesce(k, 'none')"),
+    ]
+    return [Col(draw.name("c"), kind, sql) for kind, sql in draw.rng.sample(made, 2)]
 
 
 def time_of(table: Table, at: str = "") -> str | None:
