@@ -96,7 +96,7 @@ def by_distinct_on(draw: Draw) -> str:
 def by_max(draw: Draw) -> str:
     """The rows whose time is the greatest of their key."""
     rel = _stream(draw, "e", untied=True)
-    name = rel.text.split()[0]
+    name = rel.text.removesuffix(" e").removesuffix(" as")
     cols = _some(draw, rel)
     keys = [rel.keys[e] for e in draw.entities]
     listed = ", ".join([*keys, *(f"{c.sql} as {draw.name()}" for c in cols)])
