@@ -81,7 +81,7 @@ def _form(draft: Draft) -> IntervalForm:
     tree: exp.Expr = merge_queries(push_ranks(draft.stored))
     tree = annotate_types(tree, schema=draft.schema, dialect=DUCKDB)
     settle_numbers(tree)
-    strip_types(strip_places(tree), names_only=True)
+    strip_types(strip_places(tree), unasked_only=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):
         woven = weave_query(loom, tree, {})

@@ -8,6 +8,11 @@ from sqlglot import exp
 
 from feature_specs.compile.order_totally import ASOF_RIGHT
 
+_UNASKED = (
+    exp.DType.BOOLEAN, exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.UNKNOWN, exp.DType.NULL,
+    exp.DType.INTERVAL,
+)  # fmt: skip
+
 _Tree = TypeVar("_Tree", bound=exp.Expr)
 
 
@@ -19,9 +24,14 @@ def strip_places(tree: _Tree) -> _Tree:
     return tree
 
 
-def strip_types(tree: _Tree, *, names_only: bool = False) -> _Tree:
-    """Forget types: of names and literals, which nobody asks, or of all nodes."""
+def strip_types(tree: _Tree, *, unasked_only: bool = False) -> _Tree:
+    """Forget types: of all nodes, or those that no pass asks for, of literals, truths and texts."""
     for node in tree.walk():
-        if not names_only or isinstance(node, (exp.Identifier, exp.Literal)):
+        kind = node._type
+        if kind is not None and not (unasked_only and _asked(node, kind)):
             node._type = None
     return tree
+
+
+def _asked(node: exp.Expr, kind: exp.DataType) -> bool:
+    return kind.this not in _UNASKED and not isinstance(node, (exp.Identifier, exp.Literal))
