@@ -15,6 +15,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
 from feature_specs.compile.keep_meaning import keep_meaning, refuse_misread
+from feature_specs.compile.plain_exists import plain_exists
 from feature_specs.compile.type_divisions import mark_typed_divisions
 from feature_specs.errors import CompileError, Location
 
@@ -59,6 +60,7 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     query = _in_duckdb(expand_requests(statements[0], file), dialect)
     _name_windows(query)
     keep_meaning(query, file)
+    plain_exists(query)
     marked = query.transform(_as_aggregate, copy=False)
     assert isinstance(marked, exp.Query)
     for node in marked.walk():

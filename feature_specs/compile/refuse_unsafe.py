@@ -136,7 +136,9 @@ def _check_node(draft: Draft, node: exp.Expr) -> None:
 def _filters_star(node: exp.Expr) -> bool:
     if isinstance(node, exp.Star):
         return bool(node.args.get("ilike"))
-    return isinstance(node, (exp.Binary, exp.Predicate)) and bool(node.this) and node.this.is_star
+    if not isinstance(node, (exp.Binary, exp.Predicate)) or isinstance(node.this, exp.Query):
+        return False  # the star of a subquery on its left is its own
+    return bool(node.this) and node.this.is_star
 
 
 def _is_number_of_rows(limit: exp.Limit) -> bool:

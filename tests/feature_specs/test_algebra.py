@@ -115,6 +115,28 @@ CASES = [
         (LATE, TRIPS),
     ),
     Case(
+        "EXISTS of a star, of one table's star, and FROM first",
+        "select e.k, count(*) as n, sum(e.x) as sx from events e "
+        "where exists (select * from trips t where t.k = e.k and t.ts < e.ts) "
+        "and exists (select t.* from (select k, delay from trips where delay > 0) t where t.k = e.k) "
+        "and not exists (from trips t where t.k = e.k and t.delay > e.x limit 1) group by e.k",
+        (LATE, TRIPS),
+    ),
+    Case(
+        "EXISTS of a star under DISTINCT, and of one less a column",
+        "select e.k, count(*) as n from events e where exists (select distinct * from trips t "
+        "where t.k = e.k and t.delay > e.x) and not exists (select * exclude (delay) from trips t "
+        "where t.k = e.k and t.ts > e.ts) group by e.k",
+        (LATE, TRIPS),
+    ),
+    Case(
+        "NOT EXISTS of a star, in the last hour",
+        "select e.k, count(*) as n, sum(e.x) as sx from events e where not exists (select * "
+        "from trips t where t.k = e.k and t.ts > now() - interval '1' hour order by t.ts limit 1) "
+        "group by e.k",
+        (LATE, TRIPS),
+    ),
+    Case(
         "one name for two tables",
         "select e.k, count(*) as n, sum(e.x) as sx from events e where exists "
         "(select 1 from (select e.k, e.x from events e where e.x > 0) o where o.k = e.k and o.x < e.x) "
@@ -189,6 +211,18 @@ CASES = [
         "the last row of another stream, by LIMIT 1",
         f"select d.k, (select x from events e where e.k = d.k order by {AVERSE} limit 1) as x from dims d",
         (DIMS, EVENTS),
+    ),
+    Case(
+        "a constant out of the first row, by LIMIT 1",
+        "select d.k, (select 5 from events e where e.k = d.k order by ts limit 1) as five from dims d",
+        (DIMS, EVENTS),
+    ),
+    Case(
+        "constants beside what a LIMIT keeps",
+        "select k, count(*) as c, max(nine) as nine from (select k, 9 as nine, -1 as less, "
+        f"null as nothing from events order by {TOTAL} limit 5) q group by k",
+        (EVENTS,),
+        formed=False,
     ),
     Case(
         "join of two aggregates",
