@@ -223,10 +223,16 @@ def _complete_limit(draft: Draft, query: exp.Query) -> None:
             "LIMIT keeps rows by an order that is not written",
             "write ORDER BY, or make it a history view, whose latest row per entity is taken",
         )
-    outputs: list[exp.Expr] = [item.unalias().copy() for item in query.selects]
+    # A number in ORDER BY is a place in the select list, and a constant tells no rows apart.
+    outputs = [e.copy() for e in (item.unalias() for item in query.selects) if not _is_constant(e)]
     if isinstance(query, exp.SetOperation):
         outputs = [exp.column(name, quoted=True) for name in query.named_selects]
     _extend(order, outputs)
+
+
+def _is_constant(node: exp.Expr) -> bool:
+    varies = (exp.Column, exp.Func, exp.Window, exp.Query, exp.UDTF, exp.Star)
+    return not any(isinstance(n, varies) and not isinstance(n, exp.Cast) for n in node.walk())
 
 
 def _reaches_both_ends(function: exp.Expr, spec: exp.Expr | None) -> bool:
