@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from feature_specs.errors import SpecError
+from feature_specs.time_zones import check_zone
 
 Visibility = Literal["arrival", "event", "history"]
 Written = Literal["append", "changelog", "mutable"]
@@ -67,7 +68,7 @@ class Leaf:
             which lowering is thought the fastest.
 
     Raises:
-        SpecError: the roles contradict each other or name a column that is not there.
+        SpecError: the roles contradict each other or name a column or time zone that is not there.
     """
 
     name: str
@@ -95,6 +96,8 @@ class Leaf:
                 self._refuse("a changelog has a key and a delete flag", "give it nothing else")
             found = read_changelog(said, self.where or f"leaf {self.name}")
             object.__setattr__(self, "changelog", found)
+        if self.timezone is not None:
+            check_zone(self.timezone, where=self.where or f"leaf {self.name}")
         roles = [self.static, self.valid_from is not None, self.event_time is not None]
         if sum(roles) > 1:
             self._refuse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +11,10 @@ from typing import Literal
 from feature_specs.errors import SpecError
 
 Boundary = Literal["inclusive", "exclusive"]
+
+#: Letters, digits and underscores: a name begins other names, in SQL and in URLs. A dot stands in
+#: the number of a model's version.
+_PLAIN_NAME = re.compile(r"\w+(\.\w+)*")
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,21 @@ class FeatureView:
 
     def __post_init__(self) -> None:
         where = self.file or f"view {self.name}"
+        if not _PLAIN_NAME.fullmatch(self.name):
+            raise SpecError(
+                f"a feature view is named {self.name!r}, which is no plain name",
+                where=where,
+                mend="write letters, digits and underscores",
+            )
         if not self.entities:
             raise SpecError(
                 "no entity is declared", where=where, mend="name the key columns under entities"
             )
+        lowered = [e.lower() for e in self.entities]
+        twice = next((e for e in lowered if lowered.count(e) > 1), None)
+        if twice is not None:
+            raise SpecError(f"entity {twice!r} is named twice", where=where, mend="name it once")
+        self._check_ttl(where)
         if self.ttl is not None and self.event_time is None:
             raise SpecError(
                 "ttl stands on a view without event_time",
@@ -53,6 +69,21 @@ class FeatureView:
         if self.boundary not in ("inclusive", "exclusive"):
             raise SpecError(
                 f"boundary is {self.boundary!r}", where=where, mend="write inclusive or exclusive"
+            )
+
+    def _check_ttl(self, where: str) -> None:
+        said: object = self.ttl
+        if said is not None and not isinstance(said, timedelta):
+            raise SpecError(
+                f"ttl is {said!r}, which is no timedelta",
+                where=where,
+                mend="write timedelta(days=7)",
+            )
+        if self.ttl is not None and self.ttl < timedelta():
+            raise SpecError(
+                f"ttl is {self.ttl}, so no row would ever count",
+                where=where,
+                mend="write a ttl of 0 or more",
             )
 
 

@@ -7,12 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from feature_specs.catalog import Column
+from feature_specs.compile.check_arguments import (
+    agreed_leaves,
+    check_dialect,
+    check_spine,
+    column_name,
+    instant_literal,
+    lag_us,
+    leaves_by_name,
+    lower_names,
+)
 from feature_specs.compile.draft import Draft, OutputFeature
-from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.engines import ENGINES, Engine, write_for_engine
 from feature_specs.compile.explain_view import explain_view
 from feature_specs.compile.form_intervals import form_intervals
@@ -54,7 +62,7 @@ from feature_specs.errors import (
     did_you_mean,
     first_line,
 )
-from feature_specs.leaf import Changelog, Leaf
+from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureReference, FeatureView
 
 #: From the author's text to the form that all variants are read from.
@@ -105,11 +113,17 @@ class CompiledView:
         timestamp: str = "ts",
         engine: str = "duckdb",
         lowering: str | None = None,
-        lag: timedelta | None = None,
+        lag: timedelta | str | None = None,
     ) -> str:
         """SQL with every row and column of the spine, then the features, F(D, t - lag).
 
+        Args:
+            spine: a relation as SQL names it, or a query in parentheses.
+            timestamp: the spine's column of instants.
+            lag: a timedelta, or a text such as ``15 minutes``.
+
         Raises:
+            SpecError: the spine or the lag is none.
             CompileError: the engine is unknown, or ``lowering`` is not valid for this view.
         """
         known = _check_engine(engine)
@@ -124,11 +138,14 @@ class CompiledView:
         return write_for_engine(sql, engine, schema=_schema(self.leaves))
 
     def _joined(
-        self, spine: str, timestamp: str, choice: Choice, lag: timedelta | None = None
+        self, spine: str, timestamp: str, choice: Choice, lag: timedelta | str | None = None
     ) -> Statement:
         columns = [(f.name, self.draft.label(f.name)) for f in self.features]
         return join_spine(
-            spine, timestamp, [Joined(self.draft, choice, columns)], behind=lag_us(lag)
+            check_spine(spine),
+            column_name(timestamp),
+            [Joined(self.draft, choice, columns)],
+            behind=lag_us(lag),
         )
 
     def as_of(self, at: datetime | None = None, engine: str = "duckdb") -> str:
@@ -137,7 +154,7 @@ class CompiledView:
         ttl is applied at reading: an entity whose row is older keeps its keys, with null features.
         """
         known = _check_engine(engine)
-        instant = instant_parameter("as_of") if at is None else _literal(at)
+        instant = instant_parameter("as_of") if at is None else instant_literal(at)
         columns = feature_columns(self.draft, instant)
         stored = self.stored_now if at is None else read_as_of(self.draft, instant)
         sql = f"select {columns} from ({stored}) as stored"
@@ -187,7 +204,7 @@ class CompiledView:
 
     def trace(self, spine: str, timestamp: str) -> str | None:
         """SQL of the source rows behind a spine of one row; None where none stands for itself."""
-        return trace_rows(self.draft, spine, timestamp)
+        return trace_rows(self.draft, check_spine(spine), column_name(timestamp))
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -226,10 +243,11 @@ def compile_view(
     Raises:
         ForebayError: a subclass that says what is wrong, where, and how to mend it.
     """
-    known = {leaf.name: _lower_leaf(leaf, dialect) for leaf in leaves}
+    check_dialect(dialect)
+    known = leaves_by_name(leaves, dialect, view.file or f"view {view.name}")
     written = [c for leaf in leaves for c in leaf.columns]
     written += [*view.entities, *([view.event_time] if view.event_time else [])]
-    draft = Draft(_lower_names(view), dialect, known, labels={w.lower(): w for w in written})
+    draft = Draft(lower_names(view), dialect, known, labels={w.lower(): w for w in written})
     try:
         return _compile(draft)
     except SqlglotError as error:
@@ -264,7 +282,7 @@ def compile_service(
     *,
     spine: str = "spine",
     timestamp: str = "ts",
-    lag: timedelta | None = None,
+    lag: timedelta | str | None = None,
     behind: str | None = None,
     engine: str = "duckdb",
 ) -> str:
@@ -277,8 +295,27 @@ def compile_service(
 
     Raises:
         UnknownNameError: a reference names no view or feature.
+        SpecError: there is nothing to read, or two views hold one leaf to different declarations.
+        CompileError: two features would come out under one name.
     """
     target = _check_engine(engine)
+    known = {v.name: v for v in views}
+    chosen = _chosen(views, features)
+    leaves = agreed_leaves({name: known[name].leaves for name in chosen})
+    joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
+    statement = join_spine(
+        check_spine(spine), column_name(timestamp), joined, behind=behind or lag_us(lag)
+    )
+    certify_statement(statement, leaves, "service")
+    if target == "duckdb":
+        return lay_out(statement.sql)
+    return write_for_engine(statement.sql, target, schema=_schema(leaves))
+
+
+def _chosen(
+    views: Sequence[CompiledView], features: Sequence[FeatureReference] | None
+) -> dict[str, list[tuple[str, str]]]:
+    """View name to its features and their column names, which differ."""
     known = {v.name: v for v in views}
     names = [v.name.lower() for v in views]
     twice = next((n for n in names if names.count(n) > 1), None)
@@ -306,18 +343,31 @@ def compile_service(
                 mend=did_you_mean(reference.feature, names),
             )
         chosen.setdefault(reference.view, []).append((feature, reference.column))
-    joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
-    statement = join_spine(spine, timestamp, joined, behind=behind or lag_us(lag))
-    leaves = tuple(leaf for name in chosen for leaf in known[name].leaves)
-    certify_statement(statement, leaves, "service")
-    if target == "duckdb":
-        return lay_out(statement.sql)
-    return write_for_engine(statement.sql, target, schema=_schema(leaves))
+    _check_columns(chosen)
+    return chosen
 
 
-def lag_us(lag: timedelta | None) -> str:
-    """SQL of a lag in microseconds."""
-    return str((lag or timedelta()) // timedelta(microseconds=1))
+def _check_columns(chosen: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    if not chosen:
+        raise SpecError(
+            "the service reads no feature", where="service", mend="give it a feature view"
+        )
+    taken: dict[str, str] = {}
+    for view, columns in chosen.items():
+        for feature, column in columns:
+            other = taken.setdefault(column.lower(), f"{view}.{feature}")
+            if other != f"{view}.{feature}":
+                raise CompileError(
+                    f"{other} and {view}.{feature} both come out as column {column!r}",
+                    where="service",
+                    mend="rename one of the views or features",
+                )
+    listed = [column.lower() for columns in chosen.values() for _, column in columns]
+    twice = next((c for c in listed if listed.count(c) > 1), None)
+    if twice is not None:
+        raise CompileError(
+            f"feature {taken[twice]} is listed twice", where="service", mend="list it once"
+        )
 
 
 def _check_engine(engine: str) -> Engine:
@@ -333,46 +383,3 @@ def _check_engine(engine: str) -> Engine:
 
 def _schema(leaves: Sequence[Leaf]) -> dict[str, Mapping[str, str]]:
     return {leaf.name: leaf.columns for leaf in leaves}
-
-
-def _literal(moment: datetime) -> exp.Expr:
-    if moment.tzinfo is None:
-        raise SpecError(
-            "the instant has no time zone", where=str(moment), mend="give an aware datetime in UTC"
-        )
-    return exp.cast(exp.Literal.string(moment.isoformat()), "timestamptz")
-
-
-def _lower_names(view: FeatureView) -> FeatureView:
-    return replace(
-        view,
-        entities=tuple(e.lower() for e in view.entities),
-        event_time=view.event_time.lower() if view.event_time else None,
-        tie_break=tuple(t.lower() for t in view.tie_break),
-    )
-
-
-def _lower_leaf(leaf: Leaf, dialect: str) -> Leaf:
-    """DuckDB's names know no case, so the passes compare them in lower case; types are DuckDB's."""
-
-    def kind(written: str) -> str:
-        if dialect == "duckdb":
-            return written
-        return duckdb_sql(exp.DataType.build(written, dialect=dialect))
-
-    def low(name: str | None) -> str | None:
-        return name.lower() if name else None
-
-    log = leaf.changelog
-    return replace(
-        leaf,
-        columns={c.lower(): kind(t) for c, t in leaf.columns.items()},
-        event_time=low(leaf.event_time),
-        loaded_at=low(leaf.loaded_at),
-        valid_from=low(leaf.valid_from),
-        valid_to=low(leaf.valid_to),
-        known_later={c.lower(): k.lower() for c, k in leaf.known_later.items()},
-        changelog=Changelog(tuple(k.lower() for k in log.key), log.deleted.lower())
-        if log
-        else None,
-    )

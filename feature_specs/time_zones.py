@@ -1,0 +1,41 @@
+"""Names of time zones, as DuckDB knows them: the time zone database's, ICU's own, and offsets."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from zoneinfo import available_timezones
+
+from feature_specs.errors import SpecError, did_you_mean
+
+#: ICU's names beyond the time zone database's.
+_OF_ICU = frozenset({
+    "act", "aet", "agt", "art", "ast", "bet", "bst", "cat", "cnt", "cst", "ctt", "eat", "ect",
+    "iet", "ist", "jst", "mit", "net", "nst", "plt", "pnt", "prt", "pst", "sst", "vst",
+    "canada/east-saskatchewan", "us/pacific-new",
+    "systemv/ast4", "systemv/ast4adt", "systemv/cst6", "systemv/cst6cdt", "systemv/est5",
+    "systemv/est5edt", "systemv/hst10", "systemv/mst7", "systemv/mst7mdt", "systemv/pst8",
+    "systemv/pst8pdt", "systemv/yst9", "systemv/yst9ydt",
+})  # fmt: skip
+_OFFSET = re.compile(r"(gmt|utc|ut)[+-]\d{1,2}(:?\d{2}){0,2}", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1)
+def _known() -> dict[str, str]:
+    """Names in lower case to the names; empty where the machine has no time zone database."""
+    return {name.lower(): name for name in available_timezones()}
+
+
+def check_zone(name: object, *, where: str) -> None:
+    """Raises SpecError where no time zone has that name; case does not matter."""
+    known = _known()
+    if isinstance(name, str):
+        low = name.lower()
+        if low in known or low in _OF_ICU or _OFFSET.fullmatch(name) or (name and not known):
+            return
+    raise SpecError(
+        f"there is no time zone {name!r}",
+        where=where,
+        mend="write a zone's name, as in UTC or Europe/Berlin; "
+        + did_you_mean(str(name), known.values()),
+    )

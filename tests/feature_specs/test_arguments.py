@@ -1,0 +1,167 @@
+"""What is handed to the compiler wrongly is answered by a typed error, before any SQL is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from feature_specs import CompiledView, FeatureView, Leaf, compile_service, compile_view
+from feature_specs.errors import ForebayError, SpecError
+from feature_specs.view import FeatureReference
+
+TZ = "TIMESTAMP WITH TIME ZONE"
+COLUMNS = {"k": "VARCHAR", "ts": TZ, "loaded": TZ, "x": "INTEGER"}
+EVENTS = Leaf("e", COLUMNS, event_time="ts")
+LATE = Leaf("e", COLUMNS, event_time="ts", loaded_at="loaded")
+STATIC = Leaf("e", COLUMNS, static=True)
+SQL = "select k, count(*) as n from e group by k"
+
+
+def compiled(name: str = "v", leaf: Leaf = EVENTS, sql: str = SQL) -> CompiledView:
+    return compile_view(FeatureView(name, sql, ["k"]), [leaf])
+
+
+def refused(call: Callable[[], object], says: str) -> ForebayError:
+    with pytest.raises(ForebayError, match=says) as caught:
+        call()
+    assert caught.value.what and caught.value.mend and caught.value.where
+    return caught.value
+
+
+@pytest.mark.parametrize("leaves", [(EVENTS, STATIC), (STATIC, EVENTS), (LATE, EVENTS)])
+def test_a_leaf_declared_twice_and_differently_is_refused(leaves: tuple[Leaf, Leaf]) -> None:
+    view = FeatureView("v", SQL, ["k"])
+    error = refused(lambda: compile_view(view, leaves), "'e' is declared twice")
+    assert isinstance(error, SpecError)
+    assert all(str(leaf.role) in error.what for leaf in leaves)
+    again = Leaf('"E"', {c.upper(): t for c, t in COLUMNS.items()}, event_time="TS")
+    assert compile_view(view, [EVENTS, again]).certificate.scans
+
+
+def test_leaves_of_one_compiled_name_are_refused() -> None:
+    leaves = [replace(EVENTS, name="raw.e"), replace(EVENTS, name="raw_e")]
+    view = FeatureView("v", "select k, count(*) as n from raw.e group by k", ["k"])
+    refused(lambda: compile_view(view, leaves), "come out under one name")
+
+
+@pytest.mark.parametrize("leaves", [(LATE, EVENTS), (EVENTS, LATE), (EVENTS, STATIC)])
+def test_views_that_declare_one_leaf_differently_make_no_service(
+    leaves: tuple[Leaf, Leaf],
+) -> None:
+    views = [compiled(f"v{n}", leaf) for n, leaf in enumerate(leaves)]
+    error = refused(lambda: compile_service(views), "leaf 'e' is declared differently")
+    assert "'v0'" in error.what and "'v1'" in error.what and "fault of" not in error.mend
+
+
+def test_views_that_know_other_columns_of_a_leaf_make_a_service() -> None:
+    few = replace(EVENTS, columns={"k": "VARCHAR", "ts": TZ})
+    views = [compiled("a", few), compiled("b", EVENTS, "select k, max(x) as m from e group by k")]
+    for order in (views, views[::-1]):
+        assert "a__n" in compile_service(order) and "b__m" in compile_service(order)
+
+
+def test_two_features_under_one_column_name_are_refused() -> None:
+    one = compiled("a", sql='select k, count(*) as "B__c" from e group by k')
+    other = compiled("a__b", sql="select k, count(*) as c from e group by k")
+    for views in ([one, other], [other, one]):
+        error = refused(lambda v=views: compile_service(v), "both come out as column")  # type: ignore[misc]
+        assert "a.b__c" in error.what and "a__b.c" in error.what
+    view = compiled()
+    twice = [FeatureReference("v", "n"), FeatureReference("v", "N")]
+    refused(lambda: compile_service([view], twice), "listed twice")
+    refused(lambda: compiled(sql="select k, max(x) as n, min(x) as N from e group by k"), "two col")
+
+
+def test_a_lag_may_be_text() -> None:
+    view = compiled()
+    by_text, by_delta = (
+        view.point_in_time(lag=lag) for lag in ("15 minutes", timedelta(minutes=15))
+    )
+    assert by_text == by_delta != view.point_in_time()
+    assert compile_service([view], lag="1h") == compile_service([view], lag=timedelta(hours=1))
+    for lag, says in (("soon", "no duration"), ("-5 minutes", "no duration"), (5, "no duration")):
+        refused(lambda lag=lag: view.point_in_time(lag=lag), says)  # type: ignore[misc]
+        refused(lambda lag=lag: compile_service([view], lag=lag), says)  # type: ignore[misc]
+    refused(lambda: view.point_in_time(lag=timedelta(seconds=-1)), "after the instant asked")
+
+
+def test_odd_names_on_the_spine_are_quoted() -> None:
+    opened = duckdb.connect()
+    opened.execute("set timezone = 'UTC'")
+    opened.execute(f"create table e (k varchar, ts {TZ}, loaded {TZ}, x integer)")
+    opened.execute("insert into e values ('a', '2024-01-01', '2024-01-01', 1)")
+    opened.execute(
+        'create table "odd "" spine" as select \'a\' as k, timestamptz \'2024-01-02\' as "odd ""q"'
+    )
+    view = compiled()
+    spine, timestamp = '"odd "" spine"', 'odd "q'
+    joined = compile_service([view], spine=spine, timestamp=timestamp)
+    for sql in (view.point_in_time(spine, timestamp), joined):
+        assert [row[-1] for row in opened.execute(sql).fetchall()] == [1]
+    assert view.trace(spine, timestamp) is not None
+    for spine in ('odd "spine', "(select 1", "a)", ""):
+        refused(lambda s=spine: view.point_in_time(spine=s), "no relation")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a b", "", "a;--", "a-b", "a.", "it's"])
+def test_a_view_has_a_plain_name(name: str) -> None:
+    assert isinstance(refused(lambda: FeatureView(name, SQL, ["k"]), "no plain name"), SpecError)
+
+
+def test_a_view_says_what_it_can_mean() -> None:
+    def view(**options: object) -> FeatureView:
+        sql = "select k, ts, x from e"
+        return FeatureView("v", sql, **{"entities": ["k"], "event_time": "ts", **options})  # type: ignore[arg-type]
+
+    refused(lambda: view(ttl=5), "no timedelta")
+    refused(lambda: view(ttl=timedelta(seconds=-5)), "no row would ever count")
+    refused(lambda: view(entities=["k", "K"]), "named twice")
+    assert view(ttl=timedelta()).ttl == timedelta()
+
+
+def test_a_service_reads_something() -> None:
+    refused(lambda: compile_service([]), "reads no feature")
+    refused(lambda: compile_service([compiled()], []), "reads no feature")
+
+
+def test_a_dialect_is_known() -> None:
+    view = FeatureView("v", SQL, ["k"])
+    error = refused(lambda: compile_view(view, [EVENTS], dialect="postgers"), "not known")
+    assert "postgres" in error.mend
+
+
+@pytest.mark.parametrize("at", ["2024-01-01", datetime(2024, 1, 1), 5])
+def test_an_instant_is_an_aware_datetime(at: object) -> None:
+    error = refused(lambda: compiled().as_of(at), "the instant")  # type: ignore[arg-type]
+    assert "aware datetime" in error.mend
+    assert compiled().as_of(datetime(2024, 1, 1, tzinfo=UTC))
+
+
+def test_a_time_zone_is_known() -> None:
+    columns = {"k": "VARCHAR", "ts": "TIMESTAMP"}
+    for zone in (
+        "UTC",
+        "utc",
+        "Europe/Berlin",
+        "PST",
+        "EST",
+        "UTC+2",
+        "GMT+05:30",
+        "US/Pacific-New",
+    ):
+        assert Leaf("e", columns, event_time="ts", timezone=zone).timezone == zone
+    for zone in ("Mars/X", "", "Europe/Berlim", "+05:00"):
+        refused(lambda z=zone: Leaf("e", columns, event_time="ts", timezone=z), "no time zone")  # type: ignore[misc]
+    with pytest.raises(SpecError, match="Europe/Berlin"):
+        Leaf("e", columns, event_time="ts", timezone="Europe/Berlim")
+
+
+def test_every_zone_of_duckdb_is_known() -> None:
+    names = duckdb.connect().execute("select name from pg_timezone_names()").fetchall()
+    for (zone,) in names:
+        Leaf("e", {"ts": "TIMESTAMP"}, event_time="ts", timezone=zone)
+    assert len(names) > 400
