@@ -84,10 +84,9 @@ class _Completion:
             return
         spec = node.args.get("spec")
         by_rows = spec is not None and str(spec.args.get("kind")).upper() == "ROWS"
-        if isinstance(function, (exp.ArrayAgg, exp.GroupConcat)) and not isinstance(
-            function.this, exp.Order
-        ):
-            self._no_order(function)
+        listed = isinstance(function, (exp.ArrayAgg, exp.GroupConcat))
+        if listed and not isinstance(function.this, exp.Order):
+            self._windowed_list(function, node, by_rows=by_rows)
         if not isinstance(function, (*_PLACED, *_VALUED)) and not by_rows:
             return
         order = node.args.get("order")
@@ -101,6 +100,19 @@ class _Completion:
                 "add `rows between unbounded preceding and current row`",
             )
         _extend(order, self._columns())
+
+    def _windowed_list(self, function: exp.Expr, window: exp.Window, *, by_rows: bool) -> None:
+        """A list holds the rows of its frame in the window's order, where no two rows share a place."""
+        if window.args.get("order") is None or isinstance(function.this, exp.Distinct):
+            self._no_order(function)
+        if not by_rows:
+            _refuse(
+                self.draft,
+                function,
+                f"{_written_name(function)}() over a RANGE frame holds peers in no order",
+                "add `rows between unbounded preceding and current row`, "
+                "or write an order within it, as in list(x order by ts)",
+            )
 
     def _extreme(self, node: exp.ArgMax | exp.ArgMin) -> None:
         """Of the rows with the extreme value, the one whose argument is extreme too."""
@@ -118,6 +130,12 @@ class _Completion:
 
     def _aggregate(self, node: exp.Expr) -> None:
         inner = node.this
+        if _is_sorted_later(node):
+            # Which order it has before does not matter: its own values give one.
+            value = inner.expressions[0] if isinstance(inner, exp.Distinct) else inner
+            if not isinstance(value, exp.Order):
+                value.replace(_with_order(value, [_ordered(value)]))
+            return
         if isinstance(inner, exp.Distinct):
             argument = inner.expressions[0]
             if not isinstance(argument, exp.Order):
@@ -248,6 +266,14 @@ def _is_windowed(node: exp.Expr) -> bool:
     while isinstance(parent, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
         parent = parent.parent
     return isinstance(parent, exp.Window)
+
+
+def _is_sorted_later(node: exp.Expr) -> bool:
+    """list_sort(list(x)), perhaps with a FILTER."""
+    parent = node.parent
+    while isinstance(parent, exp.Filter):
+        parent = parent.parent
+    return isinstance(node, exp.ArrayAgg) and isinstance(parent, exp.ArraySort)
 
 
 def _extend(order: exp.Expr, columns: list[exp.Expr]) -> None:

@@ -417,6 +417,19 @@ CASES = [
         (EVENTS,),
     ),
     Case(
+        "lists over row-count windows",
+        "select k, max(l) as l, min(t) as t from (select k, list(x) filter (where x > 1) over w as l, "
+        "string_agg(s, ',') over w as t from events where ts > now() - interval '6' hour window w as "
+        f"(partition by k order by {TOTAL} rows between 2 preceding and current row)) as e group by k",
+        (EVENTS,),
+    ),
+    Case(
+        "lists that are sorted in the end",
+        "select k, list_sort(list(x)) as up, list_reverse_sort(list(distinct x) filter (where ok)) as "
+        "down from events where ts > now() - interval '6' hour group by k",
+        (LATE,),
+    ),
+    Case(
         "ranks and leads over rows that leave",
         f"select k, max(r) as r, sum(l) as l from (select k, rank() over (partition by k order by x) as r, "
         f"lead(x) over (partition by k order by {TOTAL}) as l from events "

@@ -65,6 +65,18 @@ UNSAFE = {
         2,
         "peers",
     ),
+    "a list of peers": (
+        "select k, max(l) as l from (select k,\n list(x) over (partition by k order by ts) as l "
+        "from events) as e group by k",
+        2,
+        "peers in no order",
+    ),
+    "a list over no order": (
+        "select k, max(l) as l from (select k,\n list(x) over (partition by k rows 2 preceding) as l "
+        "from events) as e group by k",
+        2,
+        "no order is written",
+    ),
     "arg_max_null": (
         "select k,\n arg_max_null(x, ts) as v from events group by k",
         2,
