@@ -9,6 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.name_ctes_apart import name_ctes_apart
 from feature_specs.compile.parse_query import name_key, parse_text, relation_key
+from feature_specs.compile.refuse_shapes import refuse_shapes
 from feature_specs.errors import CompileError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf, leaf_key
 
@@ -18,7 +19,7 @@ def inline_models(draft: Draft) -> Draft:
 
     Raises:
         UnknownNameError: a table is neither a leaf nor a model.
-        CompileError: models read each other in a circle.
+        CompileError: models read each other in a circle, or a text has a shape that is not supported.
     """
     models = {name_key(n): sql for n, sql in draft.view.models.items()}
     leaves: dict[str, Leaf] = {}
@@ -33,6 +34,7 @@ def _inline(
     leaves: dict[str, Leaf],
     path: tuple[str, ...],
 ) -> exp.Expr:
+    refuse_shapes(draft, tree)
     known = {name_key(n): leaf for n, leaf in draft.known.items()}
     # A CTE may have a table's name, and be read where another model's body reads that table.
     taken = {*known, *models, *(leaf_key(n) for n in draft.known)}

@@ -16,6 +16,7 @@ from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
 from feature_specs.compile.keep_meaning import keep_meaning, refuse_misread
 from feature_specs.compile.plain_exists import plain_exists
+from feature_specs.compile.refuse_shapes import pivot_fault
 from feature_specs.compile.type_divisions import mark_typed_divisions
 from feature_specs.errors import CompileError, Location
 
@@ -50,6 +51,9 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
         raise CompileError(
             f"the SQL does not parse: {error}", where=Location(file), mend="close what is open"
         ) from None
+    if len(statements) == 1 and isinstance(statements[0], exp.Pivot):
+        what, mend = pivot_fault(statements[0])
+        raise CompileError(what, where=Location(file), mend=mend)
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise CompileError(
             "a feature view is one SELECT query",

@@ -19,12 +19,16 @@ RESERVED = re.compile(
     r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+|tied|last|seen|agg\d+)"
 )
 
+#: SQLGlot's names of items that have none.
+_MADE_UP = re.compile(r"_col_\d+")
+
 
 def qualify_columns(draft: Draft) -> Draft:
     """Qualify with the leaves' own columns as the schema.
 
     Raises:
-        CompileError: a column does not exist or is ambiguous; two output columns share a name.
+        CompileError: a column does not exist or is ambiguous; two output columns share a name, or one
+            has no name, or a quotation mark in it.
     """
     try:
         tree = qualify(draft.tree.copy(), schema=draft.schema, dialect=DUCKDB)
@@ -40,6 +44,20 @@ def qualify_columns(draft: Draft) -> Draft:
     if twice:
         raise CompileError(
             f"two columns are named {twice[0]!r}", where=draft.file, mend="give each its own alias"
+        )
+    made = next((n for n in names if _MADE_UP.fullmatch(n) and n not in draft.labels), None)
+    if made is not None:
+        raise CompileError(
+            "a feature that comes through * has no name",
+            where=draft.file,
+            mend="give it an alias where it is computed: `... as n`",
+        )
+    odd = next((n for n in names if '"' in n), None)
+    if odd is not None:
+        raise CompileError(
+            f"column {odd!r} has a quotation mark in its name",
+            where=draft.file,
+            mend="give it an alias without one",
         )
     known = {c for leaf in draft.leaves.values() for c in leaf.columns}
     ours = sorted(n for n in {*names, *known} if RESERVED.fullmatch(n))

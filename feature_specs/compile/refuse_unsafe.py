@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.refuse_shapes import refuse_spread, refuse_unnamed
+from feature_specs.compile.resolve_clock import NOW
 from feature_specs.compile.type_divisions import TYPED_DIVISION
 from feature_specs.errors import TimeRoleError, UnsafeQueryError
 
@@ -47,11 +49,14 @@ def refuse_unsafe(draft: Draft) -> Draft:
     Raises:
         TimeRoleError: a leaf has no role, or is rewritten in place.
         UnsafeQueryError: a construct is random, hidden in time, or depends on row order.
+        CompileError: a feature has no name, or a struct is spread into columns.
     """
     for leaf in draft.leaves.values():
         _check_leaf(draft, leaf.name)
     for node in draft.tree.walk():
         _check_node(draft, node)
+    assert isinstance(draft.tree, exp.Query)
+    refuse_unnamed(draft, draft.tree)
     return draft
 
 
@@ -101,6 +106,15 @@ def _check_node(draft: Draft, node: exp.Expr) -> None:
         unnamed = isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc))
         name = node.name.lower() if unnamed else node.sql_name().lower()
         _check_function(draft, node, name)
+    if isinstance(node, exp.Explode):
+        refuse_spread(draft, node)
+    if isinstance(node, (exp.Add, exp.Sub)) and _moves_now_by_a_number(node):
+        _refuse(
+            draft,
+            node,
+            "a number beside now() says no unit of time",
+            "write an interval, as in now() - interval '7' day",
+        )
     if isinstance(node, exp.Explode) and node.parent_select is draft.tree:
         _refuse(
             draft,
@@ -131,6 +145,16 @@ def _check_node(draft: Draft, node: exp.Expr) -> None:
             "an ASOF join with USING",
             "write its condition under ON: a.k = b.k and a.ts >= b.ts",
         )
+
+
+def _moves_now_by_a_number(node: exp.Add | exp.Sub) -> bool:
+    sides = [side.unnest() for side in (node.this, node.expression)]
+    now = [
+        isinstance(s, (exp.CurrentTimestamp, exp.Localtimestamp))
+        or (isinstance(s, exp.Anonymous) and s.name.lower() in NOW)
+        for s in sides
+    ]
+    return any(now) and any(isinstance(s, exp.Literal) and s.is_number for s in sides)
 
 
 def _filters_star(node: exp.Expr) -> bool:

@@ -165,3 +165,30 @@ def test_every_zone_of_duckdb_is_known() -> None:
     for (zone,) in names:
         Leaf("e", {"ts": "TIMESTAMP"}, event_time="ts", timezone=zone)
     assert len(names) > 400
+
+
+def test_a_struct_is_not_spread() -> None:
+    leaf = replace(
+        EVENTS, columns={**COLUMNS, "st": "STRUCT(a INTEGER, b VARCHAR)", "l": "INTEGER[]"}
+    )
+    for item in ("unnest(st)", "st.*", "e.st.*", "unnest(e.st)"):
+        sql = f"select k, max(b) as b from (select k, {item} from e) as u group by k"
+        error = refused(lambda sql=sql: compiled(leaf=leaf, sql=sql), "a struct")  # type: ignore[misc]
+        assert "st.a as a" in error.mend
+    for item in ("unnest(l) as b", "e.*, 1 as b", "st.b"):
+        sql = f"select q as k, max(b) as b from (select k as q, {item} from e) as u group by q"
+        assert compiled(leaf=leaf, sql=sql).features
+
+
+def test_a_bare_column_needs_no_alias() -> None:
+    sql = "select k, e.x, ts::date, (loaded) from e qualify row_number() over (partition by k order by ts, x) = 1"
+    assert [f.name for f in compiled(sql=sql).features] == ["x", "ts", "loaded"]
+
+
+def test_nothing_is_said_of_extract(caplog: pytest.LogCaptureFixture) -> None:
+    view = compiled(
+        sql="select k, extract(hour from max(ts)) as h, extract(hour from now()) as now_h, "
+        "max(extract(hour from ts::timestamptz)) as m from e group by k"
+    )
+    assert view.point_in_time() and view.as_of() and view.incremental() and view.semantic_hash
+    assert not caplog.records

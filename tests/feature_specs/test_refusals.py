@@ -158,6 +158,32 @@ WRONG = {
     "no entity": ("select sum(x) as v from events", "entity"),
     "no feature": ("select k from events group by k", "no feature"),
     "one name twice": ("select k, sum(x) as v, max(x) as v from events group by k", "two columns"),
+    "a feature without a name": ("select k,\n count(*) from events group by k", "has no name"),
+    "a constant without a name": ("select k, 1, sum(x) as v from events group by k", "has no name"),
+    "a feature without a name, through a star": (
+        "select * from (select k, count(*) from events group by k) as e",
+        "through \\* has no name",
+    ),
+    "an empty name": ('select k, sum(x) as "" from events group by k', "a name is empty"),
+    "a quotation mark": ('select k, sum(x) as "a""b" from events group by k', "quotation mark"),
+    "PIVOT": ("pivot events on s using count(*) group by k", "^models/v.sql: PIVOT"),
+    "PIVOT in parentheses": (
+        "select k, n from (pivot events on s using count(*) as n group by k) as p",
+        "PIVOT",
+    ),
+    "PIVOT in FROM": (
+        "select k, count(*) as n from events pivot (count(*) for s in ('a', 'b')) group by k",
+        "PIVOT",
+    ),
+    "UNPIVOT": ("unpivot events on x, j", "^models/v.sql: UNPIVOT"),
+    "a number of no unit": (
+        "select k, count(*) as n from events where ts > now() - 7 group by k",
+        "no unit of time",
+    ),
+    "a struct's star": (
+        "select k, max(b) as b from (select k, st.* from events) as e group by k",
+        "names no table",
+    ),
     "key from the clock": (
         "select cast(current_timestamp as varchar) as k, x from events",
         "depends on the clock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -505,9 +506,7 @@ CASES = [
 def test_every_variant_gives_what_the_oracle_gives(case: Case, seed: int) -> None:
     tables = {leaf.name: make_rows(leaf, seed) for leaf in case.leaves}
     spine = make_spine(list(tables.values()), case.widths, len(case.entities), seed, size=30)
-    view = FeatureView(
-        case.name.replace(" ", "_").replace(",", ""), case.sql, case.entities, **case.options
-    )
+    view = FeatureView(re.sub(r"\W+", "_", case.name), case.sql, case.entities, **case.options)
     world = make_world(view, case.leaves, tables, spine, visible=case.visible, lag=case.lag)
     valid = set(world.check_point_in_time())
     assert case.valid & {"latest", "decorrelated"} <= valid
