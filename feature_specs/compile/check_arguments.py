@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 from sqlglot import Dialect, Dialects, exp
-from sqlglot.errors import TokenError
+from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
@@ -177,12 +177,22 @@ def _described(leaf: Leaf) -> str:
 
 
 def _lower_leaf(leaf: Leaf, dialect: str) -> Leaf:
-    """Names in lower case; types are DuckDB's."""
+    """Names in lower case; types are DuckDB's.
 
-    def kind(written: str) -> str:
+    A type that DuckDB does not have itself may be one that its user has made.
+    """
+
+    def kind(column: str, written: str) -> str:
         if dialect == "duckdb":
             return written
-        return duckdb_sql(exp.DataType.build(written, dialect=dialect))
+        try:
+            return duckdb_sql(exp.DataType.build(written, dialect=dialect))
+        except ParseError:
+            raise SpecError(
+                f"column {column!r} is of type {written!r}, which {dialect} does not have",
+                where=leaf.where or f"leaf {leaf.name}",
+                mend=f"write a type of {dialect}'s, as the author's SQL does",
+            ) from None
 
     def low(name: str | None) -> str | None:
         return name.lower() if name else None
@@ -190,7 +200,7 @@ def _lower_leaf(leaf: Leaf, dialect: str) -> Leaf:
     log = leaf.changelog
     return replace(
         leaf,
-        columns={c.lower(): kind(t) for c, t in leaf.columns.items()},
+        columns={c.lower(): kind(c, t) for c, t in leaf.columns.items()},
         event_time=low(leaf.event_time),
         loaded_at=low(leaf.loaded_at),
         valid_from=low(leaf.valid_from),

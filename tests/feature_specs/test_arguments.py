@@ -134,6 +134,14 @@ def test_a_dialect_is_known() -> None:
     assert "postgres" in error.mend
 
 
+def test_a_type_is_one_of_the_dialect() -> None:
+    leaf = replace(EVENTS, columns={**COLUMNS, "k": "FOO"}, where="s.yml:3")
+    view = FeatureView("v", SQL, ["k"])
+    error = refused(lambda: compile_view(view, [leaf], dialect="postgres"), "'FOO', which postgres")
+    assert error.where == "s.yml:3"
+    assert compile_view(view, [leaf]).point_in_time()  # a type that DuckDB's user may have made
+
+
 @pytest.mark.parametrize("at", ["2024-01-01", datetime(2024, 1, 1), 5])
 def test_an_instant_is_an_aware_datetime(at: object) -> None:
     error = refused(lambda: compiled().as_of(at), "the instant")  # type: ignore[arg-type]
