@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 from sqlglot import exp
 
@@ -53,6 +54,7 @@ class _Splitter:
         self.requests: dict[str, Column] = {}
         # What is stored anyway: a read-time expression reads it by name.
         self.known = {item.unalias(): item.alias for item in tree.selects if not _reads_later(item)}
+        self.taken = {*_plain(draft), *tree.named_selects}
 
     def take(self, item: exp.Expr) -> None:
         name = item.alias
@@ -99,7 +101,9 @@ class _Splitter:
 
     def _store(self, feature: str, node: exp.Expr) -> str:
         if node not in self.known:
-            name = f"{feature}__part{1 + sum(n.startswith(f'{feature}__part') for n in self.known.values())}"
+            names = (f"{feature}__part{n}" for n in count(1))
+            name = next(n for n in names if n not in self.taken)
+            self.taken.add(name)
             self.known[node.copy()] = name
             self.items.append(exp.alias_(node.copy(), name, quoted=True))
         return self.known[node]
