@@ -44,6 +44,8 @@ _ALIASES: dict[str, str] = {
     "INT8": "BIGINT",
     "LONG": "BIGINT",
     "INT16": "HUGEINT",
+    "INT128": "HUGEINT",
+    "UINT128": "UHUGEINT",
     "REAL": "FLOAT",
     "FLOAT4": "FLOAT",
     "FLOAT8": "DOUBLE",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 
 from sqlglot import exp
@@ -35,14 +37,29 @@ _PARTS: dict[type[exp.Expr], str] = {
     exp.DayOfWeek: "dow", exp.DayOfYear: "doy", exp.Hour: "hour", exp.Minute: "minute",
     exp.Second: "second",
 }  # fmt: skip
-_EXTRACTED = {*_PARTS.values()}
+_MOMENTS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
+_SMALL = ("millisecond", "microsecond")
+
+#: The parts of a moment that an operator may name first; serving knows all of them.
+PARTS: dict[str, frozenset[str]] = {
+    "extract": frozenset({*_MOMENTS, "dow", "isodow", "doy"}),
+    "date_trunc": frozenset({*_MOMENTS, *_SMALL}),
+    "date_diff": frozenset({*_MOMENTS, *_SMALL}),
+}
 
 #: Every operator that a tree may hold; serving evaluates all of them.
 OPERATORS = frozenset(
-    {*_BINARY.values(), *_UNARY.values(), *_VARIADIC.values(), *_NAMED.values()}
-    | {"column", "clock", "request", "literal", "interval", "is_null", "case", "round", "cast"}
-    | {"extract", "date_diff", "date_trunc"}
+    {*_BINARY.values(), *_UNARY.values(), *_VARIADIC.values(), *_NAMED.values(), *PARTS}
+    | {"is_null", "case", "round", "cast", "try_cast", "between"}
 )
+
+#: Leaves of a tree.
+LEAVES = frozenset({"column", "clock", "request", "literal", "interval"})
+
+_WHOLE = re.compile(r"[0-9]+")
+_POINTED = re.compile(r"[0-9]*\.[0-9]*")
+_INTEGERS = (("INTEGER", 31), ("BIGINT", 63), ("HUGEINT", 127))
+_DECIMAL_WIDTH = 38
 
 
 def to_tree(draft: Draft, node: exp.Expr) -> Tree:
@@ -73,13 +90,21 @@ def to_tree(draft: Draft, node: exp.Expr) -> Tree:
         return [_NAMED[node.name.lower()], *map(sub, node.expressions)]
     special = _special_tree(node, sub)
     if special is None:
-        raise CompileError(
-            f"{node.sql(draft.dialect)} cannot be evaluated when a vector is read",
-            where=draft.locate(node),
-            mend="a read-time expression may use arithmetic, comparisons, case, coalesce, casts, "
+        raise _refusal(
+            draft,
+            node,
+            "a read-time expression may use arithmetic, comparisons, case, coalesce, casts, "
             "epoch, extract, date_diff and date_trunc",
         )
+    known = PARTS.get(special[0])
+    if known is not None and special[1] not in known:
+        raise _refusal(draft, node, f"{special[0]} takes one of {', '.join(sorted(known))} there")
     return special
+
+
+def _refusal(draft: Draft, node: exp.Expr, mend: str) -> CompileError:
+    what = f"{node.sql(draft.dialect)} cannot be evaluated when a vector is read"
+    return CompileError(what, where=draft.locate(node), mend=mend)
 
 
 def _leaf_tree(draft: Draft, node: exp.Expr) -> Tree | None:
@@ -97,13 +122,44 @@ def _leaf_tree(draft: Draft, node: exp.Expr) -> Tree | None:
         return ["literal", None, "NULL"]
     if isinstance(node, exp.Boolean):
         return ["literal", bool(node.this), "BOOLEAN"]
-    if isinstance(node, exp.Literal):
-        if node.is_string:
-            return ["literal", node.this, "VARCHAR"]
-        if node.is_int:
-            return ["literal", int(node.this), "BIGINT"]
-        return ["literal", float(node.this), "DOUBLE"]
+    if isinstance(node, exp.Literal) and node.is_string:
+        return ["literal", node.this, "VARCHAR"]
+    if _is_number(node):
+        number = _number(node, 1)
+        if number is None:
+            raise _refusal(draft, node, "write a number of at most 38 digits")
+        return number
     return None
+
+
+def _is_number(node: exp.Expr) -> bool:
+    """A number as written, its signs included: DuckDB too takes ``- 1`` for a literal."""
+    while isinstance(node, (exp.Neg, exp.Paren)):
+        node = node.this
+    return isinstance(node, exp.Literal) and not node.is_string
+
+
+def _number(node: exp.Expr, sign: int) -> Tree | None:
+    """A number in the type that DuckDB gives it; None where it is beyond all of them."""
+    if isinstance(node, (exp.Neg, exp.Paren)):
+        return _number(node.this, -sign if isinstance(node, exp.Neg) else sign)
+    text: str = node.this
+    if _WHOLE.fullmatch(text):
+        value = sign * int(text)
+        for name, bits in _INTEGERS:
+            if -(2**bits) <= value < 2**bits:
+                return ["literal", value, name]
+        return None
+    width = len(text) - 1
+    if _POINTED.fullmatch(text) and 0 < width <= _DECIMAL_WIDTH:
+        # As text: JSON's numbers are doubles to many readers.
+        scale = width - text.index(".")
+        return ["literal", ("-" if sign < 0 else "") + text, f"DECIMAL({width},{scale})"]
+    try:
+        number = sign * float(text)
+    except ValueError:
+        return None
+    return ["literal", number, "DOUBLE"] if math.isfinite(number) else None
 
 
 def _special_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | None:
@@ -126,9 +182,11 @@ def _special_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | Non
         case exp.Round():
             digits = node.args.get("decimals")
             return ["round", sub(node.this), *([sub(digits)] if digits is not None else [])]
+        case exp.TryCast():
+            return ["try_cast", sub(node.this), duckdb_sql(node.to)]
         case exp.Cast():
             return ["cast", sub(node.this), duckdb_sql(node.to)]
-        case exp.Extract() if node.name.lower() in _EXTRACTED:
+        case exp.Extract():
             return ["extract", node.name.lower(), sub(node.expression)]
         case exp.DateDiff():
             unit = node.text("unit").lower()
@@ -136,9 +194,8 @@ def _special_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | Non
         case exp.TimestampTrunc() | exp.DateTrunc():
             return ["date_trunc", node.text("unit").lower(), sub(node.this)]
         case exp.Between():
-            low = exp.GTE(this=node.this.copy(), expression=node.args["low"].copy())
-            high = exp.LTE(this=node.this.copy(), expression=node.args["high"].copy())
-            return ["and", sub(low), sub(high)]
+            # One operator, since DuckDB compares all three in one type.
+            return ["between", sub(node.this), sub(node.args["low"]), sub(node.args["high"])]
     return None
 
 

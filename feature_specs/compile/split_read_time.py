@@ -69,23 +69,27 @@ class _Splitter:
             if name not in _plain(self.draft):
                 self.features.append(OutputFeature(name))
             return
+        for node in item.walk():
+            self._ask(node)
         expression = self._rewrite(name, item.unalias().copy())
         tree = to_tree(self.draft, expression)
         self.features.append(OutputFeature(name, expression, tree))
 
+    def _ask(self, node: exp.Expr) -> None:
+        request = request_of(node)
+        if request is None:
+            return
+        known = self.requests.setdefault(request.name, request)
+        if known != request:
+            raise CompileError(
+                f"request {request.name!r} has two types, {known.type} and {request.type}",
+                where=self.draft.locate(node),
+                mend="ask for it with one type",
+            )
+
     def _rewrite(self, feature: str, node: exp.Expr) -> exp.Expr:
         """Replace every greatest subexpression that is known before reading by a stored column."""
-        request = request_of(node)
-        if request is not None:
-            known = self.requests.setdefault(request.name, request)
-            if known != request:
-                raise CompileError(
-                    f"request {request.name!r} has two types, {known.type} and {request.type}",
-                    where=self.draft.locate(node),
-                    mend="ask for it with one type",
-                )
-            return node
-        if is_clock(node) or not _needs_storing(node):
+        if request_of(node) is not None or is_clock(node) or not _needs_storing(node):
             return node
         if not _reads_later(node):
             return exp.column(self._store(feature, node))

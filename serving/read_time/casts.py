@@ -10,27 +10,41 @@ from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
+from feature_specs.errors import DataError
 from serving.read_time.typed import (
     DOUBLE,
     FLOAT,
     NULL,
     VARCHAR,
     Typed,
+    UnreadError,
+    constant,
     fault,
     refuse,
     unary,
+    unread,
 )
 from serving.sql_types import INTEGER_RANGE, SqlType
 
 #: Wide enough that no step before the last rounds.
 EXACT = Context(prec=120, rounding=ROUND_HALF_UP)
 
-_NUMBER = re.compile(r"[ \t\n\r]*(-?\d+(?:\.\d+)?)[ \t\n\r]*", re.ASCII)
-_FLOAT = re.compile(r"[ \t\n\r]*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)[ \t\n\r]*", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_SPACE = r"[ \t\n\r\v\f]*"
+_DIGITS = r"\d+(?:_\d+)*"
+_PLAIN = rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})"
+_NUMBER = re.compile(rf"{_SPACE}([+-]?{_PLAIN}){_SPACE}", re.ASCII)
+#: A number that only DuckDB reads, if it does: with an exponent, or not to the base of ten.
+_PERHAPS = re.compile(rf"{_SPACE}[+-]?(?:{_PLAIN}[eE][+-]?[\d_]+|0[xXbB]\w+){_SPACE}", re.ASCII)
+_FLOAT = re.compile(
+    rf"{_SPACE}\+?(-?(?:{_PLAIN}(?:[eE][+-]?{_DIGITS})?|inf(?:inity)?|nan)){_SPACE}",
+    re.ASCII | re.IGNORECASE,
+)
 _MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:\d\d)?)?)?", re.ASCII
 )
+
+
+_MOMENT_WORDS = ("infinity", "+infinity", "-infinity", "inf", "-inf", "epoch")
 
 
 def convert(arg: Typed, to: SqlType) -> Typed:
@@ -39,9 +53,47 @@ def convert(arg: Typed, to: SqlType) -> Typed:
     Raises:
         CompileError: there is no such cast, or it depends on more than the value.
     """
+    if isinstance(arg.written, str) and to != VARCHAR:
+        return _literal_text(arg.written, to)
+    return convert_as_told(arg, to)
+
+
+def convert_as_told(arg: Typed, to: SqlType) -> Typed:
+    """What CAST gives; a text that is a literal may fail when it is read."""
     if arg.type == to or arg.type == NULL:
         return Typed(to, arg.run)
-    return unary(to, _caster(arg.type, to), arg)
+    cast = _caster(arg.type, to)
+    if arg.written is None:
+        return unary(to, cast, arg)
+    try:
+        return constant(to, cast(arg.written))
+    except DataError:
+        return unary(to, cast, arg)
+
+
+def try_convert(arg: Typed, to: SqlType) -> Typed:
+    """What TRY_CAST gives: null where the value has no such form."""
+    if arg.type == to or arg.type == NULL:
+        return Typed(to, arg.run)
+    cast = _caster(arg.type, to)
+
+    def attempt(value: Any) -> Any:
+        try:
+            return cast(value)
+        except UnreadError:
+            raise
+        except DataError:
+            return None
+
+    return unary(to, attempt, arg)
+
+
+def _literal_text(text: str, to: SqlType) -> Typed:
+    """A text that was written where a value of another type stands."""
+    try:
+        return constant(to, _caster(VARCHAR, to)(text))
+    except DataError as unreadable:
+        raise refuse(unreadable.what, f"write a {to} in its usual form, or cast it") from None
 
 
 def to_float32(value: float) -> float:
@@ -53,9 +105,6 @@ def to_float32(value: float) -> float:
 
 
 def _caster(of: SqlType, to: SqlType) -> Callable[[Any], Any]:
-    if to == FLOAT and of.is_numeric and not (of.is_float or of.is_integer):
-        # DuckDB rounds the digits and the power of ten apart, each to 32 bits.
-        raise refuse("a decimal as a FLOAT", "cast it to DOUBLE first")
     if to == VARCHAR:
         return _to_text(of)
     if of == VARCHAR:
@@ -209,9 +258,9 @@ def _time_text(value: datetime) -> str:
 
 def _from_text(to: SqlType) -> Callable[[str], Any]:
     if to.is_integer:
-        return lambda text: in_range(_whole(Decimal(_match(_NUMBER, text, to))), to)
+        return lambda text: in_range(_whole(Decimal(_number(text, to))), to)
     if to.name == "DECIMAL":
-        return lambda text: fit(Decimal(_match(_NUMBER, text, to)), to)
+        return lambda text: fit(Decimal(_number(text, to)), to)
     if to.is_float:
         return lambda text: _float_from_text(text, to)
     if to.is_temporal:
@@ -221,41 +270,62 @@ def _from_text(to: SqlType) -> Callable[[str], Any]:
     raise refuse(f"a read-time cast from text to {to}", "cast it in the stored part of the query")
 
 
-def _match(pattern: re.Pattern[str], text: str, to: SqlType) -> str:
-    found = pattern.fullmatch(text)
-    if found is None or len(text) > 400:
-        raise fault(f"cannot read {text[:40]!r} as {to}")
-    return found.group(1)
+def _number(text: str, to: SqlType) -> str:
+    found = _NUMBER.fullmatch(text)
+    if len(text) > 400 or (found is None and _PERHAPS.fullmatch(text)):
+        raise unread(text, to)
+    if found is None:
+        raise _unreadable(text, to)
+    number = found.group(1)
+    if to.name.startswith("U") and number.startswith("-") and Decimal(number) > -1:
+        raise unread(text, to)  # DuckDB reads "-0" as unsigned, but not "-0 "
+    return number
+
+
+def _unreadable(text: str, to: SqlType) -> DataError:
+    return fault(f"cannot read {text[:40]!r} as {to}")
 
 
 def _float_from_text(text: str, to: SqlType) -> float:
-    value = float(_match(_FLOAT, text, to))
-    if math.isinf(value):
-        raise fault(f"{text[:40]!r} is out of the range of {to}")
-    return _narrow(value) if to == FLOAT else value
+    if len(text) > 400:
+        raise unread(text, to)
+    found = _FLOAT.fullmatch(text)
+    if found is None:
+        raise _unreadable(text, to)
+    value = float(found.group(1))
+    return to_float32(value) if to == FLOAT else value
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
 
 
 def _boolean_from_text(text: str) -> bool:
-    known = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-    if text.lower() not in known:
+    known = _BOOLEANS.get(text.lower())
+    if known is None:
         raise fault(f"cannot read {text[:40]!r} as BOOLEAN")
-    return known[text.lower()]
+    return known
 
 
 def _time_from_text(text: str, to: SqlType) -> Any:
-    pattern = _DAY if to.name == "DATE" else _MOMENT
-    if not pattern.fullmatch(text):
-        raise fault(f"cannot read {text[:40]!r} as {to}")
+    if not _MOMENT.fullmatch(text):
+        # Without a digit it could only be one of the words that DuckDB knows.
+        if re.search(r"\d", text, re.ASCII) or text.strip(" ").lower() in _MOMENT_WORDS:
+            raise unread(text, to)
+        raise _unreadable(text, to)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise fault(f"{text[:40]!r} is no {to}") from None
+        if text.startswith("0000") or text[11:13] == "24":
+            raise unread(text, to) from None
+        raise _unreadable(text, to) from None
     if to.name == "DATE":
         return moment.date()
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    utc = moment.astimezone(UTC)
-    return utc if to.name.endswith("ZONE") else utc.replace(tzinfo=None)
+    if not to.name.endswith("ZONE"):
+        return moment.replace(tzinfo=None)  # as DuckDB drops an offset
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _between_times(of: SqlType, to: SqlType) -> Callable[[Any], Any]:

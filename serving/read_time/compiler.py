@@ -5,15 +5,24 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from feature_specs.catalog import Expression, Feature, ViewEntry
-from feature_specs.errors import did_you_mean
+from feature_specs.errors import CompileError, did_you_mean
 from serving.read_time import logic, numbers, rounding, text, times
-from serving.read_time.casts import convert, fit
-from serving.read_time.typed import INTERVAL, NULL, TIMESTAMPTZ, Closure, Typed, Values, refuse
+from serving.read_time.casts import convert, convert_as_told, fit, try_convert
+from serving.read_time.typed import (
+    INTERVAL,
+    NULL,
+    TIMESTAMPTZ,
+    VARCHAR,
+    Closure,
+    Typed,
+    constant,
+    refuse,
+)
 from serving.sql_types import SqlType, parse_type
 
 
@@ -52,15 +61,16 @@ _OPERATORS: dict[str, tuple[Callable[[Sequence[Typed]], Typed], int, int]] = {
     "ln": (numbers.of_double(numbers.ln), 1, 1),
     "exp": (numbers.of_double(numbers.exp), 1, 1),
     "pow": (numbers.of_double(numbers.power), 2, 2),
-    "eq": (logic.comparison(operator.eq), 2, 2),
-    "ne": (logic.comparison(operator.ne), 2, 2),
-    "lt": (logic.comparison(operator.lt), 2, 2),
-    "le": (logic.comparison(operator.le), 2, 2),
-    "gt": (logic.comparison(operator.gt), 2, 2),
-    "ge": (logic.comparison(operator.ge), 2, 2),
+    "eq": (logic.comparison("eq"), 2, 2),
+    "ne": (logic.comparison("ne"), 2, 2),
+    "lt": (logic.comparison("lt"), 2, 2),
+    "le": (logic.comparison("le"), 2, 2),
+    "gt": (logic.comparison("gt"), 2, 2),
+    "ge": (logic.comparison("ge"), 2, 2),
     "and": (logic.conjunction, 1, 999),
     "or": (logic.disjunction, 1, 999),
     "not": (logic.negation, 1, 1),
+    "between": (logic.between, 3, 3),
     "is_null": (logic.is_null, 1, 1),
     "case": (logic.case, 2, 999),
     "coalesce": (logic.coalesce, 1, 999),
@@ -83,7 +93,7 @@ _PART_OPERATORS: dict[str, tuple[Callable[..., Typed], int]] = {
 }
 
 #: Every node name that `compile_expression` knows, leaves apart.
-OPERATORS: frozenset[str] = frozenset([*_OPERATORS, *_PART_OPERATORS, "cast"])
+OPERATORS: frozenset[str] = frozenset([*_OPERATORS, *_PART_OPERATORS, "cast", "try_cast"])
 
 _LEAVES = ("column", "clock", "request", "literal", "interval")
 
@@ -113,8 +123,15 @@ def compile_feature(view: ViewEntry, feature: Feature) -> ReadTime:
     if view.event_time is not None:
         columns.setdefault(view.event_time, "TIMESTAMP WITH TIME ZONE")
     requests = {r.name: r.type for r in view.requests}
-    made = compile_expression(feature.expression, columns, requests)
-    cast = convert(Typed(made.type, made.evaluate), parse_type(feature.type))
+    try:
+        made = compile_expression(feature.expression, columns, requests)
+        cast = convert(Typed(made.type, made.evaluate), parse_type(feature.type))
+    except CompileError as refused:
+        raise CompileError(
+            f"feature {feature.name!r} cannot be computed when a vector is read: {refused.what}",
+            where=view.file or view.name,
+            mend=refused.mend,
+        ) from None
     return ReadTime(cast.type, cast.run, made.columns, made.requests)
 
 
@@ -133,9 +150,10 @@ class _Scope:
         name, *args = tree
         if name in _LEAVES:
             return self._leaf(name, args)
-        if name == "cast":
+        if name in ("cast", "try_cast"):
             self._count(name, args, 2, 2)
-            return convert(self.compile(args[0]), parse_type(args[1]))
+            cast = try_convert if name == "try_cast" else convert_as_told
+            return cast(self.compile(args[0]), parse_type(args[1]))
         if name in _PART_OPERATORS:
             part_builder, count = _PART_OPERATORS[name]
             self._count(name, args, count + 1, count + 1)
@@ -150,7 +168,7 @@ class _Scope:
         if name == "clock":
             return Typed(TIMESTAMPTZ, lambda row, clock, request: clock)
         if name == "interval":
-            return _constant(INTERVAL, timedelta(microseconds=int(args[0])))
+            return constant(INTERVAL, timedelta(microseconds=int(args[0])))
         if name == "literal":
             self._count(name, args, 2, 2)
             return _literal(*args)
@@ -172,25 +190,16 @@ class _Scope:
 def _literal(value: Any, type_name: str) -> Typed:
     if value is None:
         plain = type_name.strip('"').upper()
-        return _constant(NULL if plain == "NULL" else parse_type(type_name), None)
+        return constant(NULL if plain == "NULL" else parse_type(type_name), None)
     of = parse_type(type_name)
     if of == INTERVAL:
-        return _constant(of, timedelta(microseconds=int(value)))
+        return constant(of, timedelta(microseconds=int(value)))
     if of.is_integer:
-        return _constant(of, int(value))
+        return constant(of, int(value), int(value))
     if of.is_float:
-        return convert(_constant(SqlType("DOUBLE"), float(value)), of)
+        return convert(constant(SqlType("DOUBLE"), float(value)), of)
     if of.name == "DECIMAL":
-        return _constant(of, fit(Decimal(str(value)), of))
+        return constant(of, fit(Decimal(str(value)), of))
     if of.is_temporal:
-        text_value = _constant(SqlType("VARCHAR"), str(value))
-        made = convert(text_value, of).run({}, datetime.now(UTC), {})
-        return _constant(of, made)
-    return _constant(of, value)
-
-
-def _constant(of: SqlType, value: Any) -> Typed:
-    def call(row: Values, clock: datetime, request: Values) -> Any:
-        return value
-
-    return Typed(of, call)
+        return convert(constant(VARCHAR, str(value), str(value)), of)
+    return constant(of, value, value if of == VARCHAR else None)

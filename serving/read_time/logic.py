@@ -8,22 +8,58 @@ from datetime import datetime
 from typing import Any
 
 from serving.read_time.casts import convert
-from serving.read_time.typed import BOOLEAN, Typed, Values, binary, refuse, unary, unify
+from serving.read_time.move_constants import move_constants
+from serving.read_time.typed import (
+    BOOLEAN,
+    Typed,
+    Values,
+    binary,
+    refuse,
+    unary,
+    unify,
+    unify_compared,
+)
 from serving.sql_types import SqlType
 
 Builder = Callable[[Sequence[Typed]], Typed]
 
 
-def comparison(step: Callable[[Any, Any], bool]) -> Builder:
+_STEPS: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+
+
+def comparison(name: str) -> Builder:
     """A comparison operator. NaN equals itself and is greater than every other number."""
 
     def build(args: Sequence[Typed]) -> Typed:
-        common, (a, b) = _unified(args)
-        if common.is_float:
-            return binary(BOOLEAN, lambda x, y: step(_rank(x), _rank(y)), a, b)
-        return binary(BOOLEAN, step, a, b)
+        how, left, right, decided = move_constants(name, *args)
+        if right is None:
+            return unary(BOOLEAN, lambda value: decided, left)
+        return _compared(how, left, right)
 
     return build
+
+
+def _compared(name: str, *args: Typed) -> Typed:
+    common = unify_compared(args)
+    a, b = (convert(arg, common) for arg in args)
+    step = _STEPS[name]
+    if common.is_float:
+        return binary(BOOLEAN, lambda x, y: step(_rank(x), _rank(y)), a, b)
+    return binary(BOOLEAN, step, a, b)
+
+
+def between(args: Sequence[Typed]) -> Typed:
+    """All three are compared in one type."""
+    common = unify_compared(args)
+    value, low, high = (convert(arg, common) for arg in args)
+    return conjunction([_compared("ge", value, low), _compared("le", value, high)])
 
 
 def conjunction(args: Sequence[Typed]) -> Typed:
@@ -49,9 +85,10 @@ def case(args: Sequence[Typed]) -> Typed:
     """Pairs of condition and value, then the value of ELSE, which may be left out."""
     pairs = [(_condition(args[i]), args[i + 1]) for i in range(0, len(args) - 1, 2)]
     otherwise = args[-1:] if len(args) % 2 else []
-    of, values = _unified([*(value for _, value in pairs), *otherwise])
-    branches = [(c.run, v.run) for (c, _), v in zip(pairs, values, strict=False)]
-    last = values[-1].run if otherwise else None
+    # DuckDB takes ELSE first when it looks for the common type.
+    of, values = _unified([*otherwise, *(value for _, value in pairs)])
+    branches = [(c.run, v.run) for (c, _), v in zip(pairs, values[len(otherwise) :], strict=True)]
+    last = values[0].run if otherwise else None
 
     def call(row: Values, clock: datetime, request: Values) -> Any:
         for holds, value in branches:
@@ -79,7 +116,7 @@ def coalesce(args: Sequence[Typed]) -> Typed:
 def nullif(args: Sequence[Typed]) -> Typed:
     """The first value, in its own type, unless the second equals it."""
     first = args[0].run
-    same = comparison(operator.eq)(args).run
+    same = comparison("eq")(args).run
 
     def call(row: Values, clock: datetime, request: Values) -> Any:
         return None if same(row, clock, request) else first(row, clock, request)
@@ -131,7 +168,7 @@ def _condition(arg: Typed) -> Typed:
 
 
 def _unified(args: Sequence[Typed]) -> tuple[SqlType, list[Typed]]:
-    common = unify([a.type for a in args])
+    common = unify(args)
     return common, [convert(a, common) for a in args]
 
 

@@ -32,6 +32,7 @@ from serving.read_time.typed import (
     refuse,
     unary,
     unify,
+    unify_operands,
 )
 from serving.sql_types import SqlType
 
@@ -50,7 +51,7 @@ def subtract(args: Sequence[Typed]) -> Typed:
     if a.type.is_temporal and b.type.is_temporal:
         if a.type == b.type == DATE:
             return binary(BIGINT, lambda x, y: (x - y).days, a, b)
-        common = unify([a.type, b.type])
+        common = unify([a, b])
         return binary(INTERVAL, operator.sub, convert(a, common), convert(b, common))
     return _shift(operator.sub, a, b) or _arithmetic("sub", operator.sub, a, b)
 
@@ -73,7 +74,7 @@ def divide(args: Sequence[Typed]) -> Typed:
 def integer_divide(args: Sequence[Typed]) -> Typed:
     a, b = args
     need_numbers("//", a, b)
-    common = unify([a.type, b.type])
+    common = unify_operands(a, b)
     if not common.is_integer:
         # Only integers are truncated; but unlike `/` this fails on zero for floats too.
         common = FLOAT if _single(a, b) else DOUBLE
@@ -84,9 +85,11 @@ def integer_divide(args: Sequence[Typed]) -> Typed:
 def modulo(args: Sequence[Typed]) -> Typed:
     a, b = args
     need_numbers("%", a, b)
-    common = unify([a.type, b.type])
+    common = unify_operands(a, b)
     if common.is_float:
-        return _float_binary(_remainder, common, a, b)
+        # Decimals too wide for one type are divided as doubles, but still fail on zero.
+        exact = not (a.type.is_float or b.type.is_float)
+        return _float_binary(_remainder_of_nonzero if exact else _remainder, common, a, b)
     x, y = _both(common, a, b)
     if common.is_integer:
         return binary(common, lambda p, q: p - q * _truncated(p, q), x, y)
@@ -170,16 +173,20 @@ def _arithmetic(name: str, step: Callable[[Any, Any], Any], a: Typed, b: Typed) 
     need_numbers(name, a, b)
     floating = a.type.is_float or b.type.is_float
     if floating or "DECIMAL" not in (a.type.name, b.type.name):
-        common = unify([a.type, b.type])
+        common = unify_operands(a, b)
         if common == NULL:
             return a
         if common.is_integer:
-            return binary(common, lambda x, y: in_range(step(x, y), common), a, b)
+            made = binary(common, lambda x, y: in_range(step(x, y), common), a, b)
+            return made._replace(made_of=(name, a, b))
         return _float_binary(step, common, a, b)
     if NULL in (a.type, b.type):
         return Typed(b.type if a.type == NULL else a.type, lambda row, clock, request: None)
     exact = {"add": EXACT.add, "sub": EXACT.subtract, "mul": EXACT.multiply}[name]
     of = _decimal_type(name, as_decimal(a.type), as_decimal(b.type))
+    if name != "mul":
+        # DuckDB brings both to the result's scale first, and fails where one does not fit.
+        a, b = (x if as_decimal(x.type).scale == of.scale else convert(x, of) for x in (a, b))
     return binary(of, lambda x, y: fit(exact(Decimal(x), Decimal(y)), of), a, b)
 
 
@@ -223,6 +230,12 @@ def _remainder(x: float, y: float) -> float:
     if y == 0 or math.isinf(x):
         return math.nan
     return math.fmod(x, y)
+
+
+def _remainder_of_nonzero(x: float, y: float) -> float:
+    if y == 0:
+        raise fault(f"division of {x} by zero")
+    return _remainder(x, y)
 
 
 def _truncated(x: int, y: int) -> int:

@@ -13,6 +13,13 @@ from serving.read_time.numbers import need_numbers, power, quotient
 from serving.read_time.typed import DOUBLE, FLOAT, Typed, binary, fault, refuse, unary
 from serving.sql_types import SqlType
 
+#: DuckDB rounds no unsigned integer.
+_UNSIGNED_ROUNDED = {
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER"), SqlType("BIGINT")),
+    "UBIGINT": SqlType("HUGEINT"),
+    "UHUGEINT": DOUBLE,
+}
+
 
 def rounded(args: Sequence[Typed]) -> Typed:
     a = args[0]
@@ -21,7 +28,8 @@ def rounded(args: Sequence[Typed]) -> Typed:
         raise refuse("round to a number of digits that is no integer", "write a literal integer")
     if a.type.name == "DECIMAL":
         return _round_decimal(args)
-    of = a.type
+    of = _UNSIGNED_ROUNDED.get(a.type.name, a.type)
+    a = convert(a, of)
     if len(args) == 1:
         return a if of.is_integer else unary(of, _nearest, a)
     if of.is_integer:

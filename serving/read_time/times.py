@@ -62,6 +62,14 @@ _TRUNCATED: dict[str, Callable[[datetime], datetime]] = {
 }
 
 
+#: What each operator takes for a part.
+PARTS: dict[str, frozenset[str]] = {
+    "extract": frozenset(_PARTS),
+    "date_trunc": frozenset(_TRUNCATED),
+    "date_diff": frozenset({"year", "quarter", "month", "week", *FIXED_US}),
+}
+
+
 def epoch(arg: Typed) -> Typed:
     """Seconds as a double."""
     if arg.type == INTERVAL:
@@ -100,9 +108,14 @@ def date_trunc(part: str, arg: Typed) -> Typed:
 
 def date_diff(part: str, a: Typed, b: Typed) -> Typed:
     """How many boundaries of the part lie between a and b."""
-    common = unify([_moment(a).type, _moment(b).type])
+    common = unify([_moment(a), _moment(b)])
+    first, last = convert(a, common), convert(b, common)
+    if part == "week":
+        # Not the boundaries of weeks: whole spans of seven days, from day to day.
+        day = _counter("day")
+        return binary(BIGINT, lambda x, y: _toward_zero(day(y) - day(x), 7), first, last)
     count = _counter(part)
-    return binary(BIGINT, lambda x, y: count(y) - count(x), convert(a, common), convert(b, common))
+    return binary(BIGINT, lambda x, y: count(y) - count(x), first, last)
 
 
 def _counter(part: str) -> Callable[[datetime], int]:
@@ -115,7 +128,9 @@ def _counter(part: str) -> Callable[[datetime], int]:
     if part in FIXED_US:
         unit = FIXED_US[part]
         return lambda t: epoch_us(_aware(t)) // unit
-    raise refuse(f"date_diff({part})", f"use one of year, quarter, month, {', '.join(FIXED_US)}")
+    raise refuse(
+        f"date_diff({part})", f"use one of year, quarter, month, week, {', '.join(FIXED_US)}"
+    )
 
 
 def _microseconds(arg: Typed) -> Typed:

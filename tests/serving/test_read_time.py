@@ -103,13 +103,7 @@ def agree(
         f"{sql_value(t, v)} as c{i}" for i, (t, v) in enumerate(zip(types, row, strict=True))
     )
     text = f"{sql.format(*columns)} as x from (select {made_of} from range(1))"
-    try:
-        made = compile_expression(tree, columns, {})
-    except CompileError as refused:
-        # Refused by design; everything else in these tests has a read-time form.
-        by_design = ("no common type of at most 38 digits", "a decimal as a FLOAT")
-        assert any(reason in refused.what for reason in by_design)
-        return
+    made = compile_expression(tree, columns, {})
     named = dict(zip(columns, row, strict=True))
     ours = outcome(lambda: made.evaluate(named, CLOCK, {}), DataError)
 
@@ -293,8 +287,6 @@ def test_date_trunc_and_diff(
     duck: duckdb.DuckDBPyConnection, part: str, data: st.DataObject
 ) -> None:
     check(duck, data, ["date_trunc", part, column(0)], f"date_trunc('{part}', {{0}})", TEMPORAL)
-    if part == "week":
-        return  # refused: DuckDB counts spans of seven days there, not boundaries
     tree = ["date_diff", part, column(0), column(1)]
     check(duck, data, tree, f"date_diff('{part}', {{0}}, {{1}})", TEMPORAL, TEMPORAL)
 
