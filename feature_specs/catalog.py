@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
 
-FORMAT = 1
+FORMAT = 2
 
 _Entry = TypeVar("_Entry")
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import cache
 from typing import Any
 
 from feature_specs.errors import DataError
@@ -63,10 +64,11 @@ def convert_as_told(arg: Typed, to: SqlType) -> Typed:
     if arg.type == to or arg.type == NULL:
         return Typed(to, arg.run)
     cast = _caster(arg.type, to)
-    if arg.written is None:
+    if not arg.fixed:
         return unary(to, cast, arg)
+    value = arg.run({}, datetime.min, {})
     try:
-        return constant(to, cast(arg.written))
+        return constant(to, None if value is None else cast(value))
     except DataError:
         return unary(to, cast, arg)
 
@@ -145,10 +147,16 @@ def in_range(value: int, of: SqlType) -> int:
 
 def fit(value: Decimal, to: SqlType) -> Decimal:
     """The decimal at a type's scale, rounded half away from zero. Raises DataError if too wide."""
-    scaled = value.quantize(Decimal((0, (1,), -to.scale)), context=EXACT)
-    if scaled.copy_abs() >= Decimal(10) ** (to.width - to.scale):
+    unit, limit = _scale_and_limit(to)
+    scaled = value.quantize(unit, context=EXACT)
+    if scaled.copy_abs() >= limit:
         raise fault(f"{value} does not fit {to}")
     return scaled if scaled else scaled.copy_abs()
+
+
+@cache
+def _scale_and_limit(to: SqlType) -> tuple[Decimal, Decimal]:
+    return Decimal((0, (1,), -to.scale)), Decimal(10) ** (to.width - to.scale)
 
 
 def round_half_away(value: float) -> float:

@@ -37,12 +37,14 @@ class Typed(NamedTuple):
     Attributes:
         written: the number or text of a literal. DuckDB gives a literal the type of what stands
             beside it: any that reads a text, and any integer type that holds a whole number.
+        fixed: it has one value, whatever is read or asked.
         made_of: of a sum, difference or product of integers: which, and its two sides.
     """
 
     type: SqlType
     run: Closure
     written: int | str | None = None
+    fixed: bool = False
     made_of: tuple[str, Typed, Typed] | None = None
 
 
@@ -102,7 +104,7 @@ def constant(of: SqlType, value: Any, written: int | str | None = None) -> Typed
     def call(row: Values, clock: datetime, request: Values) -> Any:
         return value
 
-    return Typed(of, call, written)
+    return Typed(of, call, written, fixed=True)
 
 
 def as_literal(of: SqlType, value: int) -> Typed:

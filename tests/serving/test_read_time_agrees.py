@@ -159,7 +159,7 @@ def test_examples(
         assert made in (expected, ("bool", expected))
 
 
-EXAMPLES = settings(max_examples=400, deadline=None)
+EXAMPLES = settings(max_examples=150, deadline=None)
 OPERANDS = st.one_of(st.sampled_from(LITERALS), st.sampled_from(["a", "b"]))
 FORMS = [
     "{} + {}", "{} - {}", "{} * {}", "{} / {}", "{} // {}", "{} % {}", "{} = {}", "{} <> {}",
@@ -250,7 +250,7 @@ MOMENT_TEXTS = st.one_of(
         (["DATE", "TIMESTAMP", TZ], MOMENT_TEXTS),
     ],
 )
-@settings(max_examples=6000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(data=st.data())
 def test_reading_a_text(
     duck: duckdb.DuckDBPyConnection,
