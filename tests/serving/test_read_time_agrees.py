@@ -159,7 +159,7 @@ def test_examples(
         assert made in (expected, ("bool", expected))
 
 
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=80, deadline=None)
 OPERANDS = st.one_of(st.sampled_from(LITERALS), st.sampled_from(["a", "b"]))
 FORMS = [
     "{} + {}", "{} - {}", "{} * {}", "{} / {}", "{} // {}", "{} % {}", "{} = {}", "{} <> {}",
@@ -250,7 +250,7 @@ MOMENT_TEXTS = st.one_of(
         (["DATE", "TIMESTAMP", TZ], MOMENT_TEXTS),
     ],
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(data=st.data())
 def test_reading_a_text(
     duck: duckdb.DuckDBPyConnection,
@@ -365,11 +365,8 @@ def test_serving_evaluates_whatever_a_tree_may_hold() -> None:
 def test_a_number_has_the_type_that_duckdb_gives_it(
     duck: duckdb.DuckDBPyConnection, text: str, value: Any, kind: str
 ) -> None:
-    (view,) = [
-        view_of(f"coalesce(request('x','double'), 0) > 0 and request('x','double') > {text}")
-    ]
-    literal = view.features[-1].tree[2][2]  # type: ignore[index]
-    assert literal == ["literal", value, kind]
+    view = view_of(f"request('x','double') > {text}")
+    assert view.features[-1].tree == ["gt", ["request", "x"], ["literal", value, kind]]
     found = duck.execute(f"select typeof({text})").fetchone()
     assert found == (kind,)
 
