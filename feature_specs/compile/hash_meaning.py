@@ -12,7 +12,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.leaf import Leaf
 
 #: Raised when the compiler itself comes to give other values for the same query.
-COMPILER_VERSION = 3
+COMPILER_VERSION = 4
 
 
 def hash_meaning(draft: Draft) -> str:
