@@ -19,7 +19,7 @@ test: $(READY) lint
 	$(BIN)/python -m pytest
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --dist loadfile
 
 # The one law over N drawn views, data and clocks: `make prove N=100000`.
 N ?= 2000

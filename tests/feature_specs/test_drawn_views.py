@@ -96,6 +96,7 @@ def views(draw: st.DrawFn) -> tuple[FeatureView, Leaf]:
     return FeatureView("drawn", text, ("k",), **options), leaf
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60,
     deadline=None,
@@ -116,6 +117,7 @@ def test_drawn_views_agree(
     world.check_as_of(instants[:2])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(
     leaf=st.sampled_from([EVENTS, LATE]),

@@ -107,6 +107,7 @@ def _check_dialect(text: str, engine: Engine) -> None:
     assert found is None, found.group(0)
 
 
+@pytest.mark.slow
 def test_the_same_text_is_written_each_time() -> None:
     for case in CASES[:40:5]:
         for name, sql in statements(case):

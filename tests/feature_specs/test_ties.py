@@ -41,9 +41,12 @@ def _dense(seed: int) -> list[Row]:
     [
         HISTORY,
         HISTORY + " where ts > now() - interval '1' hour",
-        HISTORY + " where ts > now() - interval '1' month",
+        pytest.param(HISTORY + " where ts > now() - interval '1' month", marks=pytest.mark.slow),
         "select k, ts, x, s, f, count(*) over (partition by k) as n from events",
-        "select k, ts, x, s, f, (select count(*) from events o where o.k = e.k) as n from events e",
+        pytest.param(
+            "select k, ts, x, s, f, (select count(*) from events o where o.k = e.k) as n from events e",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["lasting", "in a window", "in a month", "beside a window", "beside a subquery"],
 )

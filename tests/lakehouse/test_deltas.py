@@ -128,6 +128,7 @@ def _step(build: Build, at: datetime) -> tuple[int, int]:
     return done.upserts, done.deletes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_day", [False, True])
 @pytest.mark.parametrize(
     "name",

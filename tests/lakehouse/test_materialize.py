@@ -84,6 +84,7 @@ def _build(name: str, folder: Path) -> Build:
     return build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["windows", *(pytest.param(n, marks=pytest.mark.slow) for n in VIEWS if n != "windows")]
 )

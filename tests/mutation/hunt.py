@@ -139,14 +139,16 @@ def _run_tests(
         RuntimeError: pytest found nothing to run, such as after a test was renamed.
     """
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
-        arguments = ["-m", "pytest", "-q", "-m", "not slow", "-p", "tests.mutation.watch"]
-        arguments += ["-p", "no:cacheprovider", *(["-x"] if first else []), *tests]
+        names = tuple(tests)
+        arguments = ["-m", "pytest", "-q", "-p", "tests.mutation.watch", "-p", "no:cacheprovider"]
+        arguments += [*(["-m", "not slow"] if names == _WIDE else []), *(["-x"] if first else [])]
+        arguments += names
         ended = copy.run(arguments, seconds, MUTATION_REPORT=file.name)
         yield from map(json.loads, Path(file.name).read_text().splitlines())
     if ended is None:
         yield {"test": "(the time limit)", "passed": False, "message": f"{seconds:g} s"}
     elif ended.returncode not in (0, 1, 2):
-        raise RuntimeError(f"pytest could not run {list(tests)}:\n{ended.stdout[-3000:]}")
+        raise RuntimeError(f"pytest could not run {list(names)}:\n{ended.stdout[-3000:]}")
 
 
 def _drawn(copy: Copy, numbers: str, variant: str | None) -> Found | None:

@@ -29,6 +29,7 @@ def _described(failures: list[Outcome]) -> str:
     return "\n".join([f"{len(failures)} cases failed", *lines])
 
 
+@pytest.mark.slow
 def test_a_few_drawn_views_agree() -> None:
     coverage, failures = _run(_FEW)
     assert not failures, _described(failures)

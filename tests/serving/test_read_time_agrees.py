@@ -209,6 +209,7 @@ def test_numbers(duck: duckdb.DuckDBPyConnection, depth: int, data: st.DataObjec
         assert type_name == kind, (text, view.features[-1].tree)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["a + {}", "{} + a", "a - {}", "{} - a", "a * {}", "(a + 1) * {}"])
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())

@@ -139,6 +139,7 @@ def test_another_opening_sees_what_was_written(uri: str) -> None:
     reader.close()
 
 
+@pytest.mark.slow
 def test_readers_see_one_moment_while_rows_change(store: OnlineStore) -> None:
     """Rows and state change together under a reader's eyes, through growth and replacement."""
     keys = [key for key, _ in rows("v", 200)]
@@ -167,6 +168,7 @@ def test_readers_see_one_moment_while_rows_change(store: OnlineStore) -> None:
     assert torn == []
 
 
+@pytest.mark.slow
 def test_more_than_the_first_size(store: OnlineStore) -> None:
     big = [(encode_key("v", [str(i)]), b"x" * 2000) for i in range(60_000)]
     store.write("v", big, [], b"s", replace=True)
