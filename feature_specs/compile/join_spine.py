@@ -46,16 +46,7 @@ def join_spine(
         timestamp: the spine's column of instants.
         behind: SQL of how many microseconds the stored features lag; read-time parts do not.
     """
-    asked = instant_sql(f"source.{quoted(timestamp)}")
-    parts = [
-        Subquery(
-            "fb_spine",
-            f"select row_number() over () as {ROW}, "
-            f"{asked} as {ASKED}, epoch_us({asked}) - {behind} as {AXIS}, "
-            f"source.* from {spine} as source",
-        )
-    ]
-    joins = []
+    parts, joins = [], []
     for group in _by_lowering(views):
         subqueries, join = _lowered(group)
         parts += subqueries
@@ -65,10 +56,16 @@ def join_spine(
         for joined in views
         for feature, column in joined.columns
     ]
-    kept = f"fb_spine.* exclude ({ROW}, {ASKED}, {AXIS})"
+    asked = instant_sql(f"source.{quoted(timestamp)}")
+    columns = {ROW: "row_number() over ()", AXIS: f"epoch_us({asked}) - {behind}"}
+    if any(f"fb_spine.{ASKED}" in output for output in outputs):
+        columns[ASKED] = asked
+    listed = ", ".join(f"{sql} as {name}" for name, sql in columns.items())
+    source = Subquery("fb_spine", f"select {listed}, source.* from {spine} as source")
+    kept = f"fb_spine.* exclude ({', '.join(columns)})"
     select = f"select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
     prefixes = tuple(f'"{joined.draft.view.name}__' for joined in views)
-    return Statement(tuple(parts), select, prefixes)
+    return Statement((source, *parts), select, prefixes)
 
 
 def _by_lowering(views: Sequence[Joined]) -> list[list[Joined]]:

@@ -262,12 +262,12 @@ LOWERINGS = (
     ),
     Mutation(
         "a lag looks ahead", "join_spine",
-        " - {behind} as {AXIS}", " + {behind} as {AXIS}",
+        "({asked}) - {behind}\"", "({asked}) + {behind}\"",
         "a wrong sign: what was known later", variants("read-time parts with a lag"),
     ),
     Mutation(
         "a lag is forgotten", "join_spine",
-        " - {behind} as {AXIS}", " as {AXIS}",
+        "({asked}) - {behind}\"", "({asked})\"",
         "features as fresh as never served", variants("a history with a lag"),
     ),
     Mutation(
