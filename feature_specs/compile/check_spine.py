@@ -8,14 +8,20 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.lowerings.lowered import quoted
 
 _NANOSECONDS = "('TIMESTAMP_NS', 'TIMESTAMPTZ_NS')"
-_NUMBERS = (
-    "(typeof({0}) like '%INT' or typeof({0}) in ('INTEGER', 'UINTEGER') "
-    "or typeof({0}) like 'DECIMAL%')"
-)
+
+#: Kinds of types, and SQL of whether a spine column is of the kind. Within one, a value of one type is
+#: one and only one value of another; between two, '03' and 3 would be one key.
+_KINDS = {
+    "number": "typeof({0}) like '%INT' or typeof({0}) in ('INTEGER', 'UINTEGER') "
+    "or typeof({0}) like 'DECIMAL%'",
+    "text": "typeof({0}) = 'VARCHAR' or typeof({0}) like 'ENUM%'",
+    "time": "typeof({0}) = 'DATE' or typeof({0}) like 'TIMESTAMP%'",
+    "truth": "typeof({0}) = 'BOOLEAN'",
+    "uuid": "typeof({0}) = 'UUID'",
+}
 
 
 def instant_sql(column: str) -> str:
@@ -29,35 +35,30 @@ def instant_sql(column: str) -> str:
 
 
 def key_tests(draft: Draft) -> list[str]:
-    """SQL that holds for every key, and raises where its type has values that are no key's.
-
-    Floats are no keys, and between numbers and other types values would be taken for one another:
-    '03' and 3.
-    """
+    """SQL that holds for every key, and raises where its type has values that are no key's."""
     tests = []
-    for entity in draft.view.entities:
-        key, wrong = quoted(entity), [f"typeof({quoted(entity)}) in ('FLOAT', 'DOUBLE')"]
-        number = _is_number(draft, entity)
-        if number is not None:
-            is_number = _NUMBERS.format(key)
-            wrong.append(
-                f"not {is_number} and typeof({key}) <> '\"NULL\"'" if number else is_number
-            )
+    for entity, kind in zip(draft.view.entities, draft.key_types, strict=True):
+        key, name = quoted(entity), _kind_of(kind)
+        wrong = f"typeof({key}) in ('FLOAT', 'DOUBLE')"
+        if name is not None:
+            wrong = f"not ({_KINDS[name].format(key)} or typeof({key}) = '\"NULL\"')"
         text = f"spine column {entity} of {draft.view.name} is a ".replace("'", "''")
         tests.append(
-            f"case when {' or '.join(wrong)} then cast(error('{text}' || typeof({key}) || "
+            f"case when {wrong} then cast(error('{text}' || typeof({key}) || "
             "', whose values are not the key''s own: cast it') as boolean) else true end"
         )
     return tests
 
 
-def _is_number(draft: Draft, entity: str) -> bool | None:
-    """Whether the leaves have the key as a number; None where that is not known."""
-    keys = dict(zip(draft.view.entities, draft.form.keys, strict=True)) if draft.form else {}
-    key = keys.get(entity)
-    if not isinstance(key, exp.Column):
+def _kind_of(kind: exp.DataType | None) -> str | None:
+    """None where the type is not known, or of no kind."""
+    if kind is None:
         return None
-    written = {x.columns[key.name] for x in draft.leaves.values() if key.name in x.columns}
-    kinds = [exp.DataType.build(w, dialect=DUCKDB, udt=True) for w in written]
-    numbers = {kind.this in exp.DataType.NUMERIC_TYPES for kind in kinds}
-    return numbers.pop() if len(numbers) == 1 else None
+    kinds = {
+        "number": exp.DataType.NUMERIC_TYPES,
+        "text": exp.DataType.TEXT_TYPES,
+        "time": exp.DataType.TEMPORAL_TYPES,
+        "truth": (exp.DType.BOOLEAN,),
+        "uuid": (exp.DType.UUID,),
+    }
+    return next((name for name, types in kinds.items() if kind.this in types), None)

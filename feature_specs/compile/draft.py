@@ -149,6 +149,7 @@ class Draft:
         tree: the query; leaves appear under the keys of ``leaves``.
         stored: the query without its read-time parts: keys, event_time, stored columns.
         form: its interval form; None where it has none, and ``why_no_form`` says why.
+        key_types: of each entity the type that it has in the query, where that is sure.
         labels: names in lower case to the names that the author wrote.
     """
 
@@ -163,6 +164,7 @@ class Draft:
     requests: tuple[Column, ...] = ()
     form: IntervalForm | None = None
     why_no_form: str = ""
+    key_types: tuple[exp.DataType | None, ...] = ()
     taken_on_word: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 

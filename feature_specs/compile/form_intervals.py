@@ -17,7 +17,6 @@ from feature_specs.compile.draft import Draft, IntervalForm, Term, Window
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.interval_rows import leaf_of
 from feature_specs.compile.intervals.block import Block
-from feature_specs.compile.intervals.leaf_lifetimes import leaf_window
 from feature_specs.compile.intervals.relation import Loom, NoFormError
 from feature_specs.compile.intervals.weave_query import (
     Grouped,
@@ -27,6 +26,7 @@ from feature_specs.compile.intervals.weave_query import (
     weave_query,
     weave_select,
 )
+from feature_specs.compile.leaf_window import leaf_window
 from feature_specs.compile.merge_queries import merge_queries
 from feature_specs.compile.note_visibility import SEEN
 from feature_specs.compile.push_ranks import push_ranks
@@ -39,10 +39,53 @@ def form_intervals(draft: Draft) -> Draft:
     """Fill ``form``, or ``why_no_form``."""
     draft = replace(draft, stored=strip_places(draft.stored.copy()))
     _check_ttl(draft)
+    tree = _typed(draft)
+    draft = replace(draft, key_types=tuple(_key_type(tree, e) for e in draft.view.entities))
     try:
-        return replace(draft, form=_form(draft))
+        return replace(draft, form=_form(draft, tree))
     except NoFormError as reason:
         return replace(draft, why_no_form=str(reason))
+
+
+def _typed(draft: Draft) -> exp.Query:
+    """The stored query, its subqueries merged, with the types that DuckDB surely has."""
+    tree = merge_queries(push_ranks(draft.stored))
+    annotate_types(tree, schema=draft.schema, dialect=DUCKDB)
+    settle_numbers(tree)
+    return tree
+
+
+def _key_type(query: exp.Expr, entity: str) -> exp.DataType | None:
+    query = query.unnest()
+    if isinstance(query, exp.SetOperation):
+        place = query.named_selects.index(entity)
+        names = [side.named_selects[place] for side in (query.this, query.expression)]
+        one, other = (
+            _key_type(side, name)
+            for side, name in zip((query.this, query.expression), names, strict=True)
+        )
+        return one if one == other else None
+    items = query.selects if isinstance(query, exp.Query) else []
+    kind = next((s.unalias().type for s in items if s.alias_or_name == entity), None)
+    return None if kind is None or kind.this == exp.DType.UNKNOWN else kind
+
+
+def _check_sides(tree: exp.Expr) -> None:
+    """Raises NoFormError where a row of EXCEPT or INTERSECT would have its own side's type."""
+    for query in tree.find_all(exp.Except, exp.Intersect):
+        for mine, theirs in zip(query.this.selects, query.expression.selects, strict=True):
+            kind = mine.unalias().type
+            if kind is None or kind != theirs.unalias().type or kind.this == exp.DType.UNKNOWN:
+                raise NoFormError(f"the sides of {query.key.upper()} may be of different types")
+
+
+def _check_stars(draft: Draft) -> None:
+    """Raises NoFormError where a subquery's row is counted as a whole, which merging would lose."""
+    tables = {t.alias_or_name for t in draft.stored.find_all(exp.Table)}
+    tables -= {cte.alias for cte in draft.stored.find_all(exp.CTE)}
+    for column in draft.stored.find_all(exp.Column):
+        if isinstance(column.this, exp.Star) and column.table not in tables:
+            raise NoFormError(f"{column.table}.* is a subquery's row as a whole")
 
 
 def _check_ttl(draft: Draft) -> None:
@@ -77,10 +120,9 @@ def _check_ttl(draft: Draft) -> None:
         )
 
 
-def _form(draft: Draft) -> IntervalForm:
-    tree: exp.Expr = merge_queries(push_ranks(draft.stored))
-    tree = annotate_types(tree, schema=draft.schema, dialect=DUCKDB)
-    settle_numbers(tree)
+def _form(draft: Draft, tree: exp.Query) -> IntervalForm:
+    _check_stars(draft)
+    _check_sides(tree)
     strip_types(strip_places(tree), unasked_only=True)
     loom = Loom(draft)
     if not isinstance(tree, exp.Select):

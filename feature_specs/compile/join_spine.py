@@ -9,7 +9,6 @@ from sqlglot import exp
 
 from feature_specs.compile.check_spine import instant_sql, key_tests
 from feature_specs.compile.draft import Draft, IntervalForm, Subquery
-from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.exact_types import declared_type
 from feature_specs.compile.interval_rows import interval_rows
 from feature_specs.compile.lowerings.choose_lowering import Choice
@@ -25,6 +24,9 @@ from feature_specs.compile.lowerings.lower_steps import lower_steps
 from feature_specs.compile.lowerings.lowered import ASKED, AXIS, ROW, Scope, quoted
 from feature_specs.compile.read_features import feature_sql, fresh_enough
 from feature_specs.compile.statement import Statement
+
+#: Histories in one pass: of many more DuckDB takes long to plan the statement.
+_MOST_TOGETHER = 24
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,18 @@ def join_spine(
 
 def _by_lowering(views: Sequence[Joined]) -> list[list[Joined]]:
     """Views that are lowered together: histories in order whose entities are the same."""
-    groups: dict[object, list[Joined]] = {}
-    for place, joined in enumerate(views):
+    groups: list[list[Joined]] = []
+    open_groups: dict[object, list[Joined]] = {}
+    for joined in views:
         together = (joined.draft.view.entities, _has_whole_key(joined.draft))
-        groups.setdefault(together if _in_order(joined) else place, []).append(joined)
-    return list(groups.values())
+        group = open_groups.get(together) if _in_order(joined) else None
+        if group is None or len(group) == _MOST_TOGETHER:
+            group = []
+            groups.append(group)
+        group.append(joined)
+        if _in_order(joined):
+            open_groups[together] = group
+    return groups
 
 
 def _in_order(joined: Joined) -> bool:
@@ -86,7 +95,8 @@ def _lowered(group: Sequence[Joined]) -> tuple[list[Subquery], str]:
     """Subqueries of views that are lowered together, and SQL that joins their features."""
     draft = group[0].draft
     tests = [f"not {quoted(e)} is null" for e in (*draft.view.entities, AXIS)]
-    where = " and ".join([*tests, *key_tests(draft)])
+    checks = dict.fromkeys(test for joined in group for test in key_tests(joined.draft))
+    where = " and ".join([*tests, *checks])
     keys = ", ".join(quoted(e) for e in draft.view.entities)
     spine = Subquery(
         quoted(f"{draft.view.name}__spine"),
@@ -131,14 +141,9 @@ def _rows(scope: Scope) -> Subquery:
 
 
 def _has_whole_key(draft: Draft) -> bool:
-    """The view has one entity, whose columns are whole numbers in every leaf that has one so named."""
-    if draft.form is None or len(draft.form.keys) != 1:
-        return False
-    (key,) = draft.form.keys
-    written = {x.columns[key.name] for x in draft.leaves.values() if key.name in x.columns}
-    kinds = [declared_type(exp.DataType.build(k, dialect=DUCKDB, udt=True)) for k in written]
-    whole = [kind is not None and not kind.decimal for kind in kinds]
-    return isinstance(key, exp.Column) and bool(whole) and all(whole)
+    """The view has one entity, which is surely a whole number of at most 64 bits."""
+    kinds = [declared_type(kind) for kind in draft.key_types]
+    return len(kinds) == 1 and kinds[0] is not None and not kinds[0].decimal
 
 
 def _output(joined: Joined, name: str) -> str:

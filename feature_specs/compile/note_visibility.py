@@ -7,7 +7,7 @@ anew when another row changes a window over it, or when a value of it becomes kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import sqlglot
@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Draft, Term
 from feature_specs.compile.duckdb_sql import DUCKDB
-from feature_specs.compile.intervals.leaf_lifetimes import leaf_window
+from feature_specs.compile.leaf_window import leaf_window
 from feature_specs.compile.parse_query import relation_key
 from feature_specs.compile.time_axis import latest_sql
 
@@ -28,13 +28,22 @@ _MANY = ("distinct", "group", "having", "limit", "offset")
 
 def note_visibility(draft: Draft) -> Draft:
     """Add ``fb_seen`` to what a history view's query gives, where its leaves can say it."""
-    moving = [leaf for leaf in draft.leaves.values() if leaf.role != "static"]
-    if draft.view.event_time is None or [leaf.role for leaf in moving] == ["event"]:
+    if draft.view.event_time is None or _is_event_of_one(draft):
         return draft
     stored = draft.stored.copy()
     named = {cte.alias: cte.this for cte in stored.find_all(exp.CTE)}
     noted = _note(draft, stored, named, {})
     return replace(draft, stored=stored) if noted else draft
+
+
+def _is_event_of_one(draft: Draft) -> bool:
+    """One leaf comes and goes, and its rows are visible from the view's own event_time on."""
+    moving = [leaf for leaf in draft.leaves.values() if leaf.role != "static"]
+    items = {s.alias_or_name: s.unalias() for s in draft.stored.selects}
+    time = items.get(draft.view.event_time or "")
+    events = [leaf.event_time for leaf in moving if leaf.role == "event"]
+    simple = isinstance(draft.stored, exp.Select) and isinstance(time, exp.Column)
+    return simple and len(moving) == 1 and events == [time.name if time is not None else ""]
 
 
 def sees(draft: Draft) -> bool:
@@ -60,13 +69,13 @@ def _note_both(
     draft: Draft, query: exp.Union, named: Mapping[str, exp.Expr], done: dict[int, bool]
 ) -> bool:
     sides = [query.this.unnest(), query.expression.unnest()]
-    if query.args.get("by_name") or not all(isinstance(s, exp.Select) for s in sides):
-        return False
     noted = [_note(draft, side, named, done) for side in sides]
+    if not any(noted):
+        return False
     for side, known in zip(sides, noted, strict=True):
-        if any(noted) and not known:
+        if not known:
             _give(side, exp.cast(exp.Null(), "bigint"))
-    return any(noted)
+    return True
 
 
 def _note_select(
@@ -75,18 +84,13 @@ def _note_select(
     if any(select.args.get(part) for part in _MANY) or _aggregates(select):
         return False
     terms: list[Term] = []
-    start = select.args.get("from_")
-    joins = select.args.get("joins") or []
-    # Of an ASOF join's right side the same row is beside all that tie.
-    seen = [j.this for j in joins if j.kind not in ("SEMI", "ANTI") and j.method != "ASOF"]
-    for source in [*([start.this] if start is not None else []), *seen]:
+    for source in _sources(select):
         alias = source.alias_or_name
+        inner: exp.Expr | None = source.this
         leaf = None
         if isinstance(source, exp.Table):
             inner = None if source.db else named.get(source.name)
             leaf = draft.leaves.get(relation_key(source)) if inner is None else None
-        else:
-            inner = source if isinstance(source, exp.Subquery) else None
         if leaf is not None:
             terms += leaf_window(draft, leaf, alias).starts
         elif inner is not None and _note(draft, inner, named, done):
@@ -105,6 +109,30 @@ def _aggregates(select: exp.Select) -> bool:
     )
 
 
-def _give(select: exp.Expr, value: exp.Expr) -> None:
-    assert isinstance(select, exp.Select)
-    select.select(exp.alias_(value, SEEN, quoted=True), copy=False)
+def _sources(select: exp.Select) -> Iterator[exp.Expr]:
+    """Tables, subqueries and laterals whose rows a row of the SELECT is made of."""
+    start = select.args.get("from_")
+    yield from _flat(start.this) if start is not None else ()
+    for join in select.args.get("joins") or []:
+        # Of an ASOF join's right side the same row is beside all that tie.
+        if join.kind not in ("SEMI", "ANTI") and join.method != "ASOF":
+            yield from _flat(join.this)
+    yield from select.args.get("laterals") or []
+
+
+def _flat(source: exp.Expr) -> Iterator[exp.Expr]:
+    """A source of FROM, or the sources of a join in parentheses."""
+    if isinstance(source, exp.Table) or isinstance(source.this, (exp.Query, exp.Subquery)):
+        yield source
+    elif isinstance(source, (exp.Subquery, exp.Paren)):
+        yield from _flat(source.this)
+    for join in source.args.get("joins") or []:
+        yield from _flat(join.this)
+
+
+def _give(query: exp.Expr, value: exp.Expr) -> None:
+    if isinstance(query, exp.SetOperation):
+        for side in (query.this, query.expression):
+            _give(side.unnest(), value)
+    elif isinstance(query, exp.Select):
+        query.select(exp.alias_(value.copy(), SEEN, quoted=True), copy=False)

@@ -21,7 +21,7 @@ _NUMERIC_PARTS = ("postgres", "redshift", "materialize", "risingwave")
 #: Are of the kind of what they are made of.
 _OF_PARTS = (
     exp.Paren, exp.Neg, exp.Abs, exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Coalesce, exp.Min, exp.Max,
-    exp.Sum, exp.Greatest, exp.Least,
+    exp.Sum, exp.Greatest, exp.Least, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor,
 )  # fmt: skip
 
 
@@ -88,9 +88,13 @@ def _kind(draft: Draft, node: exp.Expr, scope: Scope | None) -> str:
         items = source.expression.selects if isinstance(source.expression, exp.Select) else []
         item = next((i.unalias() for i in items if i.alias_or_name == node.name), None)
         return _kind(draft, item, source) if item is not None else ""
+    if isinstance(node, (exp.Filter, exp.Window, exp.Nullif)):
+        return _kind(draft, node.this, scope)
     if not node.is_type(*exp.DataType.INTEGER_TYPES):
         return ""
-    if isinstance(node, (exp.Literal, exp.Cast, exp.Count, exp.CountIf, exp.IntDiv, exp.Length)):
+    if isinstance(
+        node, (exp.Literal, exp.Cast, exp.Count, exp.CountIf, exp.IntDiv, exp.Length, exp.Unicode)
+    ):
         return "whole"
     if isinstance(node, exp.Sum) and draft.dialect in _NUMERIC_PARTS:
         narrow = node.this.is_type("tinyint", "smallint", "int")

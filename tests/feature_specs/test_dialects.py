@@ -50,6 +50,8 @@ DIVISIONS = {
     ("postgres", "max(x + 1) / 2"): True,
     ("postgres", "sum(case when x > 1 then 1 else 0 end) / 2"): True,
     ("postgres", "avg(x) / 2"): False,
+    ("postgres", "count(*) filter (where x > 1) / count(*)"): True,
+    ("postgres", "sum(x) / nullif(count(*), 0)"): True,
     ("trino", "sum(b) / 2"): True,
     ("trino", "max(extract(day from ts)) / 2"): True,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
+import duckdb
 import pytest
 
 from feature_specs import CompiledView, FeatureView, Leaf, compile_service, compile_view
@@ -101,3 +102,37 @@ def test_keys_whose_rows_start_at_once(kind: str) -> None:
     sql = compile_service([_view("one", leaf, kind), _view("again", leaf, kind)])
     found = connection.execute(f'select id, "one__x", "again__x" from ({sql})').fetchall()
     assert sorted(found) == [(n, n, n) for n in range(len(whole))]
+
+
+def test_spine_types_are_checked_for_each_history() -> None:
+    connection = connect()
+    leaves = [
+        Leaf(name, {"k": kind, "j": "VARCHAR", "ts": TZ, "x": "INTEGER"}, event_time="ts")
+        for name, kind in (("whole", "INTEGER"), ("text", "VARCHAR"))
+    ]
+    views = [
+        compile_view(
+            FeatureView(
+                leaf.name, f"select k, j, ts, x from {leaf.name}", ["k", "j"], event_time="ts"
+            ),
+            leaves=[leaf],
+        )
+        for leaf in leaves
+    ]
+    for leaf in leaves:
+        fill(connection, leaf.name, leaf.columns, [])
+    for together in (views, views[::-1]):
+        for key in ("3", "'03'"):
+            spine = f"(select {key} as k, 'x' as j, timestamptz '2024-01-01' as ts)"
+            with pytest.raises(duckdb.Error, match="spine column k of"):
+                connection.execute(compile_service(together, spine=spine))
+
+
+def test_many_histories_take_several_passes() -> None:
+    connection, leaf = connect(), _table("one", "text")
+    fill(connection, "one", leaf.columns, [("a", BASE, BASE, 3)])
+    fill(connection, "spine", {"k": "VARCHAR", "ts": TZ}, [("a", BASE + US)])
+    sql = compile_service([_view(f"v{n}", leaf, "text") for n in range(30)])
+    assert sql.count("select distinct") == 2
+    (row,) = connection.execute(sql).fetchall()
+    assert row[2::2] == (3,) * 30

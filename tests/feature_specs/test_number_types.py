@@ -88,3 +88,22 @@ def test_totals(numbers: tuple[str, ...], source: str) -> None:
     assert checked >= 2
     as_of = connection.execute(compiled.as_of(datetime(2024, 3, 1, tzinfo=UTC)))
     assert [d[1] for d in as_of.description or []][1:] == types
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("select k, 5 as y from e except select k, 2.5 from e", "5.0"),
+        ("select k, 1 as y from e intersect select k, 1.0 from e", "1.0"),
+        ("select k, 1 as y from e intersect select k, 1e0 from e", "1.0"),
+        ("select k, i as y from e except select k, d from e", "3.00"),
+    ],
+)
+def test_a_row_of_except_has_the_type_of_both_sides(query: str, expected: str) -> None:
+    sql = f"select k, max(cast(y as varchar)) as v from ({query}) as q group by k"
+    connection = connect()
+    fill(connection, "e", LEAF.columns, [("a", BASE, 3, *[None] * 8)])
+    connection.execute("create table spine as select 'a' as k, timestamptz '2024-03-01' as ts")
+    compiled = compile_view(FeatureView("v", sql, ["k"]), leaves=[LEAF])
+    for statement in (compiled.point_in_time(), compiled.as_of(datetime(2024, 3, 1, tzinfo=UTC))):
+        assert connection.execute(f"select v from ({statement})").fetchall() == [(expected,)]

@@ -47,6 +47,8 @@ QUERIES = {
     "late rows": "select e.k, count(q.v) as n, sum(q.w) as s from trips e left join "
     "(select k, ts, 1 as v, coalesce(x, 0) as w from events) q on q.k = e.k and q.ts <= e.ts "
     "where e.ts > now() - interval '6' hour group by e.k",
+    "counted as a whole": "select e.k, count(q.*) as n from events e left join (select k, 1 as one, "
+    "upper(region) as u from dims) q on q.k = e.k group by e.k",
     "a join of two": _JOINED
     + "left join (select d.k, v.price + d.weight as v from dims d join versions v on v.k = d.k) q "
     "on q.k = e.k group by e.k",

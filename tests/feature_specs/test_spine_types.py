@@ -85,6 +85,7 @@ def test_a_key_that_widens(key: str, value: str) -> None:
     [
         ("k", "'3'"), ("k", "' 03'"), ("k", "3.0::double"), ("k", "3::float"), ("k", "true"),
         ("name", "3"), ("name", "3.0::decimal(9,1)"), ("day", "19723"), ("name", "3.0::double"),
+        ("name", "date '2024-01-01'"), ("name", "true"), ("day", "'2024-1-1'"),
     ],
 )  # fmt: skip
 def test_a_key_of_other_values_is_refused(key: str, value: str) -> None:
@@ -92,3 +93,27 @@ def test_a_key_of_other_values_is_refused(key: str, value: str) -> None:
     for sql in _statements(key, f"select {value} as {key}, timestamptz '2024-01-03' as ts"):
         with pytest.raises(duckdb.Error, match=f"spine column {key} of . is a .*: cast it"):
             connection.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "fits", "other"),
+    [
+        ("select cast(name as integer) as k, count(*) as n from events group by 1", "3", "'03'"),
+        (
+            "select k, count(*) as n from (select cast(name as integer) as k from events union all "
+            "select cast(name as integer) from events) as u group by k",
+            "3",
+            "'03'",
+        ),
+        ("select name as k, count(*) as n from (select distinct name, ts from events) as e group by 1",
+         "'03'", "3"),
+    ],
+)  # fmt: skip
+def test_a_key_has_the_type_that_the_query_gives_it(sql: str, fits: str, other: str) -> None:
+    connection = _database()
+    compiled = compile_view(FeatureView("v", sql, ["k"]), leaves=[EVENTS])
+    statement = compiled.point_in_time(spine="({} as k, timestamptz '2024-01-03' as ts)")
+    (row,) = connection.execute(statement.replace("({}", f"(select {fits}")).fetchall()
+    assert row[-1] >= 1
+    with pytest.raises(duckdb.Error, match="cast it"):
+        connection.execute(statement.replace("({}", f"(select {other}"))

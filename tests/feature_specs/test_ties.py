@@ -107,3 +107,61 @@ def test_what_becomes_known_does_not_make_a_row_visible_anew(seen: str) -> None:
     world = make_world(view, [leaf], {"t": rows}, spine)
     world.check_point_in_time()
     world.check_as_of(times)
+
+
+_UNION = "select k, ts, x from p union all select k, ts, x from q union all select k, ts, x from r"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        _UNION,
+        _UNION.replace("union all", "union all by name"),
+        f"select k, ts, x from ({_UNION}) as u",
+        f"with u as ({_UNION}) select k, ts, x, count(*) over (partition by k) as n from u",
+        "select p.k, p.ts, p.x from p join (q join r on q.k = r.k) on p.k = q.k and q.x > p.x "
+        f"union all ({_UNION})",
+    ],
+)
+def test_unions_are_ranked_by_when_their_rows_became_visible(sql: str) -> None:
+    columns = {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "loaded": "TIMESTAMPTZ", "x": "INTEGER"}
+    leaves = [Leaf(name, columns, event_time="ts", loaded_at="loaded") for name in "pqr"]
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    for name, x, hour in (("p", 9, 0), ("q", 1, 5), ("r", 2, 1)):
+        connection.execute(
+            f"create table {name} as select 'a' as k, timestamptz '2024-01-01' as ts, "
+            f"timestamptz '2024-01-01 {hour:02}:00:00' as loaded, {x} as x"
+        )
+    connection.execute("create table spine as select 'a' as k, timestamptz '2024-01-03' as ts")
+    compiled = compile_view(FeatureView("v", sql, ["k"], event_time="ts"), leaves=leaves)
+    statements = [compiled.as_of(datetime(2024, 1, 3, tzinfo=UTC)), compiled.point_in_time()]
+    statements.append(compiled.point_in_time(lowering="decorrelated"))
+    for statement in statements:
+        assert connection.execute(f"select x from ({statement})").fetchall() == [(1,)]
+
+
+def test_an_event_time_that_is_not_when_a_row_is_seen() -> None:
+    leaf = Leaf(
+        "t",
+        {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "due": "TIMESTAMPTZ", "x": "INTEGER"},
+        event_time="ts",
+    )
+    rows = [("a", BASE + n * QUARTER, BASE, 9 - n) for n in range(3)]
+    compiled = compile_view(
+        FeatureView(
+            "v",
+            "select k, due, x, sum(x) over (partition by k) as s from t",
+            ["k"],
+            event_time="due",
+        ),
+        leaves=[leaf],
+    )
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("create table t (k varchar, ts timestamptz, due timestamptz, x integer)")
+    connection.executemany("insert into t values (?, ?, ?, ?)", rows)
+    connection.execute("create table spine as select 'a' as k, timestamptz '2024-03-03' as ts")
+    for lowering in (None, "decorrelated"):
+        sql = compiled.point_in_time(lowering=lowering)
+        assert connection.execute(f"select x, s from ({sql})").fetchall() == [(7, 24)]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import relation
-from feature_specs.compile.draft import Draft, Term, Window
+from feature_specs.compile.draft import Draft, Window
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.intervals.relation import (
     END,
@@ -18,27 +18,12 @@ from feature_specs.compile.intervals.relation import (
     physical,
     union_all,
 )
-from feature_specs.compile.time_axis import NEVER, event_offset, instant_of, us_sql, valid_to_of
+from feature_specs.compile.leaf_window import leaf_window, on_axis
+from feature_specs.compile.time_axis import NEVER, instant_of, us_sql, valid_to_of
 from feature_specs.leaf import Leaf
 
 #: A leaf with more times at which columns become known is left to decorrelation: 2^n pieces.
 _MOST_SPLITS = 3
-
-
-def leaf_window(draft: Draft, leaf: Leaf, alias: str) -> Window:
-    """The lifetimes of a leaf's rows, where each row has one and its values never change."""
-    if leaf.valid_from is not None:
-        start = Term(instant_of(leaf, leaf.valid_from, alias))
-        if leaf.valid_to is None or leaf.visibility == "history":
-            return Window((start,))
-        end = us_sql(valid_to_of(leaf, alias))
-        return Window((start,), (_axis(f"coalesce({end}, {NEVER})"),))
-    if leaf.event_time is None:
-        return Window()
-    starts = [Term(instant_of(leaf, leaf.event_time, alias), event_offset(draft))]
-    if leaf.loaded_at is not None and leaf.visibility != "event":
-        starts.append(Term(instant_of(leaf, leaf.loaded_at, alias)))
-    return Window(tuple(starts))
 
 
 def splits_of(draft: Draft, leaf: Leaf, used: Collection[str]) -> dict[str, list[str]]:
@@ -82,7 +67,7 @@ def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
         instant = (
             valid_to_of(leaf, alias) if time == leaf.valid_to else instant_of(leaf, time, alias)
         )
-        at = _axis(f"coalesce({us_sql(instant)}, {NEVER})")
+        at = on_axis(f"coalesce({us_sql(instant)}, {NEVER})")
         split = []
         for window, items in pieces:
             hidden = {c: exp.cast(exp.Null(), leaf.columns[c], dialect=DUCKDB) for c in columns}
@@ -158,8 +143,4 @@ def _source(draft: Draft, leaf: Leaf, alias: str) -> exp.Select:
 
 
 def _ever() -> Window:
-    return Window(ends=(_axis(str(NEVER)),))
-
-
-def _axis(sql: str) -> Term:
-    return Term(exp.maybe_parse(sql, dialect=DUCKDB), on_axis=True)
+    return Window(ends=(on_axis(str(NEVER)),))

@@ -18,7 +18,6 @@ from feature_specs.compile.intervals.join_rows import (
     semi_join,
 )
 from feature_specs.compile.intervals.leaf_lifetimes import (
-    leaf_window,
     never_seen,
     row_tests,
     splits_of,
@@ -26,6 +25,7 @@ from feature_specs.compile.intervals.leaf_lifetimes import (
     weave_pieces,
 )
 from feature_specs.compile.intervals.relation import Loom, NoFormError, Woven, physical
+from feature_specs.compile.leaf_window import leaf_window
 from feature_specs.compile.order_totally import ASOF_RIGHT
 from feature_specs.compile.resolve_clock import has_clock
 from feature_specs.leaf import Leaf

@@ -293,8 +293,6 @@ def _weave_set(loom: Loom, query: exp.SetOperation, names: Names) -> Woven:
             return Woven(name, columns, lasting, left.static and right.static)
     elif not distinct:
         raise NoFormError(f"{query.key.upper()} ALL counts rows")
-    elif not _same_types(query):
-        raise NoFormError(f"the sides of {query.key.upper()} are of different types")
     else:
         name = _overlap(loom, query, left, right)
     return Woven(
@@ -315,12 +313,6 @@ def _named(query: exp.Expr, names: Sequence[str]) -> exp.Expr:
     ]
     first.set("expressions", items)
     return query
-
-
-def _same_types(query: exp.SetOperation) -> bool:
-    """Else a row would have the type of its own side, where the author's has one of both."""
-    pairs = zip(query.this.selects, query.expression.selects, strict=True)
-    return all(mine.unalias().type == theirs.unalias().type for mine, theirs in pairs)
 
 
 def _overlap(loom: Loom, query: exp.SetOperation, left: Woven, right: Woven) -> str:

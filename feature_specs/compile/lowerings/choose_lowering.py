@@ -11,6 +11,7 @@ from feature_specs.compile.interval_rows import members
 from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
 from feature_specs.compile.lowerings.lower_frames import lowers_by_frames
 from feature_specs.compile.lowerings.lower_latest import lowers_to_latest, ranks_by_start
+from feature_specs.compile.note_visibility import sees
 from feature_specs.errors import CompileError, did_you_mean
 
 LOWERINGS = ("latest", "cumulative", "frames", "steps", "stab", "decorrelated")
@@ -52,7 +53,8 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
             where=draft.file,
             mend=did_you_mean(forced, LOWERINGS),
         )
-    if draft.form is not None and forced == "decorrelated" and ranks_by_start(draft.form):
+    silent = draft.form is not None and ranks_by_start(draft.form) and not sees(draft)
+    if silent and forced == "decorrelated":
         # The query's own output does not say when a row became visible.
         choice = _choose_for_rows(draft, None)
     elif forced == "decorrelated" or draft.form is None:

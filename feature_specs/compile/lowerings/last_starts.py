@@ -22,7 +22,8 @@ from feature_specs.compile.lowerings.sorted_axis import (
 def last_starts(histories: Sequence[Scope]) -> list[Subquery]:
     """Subqueries, of which the last is ``matched`` of the first history, with a row per spine row.
 
-    Beside the spine row's number and keys it has, of the history at each place n,
+    Beside the spine row's number and the number of its key, ``fb_key``, it has, of the history at each
+    place n,
 
     - ``fb_matched<n>``, the last start by then, be it of another key. No row of the spine row's own
       key has that start in this case: it would stand between the two. So fetching by key and start
@@ -32,38 +33,34 @@ def last_starts(histories: Sequence[Scope]) -> list[Subquery]:
     - ``fb_first<n>``: the spine row before this one matched another start or has another key.
     """
     first = histories[0]
-    # A whole number sorts as fast as a number for it; other keys are handed on by the markers.
-    carried = [] if first.whole_key else first.keys
     return [
+        # A whole number sorts as fast as a number for it.
         distinct_keys(first) if first.whole_key else numbered_keys(first),
-        Subquery(first.name("axis"), _axis_sql(histories, carried), shared=False),
-        Subquery(first.name("matched"), _matched_sql(first, len(histories), carried)),
+        Subquery(first.name("axis"), _axis_sql(histories), shared=False),
+        Subquery(first.name("matched"), _matched_sql(first, len(histories))),
     ]
 
 
-def _axis_sql(histories: Sequence[Scope], carried: Sequence[str]) -> str:
+def _axis_sql(histories: Sequence[Scope]) -> str:
     """Rows, marked by their history's place counted down from -1, and the spine's markers."""
     first = histories[0]
-    ids, nulls = first.name("ids"), "".join(f", null as {k}" for k in carried)
+    ids = first.name("ids")
     parts = [
         f"select i.fb_key, r.{history.rows.starts[0]} * 2 as fb_place, "
-        f"cast({_mark(place)} as bigint) as fb_mark{nulls} "
+        f"cast({_mark(place)} as bigint) as fb_mark "
         f"from {history.name('rows')} as r join {ids} as i on {history.same_key('r', 'i')}"
         for place, history in enumerate(histories)
     ]
-    spine, marker = first.name("spine"), f"s.{AXIS} * 2 + 1, s.{ROW}"
-    if carried:
-        values = "".join(f", s.{k}" for k in carried)
-        same = first.same_key("s", "i")
-        parts.append(
-            f"select i.fb_key, {marker}{values} from {spine} as s join {ids} as i on {same}"
-        )
+    spine, marker = f"{first.name('spine')} as s", f"s.{AXIS} * 2 + 1, s.{ROW}"
+    if first.whole_key:
+        parts.append(f"select s.{first.keys[0]}, {marker} from {spine}")
     else:
-        parts.append(f"select s.{first.keys[0]}, {marker} from {spine} as s")
+        same = first.same_key("s", "i")
+        parts.append(f"select i.fb_key, {marker} from {spine} join {ids} as i on {same}")
     return " union all ".join(parts)
 
 
-def _matched_sql(first: Scope, count: int, carried: Sequence[str]) -> str:
+def _matched_sql(first: Scope, count: int) -> str:
     # Where there is one history only, what stands at the place of a row is a row of it.
     alike = " and fb_mark_before = fb_mark" if count > 1 else ""
     tied = (
@@ -78,17 +75,15 @@ def _matched_sql(first: Scope, count: int, carried: Sequence[str]) -> str:
     started = "".join(
         f", case when fb_last{n} <= fb_place then fb_last{n} end as fb_at{n}" for n in range(count)
     )
-    keys = "".join(f", {k}" for k in carried)
     outputs = "".join(
         f", (fb_at{n} - (fb_at{n} & 1)) // 2 as fb_matched{n}, fb_at{n} & 1 = 1 as fb_tied{n}, "
         f"coalesce(lag(fb_key) over () <> fb_key or lag(fb_at{n}) over () <> fb_at{n}, true) "
         f"as fb_first{n}"
         for n in range(count)
     )
-    named = keys or f", fb_key as {first.keys[0]}"
     return (
-        f"select {ROW}{named}{outputs} from "
-        f"(select fb_mark as {ROW}, fb_mark, fb_key, fb_place{keys}{started} from "
+        f"select {ROW}, fb_key{outputs} from "
+        f"(select fb_mark as {ROW}, fb_mark, fb_key, fb_place{started} from "
         f"(select *, {lasts} from {followed(first.name('axis'))}) as running where {MARKERS}) as met"
     )
 

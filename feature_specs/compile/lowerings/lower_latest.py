@@ -40,30 +40,37 @@ def lower_in_order(histories: Sequence[Scope]) -> tuple[list[Subquery], str]:
     Match on the starts alone, then fetch the rows that start then: once each, however many spine
     rows they answer, so that memory is needed for neither the history nor a copy a spine row.
     """
-    matched = histories[0].name("matched")
-    features = [_fetched(h, matched, place) for place, h in enumerate(histories)]
+    first = histories[0]
+    matched = first.name("matched")
+    features = [_fetched(h, first, place) for place, h in enumerate(histories)]
     joins = [f"left join {matched} on {matched}.{ROW} = fb_spine.{ROW}"]
     for place, history in enumerate(histories):
         own, start = history.name("features"), history.rows.starts[0]
         joins.append(
-            f"left join {own} on {history.same_key('fb_spine', own)} "
+            f"left join {own} on {matched}.fb_key = {own}.fb_key "
             f"and {matched}.fb_matched{place} = {own}.{start} and fb_spine.{AXIS} >= {own}.{start}"
         )
     return [*last_starts(histories), *features], " ".join(joins)
 
 
-def _fetched(history: Scope, matched: str, place: int) -> Subquery:
-    """The rows that matched, of those that start at once the one that answers."""
+def _fetched(history: Scope, first: Scope, place: int) -> Subquery:
+    """The rows that matched, of those that start at once the one that answers.
+
+    Rows are told apart by the spine's keys: one of these may equal keys that the leaves write in two
+    ways.
+    """
     start = history.rows.starts[0]
+    rows, key = f"{history.name('rows')} as r", f"r.{history.keys[0]}"
+    if not history.whole_key:
+        rows += f" join {first.name('ids')} as i on {history.same_key('r', 'i')}"
+        key = "i.fb_key"
     fetched = (
-        f"select {', '.join(f'r.{k}' for k in history.keys)}, r.{start}, {answers_sql(history)} "
-        f"from {history.name('rows')} as r semi join {matched} as m "
-        f"on {history.same_key('r', 'm')} and r.{start} = m.fb_matched{place} "
-        f"and m.fb_first{place}"
+        f"select {key} as fb_key, r.{start}, {answers_sql(history)} "
+        f"from {rows} semi join {first.name('matched')} as m "
+        f"on {key} = m.fb_key and r.{start} = m.fb_matched{place} and m.fb_first{place}"
     )
-    partition = ", ".join(f"r.{c}" for c in (*history.keys, start))
     order = ranking(history, starts_alike=True)
-    rank = f"row_number() over (partition by {partition} order by {order})"
+    rank = f"row_number() over (partition by {key}, r.{start} order by {order})"
     return Subquery(
         history.name("features"),
         f"{fetched} and not m.fb_tied{place} "

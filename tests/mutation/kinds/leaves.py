@@ -153,7 +153,7 @@ LEAVES = (
     ),
     Mutation(
         "text is taken for a number", "check_spine",
-        "case when {' or '.join(wrong)} then", "case when false then",
+        "case when {wrong} then", "case when false then",
         "'03' and 3 are one key", ("tests/feature_specs/test_spine_types.py::test_a_key_of_other_values_is_refused",),
     ),
     Mutation(
@@ -228,17 +228,17 @@ LEAVES = (
         "now() - w reads as now() + w", variants("window open at its far edge"),
     ),
     Mutation(
-        "lifetimes forget the arrival", "intervals/leaf_lifetimes",
+        "lifetimes forget the arrival", "leaf_window",
         'if leaf.loaded_at is not None and leaf.visibility != "event":', "if False:",
         "late rows count from their event_time", forms("late rows, some later than the window"),
     ),
     Mutation(
-        "versions never close", "intervals/leaf_lifetimes",
-        'return Window((start,), (_axis(f"coalesce({end}, {NEVER})"),))', "return Window((start,))",
+        "versions never close", "leaf_window",
+        'return Window((start,), (on_axis(f"coalesce({end}, {NEVER})"),))', "return Window((start,))",
         "valid_to is forgotten", _SCD2,
     ),
     Mutation(
-        "kept versions close", "intervals/leaf_lifetimes",
+        "kept versions close", "leaf_window",
         'if leaf.valid_to is None or leaf.visibility == "history":', "if leaf.valid_to is None:",
         "visibility: history is forgotten", _KEPT,
     ),
