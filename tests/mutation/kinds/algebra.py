@@ -65,6 +65,24 @@ ALGEBRA = (
         ("tests/feature_specs/test_names_met.py",),
     ),
     Mutation(
+        "EXCEPT takes the type of its own side", "form_intervals",
+        "    _check_sides(tree)\n", "",
+        "5 stays an integer where 2.5 makes it a decimal",
+        ("tests/feature_specs/test_number_types.py",),
+    ),
+    Mutation(
+        "a spine's types are checked for one history", "join_spine",
+        "for joined in group for test in key_tests", "for joined in group[:1] for test in key_tests",
+        "text meets numbers in the histories after it",
+        ("tests/feature_specs/test_histories_together.py",),
+    ),
+    Mutation(
+        "the third side of a union says nothing", "note_visibility",
+        "noted = [_note(draft, side, named, done) for side in sides]",
+        "noted = [isinstance(s, exp.Select) and _note(draft, s, named, done) for s in sides]",
+        "ties of a union go to the greatest values", TIES,
+    ),
+    Mutation(
         "two tables share a name", "name_sources_apart",
         "if name not in seen and", "if",
         "a correlated condition compares a row with itself once subqueries are merged",
