@@ -44,10 +44,12 @@ def lower_in_order(histories: Sequence[Scope]) -> tuple[list[Subquery], str]:
     matched = first.name("matched")
     features = [_fetched(h, first, place) for place, h in enumerate(histories)]
     joins = [f"left join {matched} on {matched}.{ROW} = fb_spine.{ROW}"]
+    # A whole number is its own fb_key, which need not be carried to where the spine has it.
+    key = f"fb_spine.{first.keys[0]}" if first.whole_key else f"{matched}.fb_key"
     for place, history in enumerate(histories):
         own, start = history.name("features"), history.rows.starts[0]
         joins.append(
-            f"left join {own} on {matched}.fb_key = {own}.fb_key "
+            f"left join {own} on {key} = {own}.fb_key "
             f"and {matched}.fb_matched{place} = {own}.{start} and fb_spine.{AXIS} >= {own}.{start}"
         )
     return [*last_starts(histories), *features], " ".join(joins)
