@@ -55,9 +55,9 @@ def _kind_of(kind: exp.DataType | None) -> str | None:
     if kind is None:
         return None
     kinds = {
-        "number": exp.DataType.NUMERIC_TYPES,
+        "number": exp.DataType.NUMERIC_TYPES - {exp.DType.BIT},
         "text": exp.DataType.TEXT_TYPES,
-        "time": exp.DataType.TEMPORAL_TYPES,
+        "time": exp.DataType.TEMPORAL_TYPES - {exp.DType.TIME, exp.DType.TIMETZ},
         "truth": (exp.DType.BOOLEAN,),
         "uuid": (exp.DType.UUID,),
     }

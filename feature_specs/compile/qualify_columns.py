@@ -15,8 +15,8 @@ from feature_specs.errors import CompileError, Location, did_you_mean, first_lin
 
 #: Names of compiled SQL's own columns, which an author's must not hide.
 RESERVED = re.compile(
-    r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched"
-    r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+|tied|last|seen|agg\d+)"
+    r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched\d*"
+    r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+|tied\d*|last\d*|first\d*|seen|agg\d+)"
 )
 
 #: SQLGlot's names of items that have none.

@@ -117,3 +117,28 @@ def test_a_key_has_the_type_that_the_query_gives_it(sql: str, fits: str, other: 
     assert row[-1] >= 1
     with pytest.raises(duckdb.Error, match="cast it"):
         connection.execute(statement.replace("({}", f"(select {other}"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("TIME", "time '05:00:00'"), ("UUID", "uuid 'eeccb8c5-9943-b2bb-bb5e-222f4e14b687'"),
+        ("BIT", "bit '101'"), ("BLOB", "'ab'::blob"), ("BOOLEAN", "true"), ("INTERVAL", "interval 1 day"),
+        ("TIMESTAMP", "timestamp '2024-01-01'"), ("ENUM('a', 'b')", "cast('a' as enum('a', 'b'))"),
+        ("DECIMAL(9,2)", "3.50::decimal(9,2)"), ("HUGEINT", "3::hugeint"), ("UBIGINT", "3::ubigint"),
+        ("VARCHAR[]", "['a', 'b']"), ("STRUCT(a INTEGER)", "{'a': 1}"),
+    ],
+)  # fmt: skip
+def test_a_key_of_its_own_type(kind: str, value: str) -> None:
+    connection = connect()
+    leaf = Leaf("things", {"k": kind, "ts": "TIMESTAMPTZ"}, event_time="ts")
+    connection.execute(
+        f"create table things as select {value} as k, timestamptz '2024-01-01' as ts"
+    )
+    connection.execute("create table spine as select k, timestamptz '2024-01-02' as ts from things")
+    for view in (
+        FeatureView("v", "select k, count(*) as n from things group by k", ["k"]),
+        FeatureView("h", "select k, ts, 1 as n from things", ["k"], event_time="ts"),
+    ):
+        sql = compile_view(view, leaves=[leaf]).point_in_time()
+        assert connection.execute(f"select n from ({sql})").fetchall() == [(1,)]
