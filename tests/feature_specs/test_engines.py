@@ -34,6 +34,11 @@ REFUSED = {
     ("agree: distinct over a window", "chosen"): (OTHERS, "count of distinct values over a frame"),
     ("algebra: sessions", "chosen"): (OTHERS, "count of distinct values over a frame"),
     ("algebra: ages as intervals and as seconds", "as-of"): (("trino",), "microseconds it drops"),
+    ("algebra: constants beside what a LIMIT keeps", "chosen"): (OTHERS, "LIMIT in FROM"),
+    ("algebra: lists over row-count windows", "chosen"): (OTHERS, "over a frame"),
+    ("algebra: lists over row-count windows", "as-of"): (OTHERS, "over a frame"),
+    ("algebra: lists that are sorted in the end", "chosen"): (OTHERS, "array_sort"),
+    ("algebra: lists that are sorted in the end", "as-of"): (OTHERS, "array_sort"),
 }
 #: May be too large as one statement, where every reader of a common table expression has its own copy;
 #: all are run in steps.
@@ -52,6 +57,8 @@ TOO_LARGE = {
         "algebra: left join of two aggregates", "algebra: a projection of an aggregate",
         "algebra: the size of the last session",
         "algebra: a CTE that hides a table in one place only",
+        "algebra: EXISTS of a star, of one table's star, and FROM first",
+        "algebra: a constant out of the first row, by LIMIT 1",
     },
 }  # fmt: skip
 #: What only DuckDB reads.
