@@ -12,16 +12,24 @@ from feature_specs.compile.lowerings.lowered import quoted
 
 _NANOSECONDS = "('TIMESTAMP_NS', 'TIMESTAMPTZ_NS')"
 
-#: Kinds of types, and SQL of whether a spine column is of the kind. Within one, a value of one type is
-#: one and only one value of another; between two, '03' and 3 would be one key.
-_KINDS = {
-    "number": "typeof({0}) like '%INT' or typeof({0}) in ('INTEGER', 'UINTEGER') "
-    "or typeof({0}) like 'DECIMAL%'",
-    "text": "typeof({0}) = 'VARCHAR' or typeof({0}) like 'ENUM%'",
-    "time": "typeof({0}) = 'DATE' or typeof({0}) like 'TIMESTAMP%'",
-    "truth": "typeof({0}) = 'BOOLEAN'",
-    "uuid": "typeof({0}) = 'UUID'",
-}
+_TYPES = exp.DataType
+
+#: Kinds of key types, and SQL of whether a spine column is of the kind. Within one, a value of one type
+#: is one and only one value of another; between two, '03' and 3 would be one key.
+_KINDS: tuple[tuple[frozenset[exp.DType], str], ...] = (
+    (
+        frozenset(_TYPES.NUMERIC_TYPES - {exp.DType.BIT}),
+        "typeof({0}) like '%INT' or typeof({0}) in ('INTEGER', 'UINTEGER') "
+        "or typeof({0}) like 'DECIMAL%'",
+    ),
+    (frozenset(_TYPES.TEXT_TYPES), "typeof({0}) = 'VARCHAR' or typeof({0}) like 'ENUM%'"),
+    (
+        frozenset(_TYPES.TEMPORAL_TYPES - {exp.DType.TIME, exp.DType.TIMETZ}),
+        "typeof({0}) = 'DATE' or typeof({0}) like 'TIMESTAMP%'",
+    ),
+    (frozenset({exp.DType.BOOLEAN}), "typeof({0}) = 'BOOLEAN'"),
+    (frozenset({exp.DType.UUID}), "typeof({0}) = 'UUID'"),
+)
 
 
 def instant_sql(column: str) -> str:
@@ -38,27 +46,14 @@ def key_tests(draft: Draft) -> list[str]:
     """SQL that holds for every key, and raises where its type has values that are no key's."""
     tests = []
     for entity, kind in zip(draft.view.entities, draft.key_types, strict=True):
-        key, name = quoted(entity), _kind_of(kind)
+        key = quoted(entity)
+        fits = next((sql for types, sql in _KINDS if kind is not None and kind.this in types), None)
         wrong = f"typeof({key}) in ('FLOAT', 'DOUBLE')"
-        if name is not None:
-            wrong = f"not ({_KINDS[name].format(key)} or typeof({key}) = '\"NULL\"')"
+        if fits is not None:
+            wrong = f"not ({fits.format(key)} or typeof({key}) = '\"NULL\"')"
         text = f"spine column {entity} of {draft.view.name} is a ".replace("'", "''")
         tests.append(
             f"case when {wrong} then cast(error('{text}' || typeof({key}) || "
             "', whose values are not the key''s own: cast it') as boolean) else true end"
         )
     return tests
-
-
-def _kind_of(kind: exp.DataType | None) -> str | None:
-    """None where the type is not known, or of no kind."""
-    if kind is None:
-        return None
-    kinds = {
-        "number": exp.DataType.NUMERIC_TYPES - {exp.DType.BIT},
-        "text": exp.DataType.TEXT_TYPES,
-        "time": exp.DataType.TEMPORAL_TYPES - {exp.DType.TIME, exp.DType.TIMETZ},
-        "truth": (exp.DType.BOOLEAN,),
-        "uuid": (exp.DType.UUID,),
-    }
-    return next((name for name, types in kinds.items() if kind.this in types), None)

@@ -30,7 +30,7 @@ from feature_specs.compile.leaf_window import leaf_window
 from feature_specs.compile.merge_queries import merge_queries
 from feature_specs.compile.note_visibility import SEEN
 from feature_specs.compile.push_ranks import push_ranks
-from feature_specs.compile.settle_numbers import settle_numbers
+from feature_specs.compile.settle_numbers import outputs_of, settle_numbers
 from feature_specs.compile.strip_notes import strip_places, strip_types
 from feature_specs.errors import TimeRoleError
 
@@ -56,18 +56,9 @@ def _typed(draft: Draft) -> exp.Query:
 
 
 def _key_type(query: exp.Expr, entity: str) -> exp.DataType | None:
-    query = query.unnest()
-    if isinstance(query, exp.SetOperation):
-        place = query.named_selects.index(entity)
-        names = [side.named_selects[place] for side in (query.this, query.expression)]
-        one, other = (
-            _key_type(side, name)
-            for side, name in zip((query.this, query.expression), names, strict=True)
-        )
-        return one if one == other else None
-    items = query.selects if isinstance(query, exp.Query) else []
-    kind = next((s.unalias().type for s in items if s.alias_or_name == entity), None)
-    return None if kind is None or kind.this == exp.DType.UNKNOWN else kind
+    kinds = [item.type for item in outputs_of(query, entity)]
+    sure = bool(kinds) and all(kind == kinds[0] for kind in kinds)
+    return kinds[0] if sure and kinds[0] and kinds[0].this != exp.DType.UNKNOWN else None
 
 
 def _check_sides(tree: exp.Expr) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import sqlglot
 from sqlglot import exp
 
+from feature_specs.compile.aggregate_calls import aggregates
 from feature_specs.compile.draft import Draft, Term
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.leaf_window import leaf_window
@@ -81,7 +82,7 @@ def _note_both(
 def _note_select(
     draft: Draft, select: exp.Select, named: Mapping[str, exp.Expr], done: dict[int, bool]
 ) -> bool:
-    if any(select.args.get(part) for part in _MANY) or _aggregates(select):
+    if any(select.args.get(part) for part in _MANY) or aggregates(select):
         return False
     terms: list[Term] = []
     for source in _sources(select):
@@ -99,14 +100,6 @@ def _note_select(
     if text is not None:
         _give(select, sqlglot.parse_one(text, dialect=DUCKDB))
     return text is not None
-
-
-def _aggregates(select: exp.Select) -> bool:
-    return any(
-        isinstance(node, exp.AggFunc) and node.find_ancestor(exp.Window, exp.Select) is select
-        for item in select.selects
-        for node in item.walk(prune=lambda n: isinstance(n, exp.Query))
-    )
 
 
 def _sources(select: exp.Select) -> Iterator[exp.Expr]:

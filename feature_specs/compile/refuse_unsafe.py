@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.refuse_shapes import refuse_spread, refuse_unnamed
-from feature_specs.compile.resolve_clock import NOW
+from feature_specs.compile.resolve_clock import is_now
 from feature_specs.compile.type_divisions import TYPED_DIVISION
 from feature_specs.errors import TimeRoleError, UnsafeQueryError
 
@@ -149,12 +149,9 @@ def _check_node(draft: Draft, node: exp.Expr) -> None:
 
 def _moves_now_by_a_number(node: exp.Add | exp.Sub) -> bool:
     sides = [side.unnest() for side in (node.this, node.expression)]
-    now = [
-        isinstance(s, (exp.CurrentTimestamp, exp.Localtimestamp))
-        or (isinstance(s, exp.Anonymous) and s.name.lower() in NOW)
-        for s in sides
-    ]
-    return any(now) and any(isinstance(s, exp.Literal) and s.is_number for s in sides)
+    return any(map(is_now, sides)) and any(
+        isinstance(s, exp.Literal) and s.is_number for s in sides
+    )
 
 
 def _filters_star(node: exp.Expr) -> bool:

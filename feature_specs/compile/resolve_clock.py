@@ -9,7 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.draft import Draft
 from feature_specs.errors import UnsafeQueryError
 
-NOW = {"now", "get_current_timestamp", "transaction_timestamp"}
+_NOW = {"now", "get_current_timestamp", "transaction_timestamp"}
 
 
 def resolve_clock(draft: Draft) -> Draft:
@@ -19,6 +19,13 @@ def resolve_clock(draft: Draft) -> Draft:
         UnsafeQueryError: a clock with an argument, or current_time, whose day is unknown.
     """
     return replace(draft, tree=draft.tree.transform(lambda node: _resolve(draft, node)))
+
+
+def is_now(node: exp.Expr) -> bool:
+    """One of the spellings of the instant itself, before they are resolved."""
+    return isinstance(node, (exp.CurrentTimestamp, exp.Localtimestamp)) or (
+        isinstance(node, exp.Anonymous) and node.name.lower() in _NOW
+    )
 
 
 def is_clock(node: exp.Expr) -> bool:
@@ -36,7 +43,7 @@ def bind_clock(tree: exp.Expr, instant: exp.Expr) -> exp.Expr:
 
 def _resolve(draft: Draft, node: exp.Expr) -> exp.Expr:
     name = node.name.lower() if isinstance(node, exp.Anonymous) else ""
-    if isinstance(node, exp.CurrentTimestamp) or name in NOW:
+    if isinstance(node, exp.CurrentTimestamp) or name in _NOW:
         if node.args.get("this") and not isinstance(node, exp.Anonymous):
             raise UnsafeQueryError(
                 "current_timestamp with an argument", where=draft.locate(node), mend="drop it"

@@ -64,23 +64,21 @@ def _source(scope: Scope | None, table: str) -> Scope | None:
 
 
 def _output(source: Scope, name: str) -> exp.DataType | None:
-    query = source.expression.unnest()
-    if isinstance(query, exp.SetOperation):
-        place = next((i for i, n in enumerate(query.named_selects) if n == name), None)
-        sides = [] if place is None else _sides(query, place)
-        return _common(side.unalias().type for side in sides)
-    if isinstance(query, exp.Query):
-        item = next((s.unalias() for s in query.selects if s.alias_or_name == name), None)
-        return item.type if item is not None else None
-    return None
+    return _common(item.type for item in outputs_of(source.expression, name))
 
 
-def _sides(query: exp.Expr, place: int) -> list[exp.Expr]:
-    """The expressions of a column of a union, by its place."""
+def outputs_of(query: exp.Expr, name: str) -> list[exp.Expr]:
+    """What a query's column is made of: an expression, or one for each side of a union."""
+    query = query.unnest()
+    names = query.named_selects if isinstance(query, exp.Query) else []
+    return _at(query, names.index(name)) if name in names else []
+
+
+def _at(query: exp.Expr, place: int) -> list[exp.Expr]:
     query = query.unnest()
     if isinstance(query, exp.SetOperation):
-        return [*_sides(query.this, place), *_sides(query.expression, place)]
-    return [query.selects[place]] if isinstance(query, exp.Query) else [exp.Null()]
+        return [*_at(query.this, place), *_at(query.expression, place)]
+    return [query.selects[place].unalias()] if isinstance(query, exp.Query) else [exp.Null()]
 
 
 def _sure(node: exp.Expr) -> exp.DataType | None:
@@ -141,7 +139,7 @@ def _types(values: Sequence[exp.Expr | None]) -> Iterable[exp.DataType | None]:
 
 
 def _common(kinds: Iterable[exp.DataType | None]) -> exp.DataType | None:
-    """The type that holds values of all of them."""
+    """The type that holds values of all of them; None for none."""
     known: list[exp.DataType] = []
     for kind in kinds:
         if kind is None or kind.this not in _NUMBERS:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
+from feature_specs.compile.aggregate_calls import is_window_function
 from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.draft import Contribution, Window
 from feature_specs.compile.duckdb_sql import duckdb_sql
@@ -70,14 +71,6 @@ class AggregateGatherer:
                 window,
             )
         return self.contributions[node]
-
-
-def is_window_function(node: exp.Expr) -> bool:
-    """The aggregate runs over a window, of groups where the query groups."""
-    parent = node.parent
-    while isinstance(parent, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
-        node, parent = parent, parent.parent
-    return isinstance(parent, exp.Window) and node.arg_key == "this"
 
 
 def _nulls_handled(node: exp.Expr) -> bool:

@@ -8,9 +8,10 @@ from functools import cache
 
 from sqlglot import exp
 
+from feature_specs.compile.aggregate_calls import aggregates
 from feature_specs.compile.draft import Contribution, IntervalForm, Window
 from feature_specs.compile.intervals.block import Block, Names
-from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer, is_window_function
+from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer
 from feature_specs.compile.intervals.join_rows import Right, semi_join
 from feature_specs.compile.intervals.match_rows import islands_sql
 from feature_specs.compile.intervals.rank_rows import rank_rows
@@ -97,7 +98,7 @@ def weave_select(loom: Loom, select: exp.Select, names: Names) -> Grouped | Plai
     if block.tree.args.get("where") is not None:
         raise NoFormError("a condition cannot be placed")
     group = block.tree.args.get("group")
-    if group is not None or _aggregates(block.tree):
+    if group is not None or aggregates(block.tree):
         grouped = _gather(block)
         distinct = block.tree.args.get("distinct")
         ranked = _ranks(block.tree)
@@ -180,15 +181,6 @@ def _rename_tables(query: exp.Expr, taken: set[str], number: int) -> None:
     for column in query.find_all(exp.Column):
         if column.table in hidden:
             column.set("table", exp.to_identifier(f"{column.table}_{number}", quoted=True))
-
-
-def _aggregates(tree: exp.Select) -> bool:
-    roots = [*tree.selects, *([tree.args["having"]] if tree.args.get("having") else [])]
-    return any(
-        isinstance(node, exp.AggFunc) and not is_window_function(node)
-        for root in roots
-        for node in root.walk(prune=lambda n: isinstance(n, exp.Query))
-    )
 
 
 def _ranks(tree: exp.Select) -> bool:
