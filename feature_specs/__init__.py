@@ -21,16 +21,16 @@ __all__ = [
 
 # Looked up on first use: serving reads feature_specs.catalog and must not load SQLGlot with it.
 _HOME = {
-    "Changelog": "feature_specs.leaf",
-    "Leaf": "feature_specs.leaf",
-    "FeatureView": "feature_specs.view",
-    "CompiledView": "feature_specs.compile",
-    "compile_view": "feature_specs.compile",
-    "compile_service": "feature_specs.compile",
+    "Changelog": ".leaf",
+    "Leaf": ".leaf",
+    "FeatureView": ".view",
+    "CompiledView": ".compile",
+    "compile_view": ".compile",
+    "compile_service": ".compile",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_HOME[name], __name__), name)

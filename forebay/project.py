@@ -16,7 +16,7 @@ from typing import Any
 from feature_specs.catalog import Catalog, load_catalog
 from feature_specs.errors import ForebayError
 
-PLUGIN = "lakehouse.dbt_plugin"
+PLUGIN = "forebay.dbt_plugin"
 
 
 @dataclass(frozen=True)

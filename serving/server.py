@@ -38,7 +38,7 @@ def serve(catalog: Catalog, host: str, port: int, workers: int = 1) -> None:
         path.write_text(catalog.dumps())
         os.environ[_CATALOG_VARIABLE] = str(path)
         uvicorn.run(
-            "serving.server:app_of_worker",
+            f"{__name__}:app_of_worker",
             factory=True,
             host=host,
             port=port,
