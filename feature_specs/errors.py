@@ -28,13 +28,16 @@ class ForebayError(Exception):
         what: the fault, in a clause.
         where: the file, model, table or argument at fault.
         mend: what to write or run instead.
+        paste: text of several lines that mends it, shown below the line; mostly there is none.
     """
 
-    def __init__(self, what: str, *, where: Location | str, mend: str) -> None:
+    def __init__(self, what: str, *, where: Location | str, mend: str, paste: str = "") -> None:
         self.what = _one_line(what)
         self.where = where
         self.mend = _one_line(mend)
-        super().__init__(f"{self.where}: {self.what}. Hint: {self.mend}")
+        self.paste = paste
+        below = f"\n\n{paste.rstrip()}" if paste else ""
+        super().__init__(f"{self.where}: {self.what}. Hint: {self.mend}{below}")
 
 
 class SpecError(ForebayError):

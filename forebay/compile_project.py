@@ -64,8 +64,9 @@ def compile_project(
     Nothing is written unless all of it compiles.
 
     Raises:
-        ForebayError: the first thing that cannot be compiled.
+        ForebayError: the first thing that cannot be compiled, or all that the setup lacks.
     """
+    project.require_setup()
     copy_macros(project)
     manifest = _read_manifest(project)
     with _rare_collections():

@@ -15,8 +15,7 @@ from typing import Any
 
 from feature_specs.catalog import Catalog, load_catalog
 from feature_specs.errors import ForebayError
-
-PLUGIN = "forebay.dbt_plugin"
+from forebay.check_setup import PLUGIN, ProfileTarget, profile_faults, require_setup
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,13 @@ class Project:
 
     @property
     def profiles(self) -> Path:
-        """The folder of profiles.yml: DBT_PROFILES_DIR, else profiles/ in the project."""
+        """The folder of profiles.yml: DBT_PROFILES_DIR, else the first of profiles/ in the project,
+        the project itself and ~/.dbt that has one."""
         named = os.environ.get("DBT_PROFILES_DIR")
         if named:
             return Path(named)
-        own = self.root / "profiles"
-        return own if (own / "profiles.yml").exists() else self.root
+        places = (self.root / "profiles", self.root, Path.home() / ".dbt")
+        return next((p for p in places if (p / "profiles.yml").exists()), self.root)
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
@@ -65,40 +65,42 @@ class Project:
         return None if value is None else str(value)
 
     @cached_property
-    def plugin(self) -> Mapping[str, str]:
-        """The forebay plugin's config in profiles.yml, paths made absolute."""
+    def profile_target(self) -> ProfileTarget:
+        """The target of this run, as profiles.yml has it."""
         from dbt.config.profile import read_profile
         from dbt.config.renderer import ProfileRenderer
         from dbt_common.context import set_invocation_context
 
         set_invocation_context(dict(os.environ))
-        where = str(self.profiles / "profiles.yml")
+        file = self.profiles / "profiles.yml"
         raw = read_profile(str(self.profiles)) or {}
-        name = self.settings.get("profile")
-        profile = ProfileRenderer({}).render_data(raw.get(str(name)) or {})
-        target = self.target or profile.get("target", "default")
-        output = (profile.get("outputs") or {}).get(target)
-        if output is None:
-            raise ForebayError(
-                f"profile {name!r} has no target {target!r}",
-                where=where,
-                mend="add it, or name another with --target",
-            )
-        for plugin in output.get("plugins") or []:
-            if plugin.get("module") == PLUGIN:
-                return self._absolute(dict(plugin.get("config") or {}), where)
-        raise ForebayError(
-            "the target has no forebay plugin",
-            where=where,
-            mend=f"add `plugins: [{{module: {PLUGIN}, alias: forebay, config: {{...}}}}]`",
-        )
+        named = self.settings.get("profile")
+        name = None if named is None else str(named)
+        found = raw.get(str(name))
+        profile = ProfileRenderer({}).render_data(found or {})
+        target = self.target or str(profile.get("target", "default"))
+        outputs = profile.get("outputs") or {}
+        known = None if found is None else [str(k) for k in outputs]
+        return ProfileTarget(file, name, target, outputs.get(target), known)
 
-    def _absolute(self, config: dict[str, str], where: str) -> dict[str, str]:
-        for name in ("name", "uri", "warehouse", "online"):
-            if name not in config:
-                raise ForebayError(
-                    f"the forebay plugin's config has no {name!r}", where=where, mend="add it"
-                )
+    @cached_property
+    def plugin(self) -> Mapping[str, str]:
+        """The forebay plugin's config in profiles.yml, paths made absolute.
+
+        Raises:
+            ForebayError: something is missing there; all that is missing anywhere is named.
+        """
+        target = self.profile_target
+        if any(profile_faults(target)):
+            self.require_setup()
+        plugins = (target.output or {}).get("plugins") or []
+        return self._absolute(next(dict(p["config"]) for p in plugins if p["module"] == PLUGIN))
+
+    def require_setup(self) -> None:
+        """Refuse a project that lacks something that forebay needs, naming all of it."""
+        require_setup(self.root, self.settings, self.profile_target)
+
+    def _absolute(self, config: dict[str, str]) -> dict[str, str]:
         for name, scheme in (("uri", "sqlite:///"), ("online", "lmdb://")):
             path = config[name].removeprefix(scheme)
             if config[name].startswith(scheme) and not path.startswith("/"):
