@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-DEMO := target/demo
 
 .PHONY: demo test test-fast prove lint format clean
 
@@ -13,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)
-	$(BIN)/python -m forebay demo
+	$(BIN)/python -m forebay demo .
 
 test: $(READY) lint
 	$(BIN)/python -m pytest

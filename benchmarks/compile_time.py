@@ -34,6 +34,7 @@ version: "1.0.0"
 profile: many
 model-paths: [models]
 macro-paths: [macros, target/forebay/macros]
+on-run-start: "{{ forebay_ready() }}"
 flags: {send_anonymous_usage_stats: false}
 models: {many: {+materialized: feature_view}}
 """
@@ -46,7 +47,7 @@ many:
       path: target/many.duckdb
       settings: {TimeZone: UTC}
       plugins:
-        - module: lakehouse.dbt_plugin
+        - module: forebay.dbt_plugin
           alias: forebay
           config:
             name: lake

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,11 +17,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from feature_specs.errors import DataError
+from feature_specs.errors import DataError, ForebayError
 from forebay.advance import advance_project
 from forebay.commands.build import build
-from forebay.commands.init import example_root
-from forebay.project import Project, find_project
+from forebay.project import Project
+from forebay.scaffold.example import copy_example, example_root
 from forebay.terminal import progress, say, table
 from forebay.training import export_training_set
 from lakehouse.ingest.flights import ingest_flights
@@ -32,18 +34,24 @@ SERVICE = "arrival_delay_v1"
 STEPS = 30
 STEP = timedelta(hours=1)
 LEAST_NON_NULL = 0.9
+#: A file in a folder that a demo made.
+MARKER = ".forebay-demo"
 #: An aircraft, its airline and a route that are busy in December 2013.
 ENTITIES = {"origin": ["JFK"], "dest": ["LAX"], "carrier": ["DL"], "tailnum": ["N327AA"]}
 
 
-def run_demo(root: Path | None = None) -> None:
-    """Ingest, build, step, train, sync, serve, look up and verify.
+def run_demo(path: Path) -> None:
+    """Make the flights project, then ingest, build, step, train, sync, look up and verify.
+
+    Args:
+        path: a new or an empty folder, or one that an earlier demo made; in a checkout of the
+            repository also its root, which is the example itself.
 
     Raises:
-        ForebayError: a stage failed, a step differs from F, fewer than 90% of the online values
-            are non-null, or online differs from offline.
+        ForebayError: something else is there, a stage failed, a step differs from F, fewer than 90%
+            of the online values are non-null, or online differs from offline.
     """
-    project = find_project(root or example_root())
+    project = Project(make_project(path.absolute()))
     started = time.monotonic()
     end = parse_instant(str(project.now), where="dbt_project.yml, var forebay_now")
     for name, stage in (
@@ -56,7 +64,46 @@ def run_demo(root: Path | None = None) -> None:
         ("a live lookup", _look_up),
     ):
         _stage(name, started, lambda stage=stage: stage(project))  # type: ignore[misc]
-    say(f"\ndone in {time.monotonic() - started:.0f} s. Next: `.venv/bin/forebay serve`")
+    say(f"\ndone in {time.monotonic() - started:.0f} s. Next:\n")
+    say(next_steps(project.root))
+
+
+def make_project(path: Path) -> Path:
+    """The folder of a demo: made anew, or one that an earlier demo made.
+
+    Raises:
+        ForebayError: something else is there.
+    """
+    if path.resolve() == example_root().resolve() and (path / "pyproject.toml").exists():
+        return path
+    if (path / MARKER).exists():
+        say(f"going on with the demo in {path}")
+        return path
+    try:
+        copy_example(path, {MARKER: b"made by `forebay demo`, which may run here again\n"})
+    except ForebayError as error:
+        raise ForebayError(
+            f"{error.what}, and no demo made it",
+            where=error.where,
+            mend="name a new folder: `forebay demo PATH`",
+        ) from None
+    say(f"made {path}")
+    return path
+
+
+def next_steps(root: Path) -> str:
+    """What to type after the demo, as it can be pasted into a shell in this folder."""
+    typed = "forebay"
+    script = Path(sys.executable).with_name("forebay")
+    if shutil.which("forebay") != str(script) and script.exists():
+        typed = shlex.quote(str(script))
+    change = "" if root == Path.cwd() else f"  cd {shlex.quote(str(root))}\n"
+    body = json.dumps({"feature_service": SERVICE, "entities": ENTITIES})
+    return (
+        f"{change}  {typed} preview carrier_arrivals --key carrier=DL\n  {typed} serve\n\n"
+        "and while it serves, in another terminal:\n\n"
+        f"  curl -s localhost:6566/get-online-features -d '{body}'"
+    )
 
 
 def _stage(name: str, started: float, work: Callable[[], None]) -> None:

@@ -58,6 +58,10 @@ class Project:
         value = (self.settings.get("vars") or {}).get("forebay_now")
         return None if value is None else str(value)
 
+    def clock_line(self) -> str:
+        """Where the clock stands that dbt_project.yml sets."""
+        return f"clock: {self.now} (var forebay_now in dbt_project.yml)"
+
     @property
     def boundary(self) -> str | None:
         """The project's default boundary, dbt var ``forebay_boundary``."""

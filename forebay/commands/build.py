@@ -49,6 +49,8 @@ def build(
 
     with progress(quiet) as report:
         compile_project(project, progress=report)
+    if now is None and project.now is not None and not quiet:
+        say(project.clock_line())
     os.environ[NOW_VARIABLE] = run_instant(project, now).isoformat()
     words = ["build", *(["--full-refresh"] if full_refresh else [])]
     if select:

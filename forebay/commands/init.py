@@ -2,61 +2,91 @@
 
 from __future__ import annotations
 
-import shutil
+import shlex
 from pathlib import Path
 
 import click
 
-from feature_specs.errors import ForebayError
 from forebay.terminal import say
 
-#: What the example project consists of, relative to its root.
-PARTS = ("models", "macros", "profiles", "tests/dbt", "dbt_project.yml")
+STARTER_STEPS = (
+    "forebay ingest shop.customers data/customers.csv",
+    "forebay ingest shop.payments data/payments.csv",
+    "forebay build",
+    "forebay train dispute_risk_v1 --spine data/labels.csv",
+    "forebay sync",
+    "forebay serve",
+)
+FLIGHTS_STEPS = (
+    "forebay ingest --example flights",
+    "forebay build",
+    "forebay sync",
+    "forebay serve",
+)
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
-def init_command(path: Path) -> None:
-    """Make a dbt project at PATH: the flights example, ready to build and to change."""
-    copy_example(path)
-    say(f"made {path}. Next:")
-    say(
-        f"  cd {path}\n  forebay ingest --example flights\n  forebay build\n  forebay sync\n  forebay serve"
-    )
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--example", type=click.Choice(["flights"]), help="Copy the flights example.")
+@click.option("--here", is_flag=True, help="Add forebay to the dbt project around this folder.")
+@click.option("--target", help="With --here: the target in profiles.yml to add it to.")
+@click.option("--yes", is_flag=True, help="With --here: do not ask.")
+@click.option("--dry-run", is_flag=True, help="With --here: show the changes and make none.")
+def init_command(
+    path: Path | None,
+    example: str | None,
+    here: bool,
+    target: str | None,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Make a small dbt project at PATH that runs at once, or add forebay to one with --here.
 
-
-def copy_example(path: Path) -> None:
-    """Copy the example project into a new or empty folder; the folder appears whole.
-
-    Raises:
-        ForebayError: something is there already.
+    \b
+    Examples:
+      forebay init my_features
+      forebay init flights --example flights
+      cd my_dbt_project && forebay init --here
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ForebayError(
-            "something is there already", where=str(path), mend="name a new or an empty folder"
-        )
-    source = example_root()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    for part in PARTS:
-        target = partial / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (source / part).is_dir():
-            shutil.copytree(source / part, target, ignore=shutil.ignore_patterns(".gitkeep"))
-        else:
-            shutil.copy2(source / part, target)
-    (partial / ".gitignore").write_text("target/\nlogs/\nlake/\nonline.lmdb/\n.user.yml\n")
-    if path.exists():
-        path.rmdir()
-    partial.rename(path)
+    if here:
+        from forebay.commands.init_here import add_here
+
+        if path is not None or example is not None:
+            raise click.UsageError("--here takes neither a PATH nor --example")
+        add_here(target, yes=yes, dry_run=dry_run)
+        return
+    if path is None:
+        raise click.UsageError("name a PATH for the new project, or --here in a dbt project")
+    if target is not None or yes or dry_run:
+        raise click.UsageError("--target, --yes and --dry-run go with --here")
+    if example is None:
+        _starter(path)
+    else:
+        _flights(path)
 
 
-def example_root() -> Path:
-    """Where the example stands: inside an installed package, else the root of this repository."""
-    import forebay
+def _starter(path: Path) -> None:
+    from datetime import UTC, datetime
 
-    home = Path(forebay.__file__).parent
-    packaged = home / "example"
-    return packaged if packaged.exists() else home.parent
+    from forebay.scaffold.starter import make_starter
+    from forebay.scaffold.starter_rows import PAYMENTS
+
+    make_starter(path, datetime.now(UTC))
+    say(f"made {path}: 3 feature views and a service over {PAYMENTS} generated payments. Next:")
+    _say_steps(path, STARTER_STEPS)
+
+
+def _flights(path: Path) -> None:
+    from forebay.project import Project
+    from forebay.scaffold.example import copy_example
+
+    copy_example(path)
+    say(f"made {path}: the flights example, a year of flights out of New York.")
+    say(Project(path).clock_line())
+    say("Next:")
+    _say_steps(path, FLIGHTS_STEPS)
+
+
+def _say_steps(path: Path, steps: tuple[str, ...]) -> None:
+    for step in (f"cd {shlex.quote(str(path))}", *steps):
+        say(f"  {step}")

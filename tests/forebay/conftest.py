@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forebay.__main__ import main
-from forebay.commands.init import copy_example
+from forebay.scaffold.example import copy_example
 
 NOW = "2013-12-20T12:00:00+00:00"
 

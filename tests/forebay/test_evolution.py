@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from forebay.commands.init import copy_example
+from forebay.scaffold.example import copy_example
 from tests.forebay.conftest import Shell
 
 pytestmark = pytest.mark.slow

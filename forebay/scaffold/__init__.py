@@ -1,0 +1,1 @@
+"""Making projects: the starter, the flights example, and forebay added to a dbt project."""
