@@ -32,9 +32,11 @@ class ForebayError(Exception):
     """
 
     def __init__(self, what: str, *, where: Location | str, mend: str, paste: str = "") -> None:
-        self.what = _one_line(what)
+        fault, hint = split_hint(_one_line(what))
+        self.what = fault
         self.where = where
-        self.mend = _one_line(mend)
+        # An error told within another one knows best what mends it: one line has one hint.
+        self.mend = hint or _one_line(mend)
         self.paste = paste
         below = f"\n\n{paste.rstrip()}" if paste else ""
         super().__init__(f"{self.where}: {self.what}. Hint: {self.mend}{below}")
@@ -80,6 +82,16 @@ class DataError(ForebayError):
     """Data that breaks what was declared of it: a wrong type, two rows for one entity."""
 
 
+def split_hint(text: str) -> tuple[str, str | None]:
+    """The fault and the hint of an error's text; None where it has no hint.
+
+    >>> split_hint("models/a.sql: no column 'x'. Hint: did you mean 'y'?")
+    ("models/a.sql: no column 'x'", "did you mean 'y'?")
+    """
+    fault, _, hint = text.partition("Hint: ")
+    return fault.rstrip(" .") if hint else text, hint.partition(" Hint: ")[0].rstrip(".") or None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the closest known names, or lists some of them when none is close."""
     names = sorted(set(known))
@@ -96,6 +108,6 @@ def _one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What another library's error says, without its colours and further lines."""
     return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n")[0]

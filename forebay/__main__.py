@@ -1,34 +1,86 @@
-"""Entry point: runs a command and turns every user's mistake into one line and exit code 2."""
+"""Entry point: runs a command and turns every mistake into one line and exit code 2."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
 
 import click
 
-from feature_specs.errors import ForebayError
+from feature_specs.errors import ForebayError, first_line, split_hint
+from feature_specs.library_errors import explain, known_errors
 from forebay.cli import forebay
+
+#: Shows the traceback below an error's line.
+DEBUG_VARIABLE = "FOREBAY_DEBUG"
+#: Of a fault of forebay's own: EX_SOFTWARE of sysexits.h.
+INTERNAL_ERROR = 70
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Exits 0 when done, 1 when a check found something, 2 on an error."""
+    """Run the command line.
+
+    Exits 0 when done, 1 when a check found something, 2 on an error that the user can mend, 70 on a
+    fault of forebay's own, 130 when interrupted.
+    """
     # SQLGlot warns of dialect differences that the compiler has decided about already.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    sys.excepthook = report_fault
     try:
         code = forebay.main(args=arguments, prog_name="forebay", standalone_mode=False)
-    except ForebayError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
     except click.ClickException as error:
-        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
-        mend = f" Hint: run `{where or 'forebay'} --help`"
-        click.echo(f"error: {error.format_message().rstrip('.')}.{mend}", err=True)
-        sys.exit(2)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        where = context.command_path if context else "forebay"
+        what, hint = split_hint(error.format_message().rstrip("."))
+        end = "" if what.endswith("?") else "."
+        _stop(error, f"{what}{end} Hint: {hint or f'run `{where} --help`'}")
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except known_errors() as error:
+        _stop(error, str(explain(error, _places())))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def report_fault(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> NoReturn:
+    """What Python calls for an error that nothing above has told: a fault of forebay's own."""
+    at = traceback.extract_tb(trace)[-1:]
+    place = f" at {Path(at[0].filename).name}:{at[0].lineno}" if at else ""
+    what = f"internal error: {kind.__name__}: {first_line(error)}{place}".rstrip(".")
+    hint = f"this is a bug: report it with what {DEBUG_VARIABLE}=1 shows"
+    _stop(error, f"{what}. Hint: {hint}", INTERNAL_ERROR)
+
+
+def _stop(error: BaseException, line: str, code: int = 2) -> NoReturn:
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
+    click.echo(f"error: {line}", err=True)
+    sys.exit(code)
+
+
+def _places() -> list[Path]:
+    """Where commands write, as far as the project nearby says, to name the disk that is full."""
+    from feature_specs.catalog import load_catalog
+    from forebay.project import find_project
+
+    try:
+        project = find_project()
+        places = [project.root, project.root / "target"]
+        catalog = load_catalog(project.folder / "catalog.json")
+    except ForebayError:
+        return []
+    for uri in (catalog.lake.get("warehouse", ""), catalog.lake.get("uri", ""), catalog.online):
+        scheme, _, path = uri.rpartition("://")
+        if scheme in ("", "file", "sqlite", "lmdb") and path:
+            places.append(Path("/" + path.lstrip("/")))
+    return places
 
 
 if __name__ == "__main__":

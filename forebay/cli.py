@@ -47,7 +47,7 @@ class _Lazy(click.Group):
 
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             raise click.UsageError(
-                f"no command is named {args[0]!r}; {did_you_mean(args[0], COMMANDS)}", ctx
+                f"no command is named {args[0]!r}. Hint: {did_you_mean(args[0], COMMANDS)}", ctx
             )
         return super().resolve_command(ctx, args)
 
@@ -57,6 +57,7 @@ class _Lazy(click.Group):
 def forebay() -> None:
     """One dbt SQL model a feature view; batch, incremental, point-in-time and online from it.
 
-    Exit codes: 0 done, 1 a check found something, 2 an error that you can mend.
+    Exit codes: 0 done, 1 a check found something, 2 an error that you can mend, 70 a bug of forebay's.
+    FOREBAY_DEBUG=1 shows the traceback of an error.
     Completion: eval "$(_FOREBAY_COMPLETE=bash_source forebay)".
     """

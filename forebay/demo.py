@@ -149,11 +149,15 @@ def _train(project: Project) -> None:
 
 def _sync(project: Project) -> None:
     for done in sync(project.catalog()):
+        if done.error:
+            raise DataError(done.error, where="sync", mend="run `forebay build`")
         say(f"  {done.view}: {done.rows} rows, {done.action}")
 
 
 def _verify(project: Project) -> None:
     reports = verify(project.catalog())
+    for error in (r.error for r in reports if r.error):
+        raise DataError(error, where="verify", mend="run `forebay build`")
     rows = [(r.view, r.online_rows, r.values, r.different + r.missing + r.extra) for r in reports]
     say(table(rows, ("  view", "rows", "values", "differences")).replace("\n", "\n  "))
     for report in reports:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,6 +70,14 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
     return "\n".join(
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in texts
     )
+
+
+def complain(errors: Iterable[str]) -> bool:
+    """Print the errors of things that failed while others went on; whether there were any."""
+    lines = list(errors)
+    for line in lines:
+        click.echo(f"error: {line}", err=True)
+    return bool(lines)
 
 
 def say(text: str = "") -> None:

@@ -62,7 +62,7 @@ def _open(items: tuple[tuple[str, str], ...]) -> Catalog:
         properties.setdefault("type", "sql")
     try:
         return load_catalog(name, **properties)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise ForebayError(
             f"cannot open the Iceberg catalog {name!r}: {error}",
             where="profiles.yml",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_specs.catalog import ViewEntry
-from feature_specs.errors import DataError
+from feature_specs.errors import DataError, first_line
 from serving.keys import encode_key, key_texts
 from serving.rows import encode_float, encoder, nullable
 from serving.sql_types import SqlType, parse_type
@@ -42,9 +42,19 @@ class RowEncoder:
         batch = self.entities_only(batch)
         keys = self.keys(batch)
         headers = self._headers(batch)
-        fragments = [column_fragments(kind, batch[name]) for name, kind in self._stored]
+        fragments = [self._fragments(name, kind, batch[name]) for name, kind in self._stored]
         rows = map("\0".join, zip(headers, *fragments, strict=True))
         return zip(keys, map(str.encode, rows), strict=True)
+
+    def _fragments(self, name: str, kind: SqlType, column: Any) -> list[str]:
+        try:
+            return column_fragments(kind, column)
+        except (ValueError, OverflowError) as error:
+            raise DataError(
+                f"a value of {name!r} cannot be stored online: {first_line(error)}",
+                where=self._view.name,
+                mend="cap it in the feature's SQL, or cast it to text",
+            ) from error
 
     def entities_only(self, batch: Any) -> Any:
         """The batch without the rows that have a null in their key."""

@@ -13,6 +13,7 @@ from pyiceberg.types import TimestamptzType
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError, ForebayError
+from feature_specs.library_errors import explain_one, known_errors
 from lakehouse.lake import FeatureState, find_table, open_lake, read_state
 
 BUILD = "run `forebay build`"
@@ -62,6 +63,20 @@ def open_feature_table(catalog: Catalog, view: ViewEntry) -> FeatureTable:
             mend=BUILD,
         )
     return FeatureTable(view, table, state)
+
+
+def open_feature_tables(
+    catalog: Catalog, views: Sequence[ViewEntry]
+) -> tuple[dict[str, FeatureTable], dict[str, ForebayError]]:
+    """The views' feature tables by name, and why those that cannot be read cannot."""
+    tables: dict[str, FeatureTable] = {}
+    failed: dict[str, ForebayError] = {}
+    for view in views:
+        try:
+            tables[view.name] = open_feature_table(catalog, view)
+        except known_errors() as error:
+            failed[view.name] = explain_one(error)
+    return tables, failed
 
 
 def read_changes(

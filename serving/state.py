@@ -27,5 +27,11 @@ class ViewState:
 
 
 def load_state(raw: bytes | None) -> ViewState | None:
-    """The state from the store's bytes; None where the view was never synced."""
-    return None if raw is None else ViewState(**json.loads(raw))
+    """The state from the store's bytes; None where the view was never synced.
+
+    A state that another version of forebay wrote counts as none: the view is to be synced anew.
+    """
+    try:
+        return None if raw is None else ViewState(**json.loads(raw))
+    except (ValueError, TypeError):
+        return None

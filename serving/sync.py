@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.errors import ForebayError
+from feature_specs.library_errors import explain_one, known_errors
 from serving.columns import RowEncoder
-from serving.offline import FeatureTable, open_feature_table, read_changes
+from serving.offline import FeatureTable, open_feature_tables, read_changes
 from serving.state import ViewState, load_state
 from serving.stores import NoStoreError, OnlineStore, open_store
 
-#: Called with a view's name and how many of its rows are read so far.
-Progress = Callable[[str, int], None]
-Action = Literal["unchanged", "changed", "replaced"]
+#: Called with a view's name, how many of its rows are read so far, and how many it has.
+Progress = Callable[[str, int, int], None]
+Action = Literal["unchanged", "changed", "replaced", "failed"]
 
 
 @dataclass(frozen=True)
@@ -24,20 +26,23 @@ class SyncReport:
 
     Attributes:
         action: ``unchanged``: the store had these rows already; ``changed``: the rows changed since
-            were applied; ``replaced``: all rows were written anew.
+            were applied; ``replaced``: all rows were written anew; ``failed``: the store holds what
+            it held before.
         written, deleted: rows.
         null_keys: rows left out because a null in its key makes a row no entity.
         rows: how many the store holds then.
-        at: the instant of the rows, microseconds since the epoch.
+        at: the instant of the rows, microseconds since the epoch; None where it failed.
+        error: why it failed, with a hint.
     """
 
     view: str
     action: Action
-    written: int
-    deleted: int
-    null_keys: int
-    rows: int
-    at: int
+    written: int = 0
+    deleted: int = 0
+    null_keys: int = 0
+    rows: int = 0
+    at: int | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ def sync(
 ) -> list[SyncReport]:
     """Bring the online store to the state of the feature tables.
 
-    Each view changes at once: a reader sees all of the new rows or none. A view that fails leaves
-    the earlier ones synced.
+    Each view changes at once: a reader sees all of the new rows or none. A view that fails, as one
+    that is not built, is reported so and leaves the others to be synced.
 
     Args:
         views: names; None for all.
@@ -65,16 +70,26 @@ def sync(
 
     Raises:
         UnknownNameError: there is no such view.
-        ForebayError: a view is not built, or not since it changed.
+        ForebayError: the store cannot be opened, or the machine has no room.
     """
     chosen = [catalog.view(name) for name in (catalog.views if views is None else views)]
-    tables = [open_feature_table(catalog, view) for view in chosen]
-    store = _open(catalog.online, dry_run)
+    done: dict[str, SyncReport] = {}
+    tables, failed = open_feature_tables(catalog, chosen)
+    store = _open(catalog.online, dry_run) if tables else None
     try:
-        return [_sync_view(catalog, store, table, progress, dry_run) for table in tables]
+        for name, table in tables.items():
+            try:
+                done[name] = _sync_view(catalog, store, table, progress, dry_run)
+            except known_errors() as error:
+                failed[name] = explain_one(error)
     finally:
         if store is not None:
             store.close()
+    return [done.get(v.name) or _failed(v.name, failed[v.name]) for v in chosen]
+
+
+def _failed(view: str, error: ForebayError) -> SyncReport:
+    return SyncReport(view, "failed", error=str(error))
 
 
 def follow(
@@ -87,13 +102,19 @@ def follow(
 ) -> None:
     """Sync every ``every`` seconds until ``stop`` is set; report what was not unchanged.
 
+    A view that fails is tried again each time, and reported again only when the reason is another.
+
     Args:
         load: gives the catalog, anew each time, so that a recompiled project is followed too.
     """
+    known: dict[str, str | None] = {}
     while not stop.is_set():
         for done in sync(load(), views):
-            if done.action != "unchanged":
+            if done.action != "unchanged" and not (
+                done.error and done.error == known.get(done.view)
+            ):
                 report(done)
+            known[done.view] = done.error
         stop.wait(every)
 
 
@@ -131,7 +152,7 @@ def _sync_view(
 def _replace(store: OnlineStore, table: FeatureTable, progress: Progress | None) -> SyncReport:
     view = table.view
     encoder = RowEncoder(view)
-    done = 0
+    done, total = 0, table.count()
 
     def rows() -> Iterator[tuple[bytes, bytes]]:
         nonlocal done
@@ -139,11 +160,10 @@ def _replace(store: OnlineStore, table: FeatureTable, progress: Progress | None)
             yield from encoder.encode(batch)
             done += batch.num_rows
             if progress is not None:
-                progress(view.name, done)
+                progress(view.name, done, total)
 
-    # The number of rows is known once they are read, and the state goes with them: hence the
-    # count of the table first, and a correction for keys that are no entities.
-    state = _state(table, table.count())
+    # The state goes with the rows, before keys that are no entities are counted: corrected after.
+    state = _state(table, total)
     store.write(view.name, rows(), (), state.dumps(), replace=True)
     written = done - encoder.null_keys
     if written != state.rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from feature_specs.catalog import Catalog
+from feature_specs.library_errors import explain_one, known_errors
 from serving.clock import catalog_clock
 from serving.columns import RowEncoder, microseconds
 from serving.keys import decode_key, epoch_us
-from serving.offline import FeatureTable, open_feature_table
+from serving.offline import FeatureTable, open_feature_tables
 from serving.rows import from_json, split_row
 from serving.sql_types import parse_type
 from serving.state import ViewState, load_state
@@ -54,6 +56,7 @@ class VerifyReport:
         same_query: whether the store's rows come from the compiled query.
         age_us: age of the store's rows at the catalog's now; freshness_us: the most it may be.
         non_null: share of values that are not null, by stored column; None of an empty table.
+        error: why the view could not be compared, with a hint.
     """
 
     view: str
@@ -69,10 +72,13 @@ class VerifyReport:
     age_us: int | None = None
     freshness_us: int | None = None
     non_null: dict[str, float | None] = field(default_factory=dict)
+    error: str | None = None
 
     @property
     def equal(self) -> bool:
         """Online equals offline."""
+        if self.error is not None:
+            return False
         return self.same_query and not (self.different or self.missing or self.extra)
 
     @property
@@ -92,22 +98,28 @@ def verify(
 ) -> list[VerifyReport]:
     """Compare each view's Iceberg table with the online store.
 
+    A view that cannot be compared, as one that is not built, is reported so; the others are.
+
     Args:
         views: names; None for all.
         now: the instant that ages count from; by default the catalog's, else the real one.
 
     Raises:
         UnknownNameError: there is no such view.
-        ForebayError: a view is not built, or there is no store.
+        ForebayError: there is no store, or it cannot be opened.
     """
     chosen = [catalog.view(name) for name in (catalog.views if views is None else views)]
-    tables = [open_feature_table(catalog, view) for view in chosen]
+    done: dict[str, VerifyReport] = {}
+    tables, failed = open_feature_tables(catalog, chosen)
     at = epoch_us(now if now is not None else catalog_clock(catalog)())
-    store = open_store(catalog.online, readonly=True)
-    try:
-        return [_Comparison(store, table).run(at) for table in tables]
-    finally:
-        store.close()
+    if tables:
+        with closing(open_store(catalog.online, readonly=True)) as store:
+            for name, table in tables.items():
+                try:
+                    done[name] = _Comparison(store, table).run(at)
+                except known_errors() as error:
+                    failed[name] = explain_one(error)
+    return [done.get(v.name) or VerifyReport(v.name, error=str(failed[v.name])) for v in chosen]
 
 
 class _Comparison:

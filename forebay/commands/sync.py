@@ -10,7 +10,7 @@ import click
 
 from forebay.options import json_option, target_option
 from forebay.project import find_project
-from forebay.terminal import emit_json, progress, say, table
+from forebay.terminal import complain, emit_json, progress, say, table
 
 if TYPE_CHECKING:
     from serving.sync import SyncReport
@@ -30,26 +30,35 @@ def sync_command(
     dry_run: bool,
     target: str | None,
     as_json: bool,
-) -> None:
-    """Load VIEWS, or all, into the online store: what changed, or everything the first time."""
+) -> int:
+    """Load VIEWS, or all, into the online store: what changed, or everything the first time.
+
+    A view that fails leaves the others to be synced; the exit code is then 2.
+    """
     from serving.sync import follow, sync
 
     project = find_project(target=target)
     names = list(views) or None
     if keep_on:
         follow(project.catalog, names, every=every, stop=threading.Event(), report=_tell)
-        return
+        return 0
     catalog = project.catalog()
     with progress(as_json) as bar:
         reports = sync(
-            catalog, names, progress=lambda view, n: bar(f"sync {view}", n, n), dry_run=dry_run
+            catalog,
+            names,
+            progress=lambda view, done, total: bar(f"sync {view}", done, total),
+            dry_run=dry_run,
         )
     if as_json:
         emit_json([asdict(r) for r in reports])
-        return
-    rows = [(r.view, r.action, r.written, r.deleted, r.rows) for r in reports]
-    say(table(rows, ("view", "action", "written", "deleted", "rows")))
+    else:
+        rows = [(r.view, r.action, r.written, r.deleted, r.rows) for r in reports]
+        say(table(rows, ("view", "action", "written", "deleted", "rows")))
+    return 2 if complain(r.error for r in reports if r.error) else 0
 
 
 def _tell(report: SyncReport) -> None:
+    if complain([report.error] if report.error else []):
+        return
     say(f"{report.view}: {report.action}, {report.written} written, {report.deleted} deleted")

@@ -6,7 +6,9 @@ transaction is open there. Both rules are kept here.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from feature_specs.errors import ForebayError
 
 _FIRST_SIZE = 64 * 2**20
 _MAX_READERS = 1022
+#: Bytes free below which a write that failed has failed for want of room.
+_NO_ROOM = 4 * 2**20
 
 _open: dict[Path, Environment] = {}
 _open_lock = threading.Lock()
@@ -91,6 +95,13 @@ class Environment:
         try:
             with self._begin(write=True) as txn:
                 yield txn
+        except lmdb.MapFullError:
+            raise
+        except lmdb.Error as error:
+            # LMDB calls a write that the disk had no room for an input/output error.
+            full = shutil.disk_usage(self._folder).free < _NO_ROOM
+            number = errno.ENOSPC if full else errno.EIO
+            raise OSError(number, f"LMDB: {error}", str(self._folder)) from error
         finally:
             self._leave()
 

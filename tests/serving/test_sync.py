@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feature_specs.catalog import Column, ViewEntry
-from feature_specs.errors import DataError, ForebayError, UnknownNameError
-from serving.columns import column_fragments
+from feature_specs.errors import DataError, UnknownNameError
+from serving.columns import RowEncoder, column_fragments
 from serving.rows import encode_value
 from serving.sql_types import parse_type
 from serving.stores import open_store
@@ -48,10 +48,10 @@ def view(project: Project) -> ViewEntry:
 def test_the_first_sync_writes_everything(project: Project, view: ViewEntry) -> None:
     rows = carriers({"AA": (3, 1.5), "B6": (None, float("nan")), None: (9, 9.0)})
     project.build(view, rows, DAY1)
-    seen: list[tuple[str, int]] = []
-    report = one(project, progress=lambda name, done: seen.append((name, done)))
+    seen: list[tuple[str, int, int]] = []
+    report = one(project, progress=lambda *told: seen.append(told))
     assert (report.action, report.written, report.null_keys, report.rows) == ("replaced", 2, 1, 2)
-    assert seen == [("delays", 3)]
+    assert seen == [("delays", 3, 3)]
     assert stored(project, "delays") == {
         b"delays\0AA": b"\x003\x001.5",
         b"delays\0B6": b'\0null\0"NaN"',
@@ -115,21 +115,28 @@ def test_another_query_replaces(project: Project, view: ViewEntry) -> None:
     one(project)
     changed = replace(view, semantic_hash="hash2")
     project.add(changed)
-    with pytest.raises(ForebayError, match="forebay build"):
-        sync(project.catalog)
+    report = one(project)
+    assert report.action == "failed" and "run `forebay build`" in str(report.error)
     rows = carriers({"AA": (2, 2.0)})
     project.build(changed, rows, DAY2, changes=history(rows, [DAY2], [False]))
     assert one(project).action == "replaced"
 
 
 def test_what_cannot_be_synced(project: Project, view: ViewEntry) -> None:
-    with pytest.raises(ForebayError, match="not built yet"):
-        sync(project.catalog)
+    assert "not built yet" in str(one(project).error)
+    assert not (project.folder / "online.lmdb").exists()
     with pytest.raises(UnknownNameError, match="did you mean 'delays'"):
         sync(project.catalog, ["delay"])
     project.build(view, carriers({"AA": (1, 1.0)}).drop(["delay"]), DAY1)
-    with pytest.raises(DataError, match="no column 'delay'"):
-        sync(project.catalog)
+    assert "no column 'delay'" in str(one(project).error)
+
+
+def test_a_value_that_no_python_holds_is_named() -> None:
+    made = make_view("far", stored=(Column("day", "DATE"),))
+    days = pa.array([10_000_000], pa.int32()).cast(pa.date32())
+    with pytest.raises(DataError, match="a value of 'day' cannot be stored online") as refused:
+        list(RowEncoder(made).encode(pa.table({"carrier": ["AA"], "day": days})))
+    assert refused.value.where == "far"
 
 
 def test_a_dry_run_writes_nothing(project: Project, view: ViewEntry) -> None:

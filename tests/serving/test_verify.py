@@ -111,3 +111,5 @@ def test_states_read_back() -> None:
     state = ViewState(5, "hash", 7, 2**62)
     assert load_state(state.dumps()) == state
     assert load_state(None) is None
+    assert load_state(b'{"at": 1, "of": "another version"}') is None
+    assert load_state(b"\x80 no JSON") is None
