@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 from feature_specs.errors import SpecError
+from feature_specs.names import is_reserved
 
 Boundary = Literal["inclusive", "exclusive"]
 
@@ -50,6 +51,14 @@ class FeatureView:
                 f"a feature view is named {self.name!r}, which is no plain name",
                 where=where,
                 mend="write letters, digits and underscores",
+            )
+        taken = next((n for n in (self.name, *self.entities) if is_reserved(n)), None)
+        if taken is not None:
+            kind = "feature view" if taken == self.name else "entity"
+            raise SpecError(
+                f"{kind} {taken!r} begins like forebay's own names (fb_..., forebay_...)",
+                where=where,
+                mend="give it another name",
             )
         if not self.entities:
             raise SpecError(

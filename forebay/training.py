@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ import duckdb
 from feature_specs.catalog import Catalog, Column
 from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean
+from feature_specs.names import OWN_COLUMNS, fold_name
+from feature_specs.view import FeatureReference
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
 from forebay.project import Project
 from lakehouse.lake import find_table, open_lake
@@ -62,6 +65,7 @@ def write_training_set(
     columns = _describe(connection, source)
     chosen = _timestamp(columns, timestamp, spine)
     source, columns = _zoned(source, columns, chosen, timezone, spine)
+    _check_names(columns, [FeatureReference(*named).column for named in entry.features], spine)
     keys = _check_columns(catalog, [v for v, _ in entry.features], columns, spine)
     behind = "0" if lag is None else str(_microseconds(lag))
     sql = point_in_time_sql(project, service, f"({source})", chosen, behind)
@@ -223,14 +227,33 @@ def _zoned(
     }
 
 
+def _check_names(columns: Iterable[str], features: Iterable[str], spine: Path) -> None:
+    """Raises DataError where a spine column has the name of a feature or begins like our own."""
+    taken = {fold_name(f) for f in features}
+    for name in columns:
+        if fold_name(name) in taken:
+            raise DataError(
+                f"spine column {name!r} is named like a feature that is added beside it",
+                where=str(spine),
+                mend=f"rename it in the spine, for example {name}_before",
+            )
+        if fold_name(name).startswith(OWN_COLUMNS):
+            raise DataError(
+                f"spine column {name!r} begins with {OWN_COLUMNS}, as forebay's own columns do",
+                where=str(spine),
+                mend="rename it in the spine",
+            )
+
+
 def _check_columns(
     catalog: Catalog, views: list[str], columns: dict[str, str], spine: Path
 ) -> set[str]:
     keys: set[str] = set()
+    kinds = {fold_name(name): kind for name, kind in columns.items()}
     for name in dict.fromkeys(views):
         view = catalog.view(name)
         for column in (*view.entities, *view.requests):
-            if column.name not in columns:
+            if fold_name(column.name) not in kinds:
                 kind = "key" if column in view.entities else "request value"
                 raise DataError(
                     f"the spine lacks {kind} {column.name!r} of feature view {name!r}",
@@ -239,9 +262,10 @@ def _check_columns(
                 )
         for key in view.entities:
             keys.add(key.name)
-            if not _widens(columns[key.name], key):
+            given = kinds[fold_name(key.name)]
+            if not _widens(given, key):
                 raise DataError(
-                    f"spine column {key.name!r} is a {columns[key.name]}, but feature view "
+                    f"spine column {key.name!r} is a {given}, but feature view "
                     f"{name!r} has it as {key.type}",
                     where=str(spine),
                     mend=f"cast it to {key.type}",

@@ -5,12 +5,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.lowerings.lowered import quoted
+from feature_specs.compile.lowerings.lowered import ROW, quoted
+from feature_specs.names import OWN_COLUMNS
 
 _NANOSECONDS = "('TIMESTAMP_NS', 'TIMESTAMPTZ_NS')"
+
+#: Columns of ``fb_spine`` that begin like our own, but for its instants, ``fb_t`` and ``fb_ts``.
+_OURS = f"{OWN_COLUMNS}([^t].*|t[^s].*|ts.+)?"
+
+#: What a regular expression does not take literally.
+_SPECIAL = re.compile(r"[.^$*+?()\[\]{}|\\]")
 
 _TYPES = exp.DataType
 
@@ -42,6 +52,23 @@ def instant_sql(column: str) -> str:
     )
 
 
+def name_test(features: Iterable[str]) -> str:
+    """SQL that is true, or raises where ``fb_spine`` has a column that a feature is named like.
+
+    A column of the spine that is named like one of our own is found too: ``fb_row`` comes out as
+    ``fb_row_1`` there.
+    """
+    listed = "|".join(_SPECIAL.sub(r"\\\g<0>", name) for name in features)
+    # Names as DuckDB compares them are found and, beyond ASCII, those that differ in case alone.
+    found = f"struct_pack(*columns('(?i)^({_OURS}|{text(listed)})$'))"
+    return (
+        f"case when typeof({found}) <> typeof(struct_pack({ROW} := {ROW})) then cast(error("
+        f"'spine column \"' || array_to_string(list_filter(struct_keys({found}), lambda n: "
+        f"n <> '{ROW}'), '\", \"') || '\" is named like a feature, or begins with {OWN_COLUMNS} as "
+        "forebay''s own columns do. Hint: rename it in the spine') as boolean) else true end"
+    )
+
+
 def key_tests(draft: Draft) -> list[str]:
     """SQL that holds for every key, and raises where its type has values that are no key's."""
     tests = []
@@ -51,9 +78,14 @@ def key_tests(draft: Draft) -> list[str]:
         wrong = f"typeof({key}) in ('FLOAT', 'DOUBLE')"
         if fits is not None:
             wrong = f"not ({fits.format(key)} or typeof({key}) = '\"NULL\"')"
-        text = f"spine column {entity} of {draft.view.name} is a ".replace("'", "''")
+        said = text(f"spine column {entity} of {draft.view.name} is a ")
         tests.append(
-            f"case when {wrong} then cast(error('{text}' || typeof({key}) || "
+            f"case when {wrong} then cast(error('{said}' || typeof({key}) || "
             "', whose values are not the key''s own: cast it') as boolean) else true end"
         )
     return tests
+
+
+def text(said: str) -> str:
+    """A text as it stands between single quotes."""
+    return said.replace("'", "''")

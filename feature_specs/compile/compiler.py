@@ -20,6 +20,7 @@ from feature_specs.compile.check_arguments import (
     leaves_by_name,
     lower_names,
 )
+from feature_specs.compile.check_session import guarded
 from feature_specs.compile.draft import Draft, OutputFeature
 from feature_specs.compile.engines import ENGINES, Engine, write_for_engine
 from feature_specs.compile.explain_view import explain_view
@@ -45,6 +46,7 @@ from feature_specs.compile.read_as_of import read_as_of
 from feature_specs.compile.read_deltas import read_deltas
 from feature_specs.compile.read_features import feature_columns
 from feature_specs.compile.read_online import Online, read_online
+from feature_specs.compile.refuse_reserved_names import refuse_reserved_names
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.show_hidden_tables import show_hidden_tables
@@ -69,6 +71,7 @@ from feature_specs.view import FeatureReference, FeatureView
 PASSES: tuple[Callable[[Draft], Draft], ...] = (
     parse_query,
     inline_models,
+    refuse_reserved_names,  # of the whole text: what follows makes names of its own
     refuse_unsafe,
     show_hidden_tables,
     qualify_columns,
@@ -158,9 +161,12 @@ class CompiledView:
         columns = feature_columns(self.draft, instant)
         stored = self.stored_now if at is None else read_as_of(self.draft, instant)
         sql = f"select {columns} from ({stored}) as stored"
-        if at is None and "$as_of" not in sql:
+        static = at is None and "$as_of" not in sql
+        if known == "duckdb":
+            sql = guarded(sql)
+        if static:
             # Static through and through; whoever runs it passes the parameter all the same.
-            sql += " where not cast($as_of as timestamptz) is null"
+            sql += f" {'and' if known == 'duckdb' else 'where'} not cast($as_of as timestamptz) is null"
         return self._written(sql, known)
 
     def features_over(self, relation: str, features: Sequence[OutputFeature] | None = None) -> str:
@@ -205,6 +211,14 @@ class CompiledView:
     def trace(self, spine: str, timestamp: str) -> str | None:
         """SQL of the source rows behind a spine of one row; None where none stands for itself."""
         return trace_rows(self.draft, check_spine(spine), column_name(timestamp))
+
+    def prove(self) -> Certificate:
+        """The bound of every leaf scan in the point-in-time variant.
+
+        Raises:
+            UnsafeQueryError: a scan has none; the view must not be used.
+        """
+        return self.certificate
 
     @cached_property
     def certificate(self) -> Certificate:
@@ -261,18 +275,20 @@ def compile_view(
 def _compile(draft: Draft) -> CompiledView:
     for step in PASSES:
         draft = step(draft)
-    compiled = CompiledView(draft, choose_lowering(draft))
     try:
-        assert compiled.certificate is not None
+        return _certified(draft)
     except UnsafeQueryError as gap:
         if draft.form is None:
             raise
         # The query cut leaf by leaf needs no interval form, and has a proof of its own.
-        draft = replace(
-            draft, form=None, why_no_form=f"its interval form lacks a proof: {gap.what}"
-        )
-        compiled = CompiledView(draft, choose_lowering(draft))
-        assert compiled.certificate is not None
+        why = f"its interval form lacks a proof: {gap.what}"
+        return _certified(replace(draft, form=None, why_no_form=why))
+
+
+def _certified(draft: Draft) -> CompiledView:
+    """The view, once its point-in-time variant is proved. Raises UnsafeQueryError where it is not."""
+    compiled = CompiledView(draft, choose_lowering(draft))
+    compiled.prove()
     return compiled
 
 

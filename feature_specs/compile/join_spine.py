@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from feature_specs.compile.check_spine import instant_sql, key_tests
+from feature_specs.compile.check_session import at_utc
+from feature_specs.compile.check_spine import instant_sql, key_tests, name_test
 from feature_specs.compile.draft import Draft, IntervalForm, Subquery
 from feature_specs.compile.exact_types import declared_type
 from feature_specs.compile.interval_rows import interval_rows
@@ -63,7 +64,9 @@ def join_spine(
     if any(f"fb_spine.{ASKED}" in output for output in outputs):
         columns[ASKED] = asked
     listed = ", ".join(f"{sql} as {name}" for name, sql in columns.items())
-    source = Subquery("fb_spine", f"select {listed}, source.* from {spine} as source")
+    source = Subquery(
+        "fb_spine", f"select {listed}, source.* from {spine} as source where {at_utc()}"
+    )
     kept = f"fb_spine.* exclude ({', '.join(columns)})"
     select = f"select {', '.join([kept, *outputs])} from fb_spine {' '.join(joins)}"
     prefixes = tuple(f'"{joined.draft.view.name}__' for joined in views)
@@ -96,6 +99,8 @@ def _lowered(group: Sequence[Joined]) -> tuple[list[Subquery], str]:
     draft = group[0].draft
     tests = [f"not {quoted(e)} is null" for e in (*draft.view.entities, AXIS)]
     checks = dict.fromkeys(test for joined in group for test in key_tests(joined.draft))
+    columns = [column for joined in group for _, column in joined.columns]
+    checks[name_test(columns)] = None
     where = " and ".join([*tests, *checks])
     keys = ", ".join(quoted(e) for e in draft.view.entities)
     spine = Subquery(

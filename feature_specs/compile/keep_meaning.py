@@ -55,9 +55,15 @@ def refuse_misread(tokens: list[Token], sql: str, dialect: str, file: str) -> No
         written = sql[token.start : token.end + 1]
         if written in _NOT_WRITTEN and token.token_type != TokenType.STRING:
             _refuse(f"the operator {written}", _NOT_WRITTEN[written], file, token)
-        if token.token_type != TokenType.STRING or before is None:
+        if before is None:
             continue
         word = before.text.lower()
+        if word == "interval" and after is not None and after.text.lower() in _SHORT:
+            # DuckDB takes the unit for an alias, and the amount for seconds, or refuses it.
+            what = f"interval {written} {after.text}, whose unit is no whole word"
+            _refuse(what, f"write `interval {written} minute`, or another whole unit", file, token)
+        if token.token_type != TokenType.STRING:
+            continue
         if word == "interval" and _UNREAD.match(token.text):
             what = f"interval {written} says more than an amount"
             mend = "write a number and a unit, as in `interval '7 days'` or `- interval '7 days'`"

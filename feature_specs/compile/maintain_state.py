@@ -9,6 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.bound_leaves import relation
+from feature_specs.compile.check_session import at_utc, guarded, known_instant
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.lowerings.lowered import quoted
@@ -98,7 +99,7 @@ def maintain_state(draft: Draft) -> Incremental:
     create = [
         "begin transaction",
         f"create or replace temp table {names.clock} as "
-        "select cast(null as timestamptz) as before, cast($as_of as timestamptz) as at_time",
+        f"select cast(null as timestamptz) as before, {known_instant()} as at_time where {at_utc()}",
         f"create or replace table {names.rows} as {read_as_of(draft, at)}",
         *setup,
         f"create or replace table {names.at} as select at_time from {names.clock}",
@@ -107,7 +108,7 @@ def maintain_state(draft: Draft) -> Incremental:
     step = [
         "begin transaction",
         f"create or replace temp table {names.clock} as select at_time as before, "
-        f"cast($as_of as timestamptz) as at_time from {names.at}",
+        f"{known_instant()} as at_time from {names.at} where {at_utc()}",
     ]
     if touched is None:
         step += [
@@ -136,7 +137,7 @@ def maintain_state(draft: Draft) -> Incremental:
         "commit",
     ]
     now = sqlglot.parse_one(f"(select at_time from {names.at})", dialect=DUCKDB)
-    read = f"select {feature_columns(draft, now)} from {names.rows} as stored"
+    read = guarded(f"select {feature_columns(draft, now)} from {names.rows} as stored")
     tables = (names.rows, names.at, *map(names.seen, draft.leaves))
     why = "" if touched is not None else draft.why_no_form or "keys cannot be traced to its leaves"
     return Incremental(

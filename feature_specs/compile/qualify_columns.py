@@ -13,12 +13,6 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.errors import CompileError, Location, did_you_mean, first_line
 
-#: Names of compiled SQL's own columns, which an author's must not hide.
-RESERVED = re.compile(
-    r"fb_(start\d*|end\d*|at|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched\d*"
-    r"|one|instant|members\d*|total\d*|key|place|mark|read|key_before|place_before|fits|unit\d+|v\d+|tied\d*|last\d*|first\d*|seen|agg\d+)"
-)
-
 #: SQLGlot's names of items that have none.
 _MADE_UP = re.compile(r"_col_\d+")
 
@@ -58,14 +52,6 @@ def qualify_columns(draft: Draft) -> Draft:
             f"column {odd!r} has a quotation mark in its name",
             where=draft.file,
             mend="give it an alias without one",
-        )
-    known = {c for leaf in draft.leaves.values() for c in leaf.columns}
-    ours = sorted(n for n in {*names, *known} if RESERVED.fullmatch(n))
-    if ours:
-        raise CompileError(
-            f"column {ours[0]!r} has a name that forebay uses itself",
-            where=draft.file,
-            mend="rename it, in the query or with a model in between",
         )
     return replace(draft, tree=tree)
 

@@ -16,7 +16,7 @@ from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.exact_types import is_float
 from feature_specs.compile.interval_rows import interval_rows, leaf_of
 from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
-from feature_specs.compile.running_sums import RESERVED, RunningSums
+from feature_specs.compile.running_sums import RunningSums
 from feature_specs.deltas import Deltas, Edge, added_relation, kept_relation
 from feature_specs.leaf import Leaf
 
@@ -60,9 +60,6 @@ def why_no_deltas(draft: Draft) -> str | None:
     if form.having is not None:
         # A group that HAVING holds back has sums too, but no row to keep them in.
         return "HAVING hides groups whose sums would be lost"
-    names = (*draft.view.entities, *draft.stored_names)
-    if any(n.startswith(RESERVED) for n in names):
-        return f"a column's name begins with {RESERVED}"
     for part in form.contributions:
         why = lowers_cumulatively(part)
         if why is None and isinstance(part.function, (exp.Sum, exp.Avg)):

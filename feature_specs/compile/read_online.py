@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from feature_specs.catalog import Column
 from feature_specs.catalog import Expression as ReadTimeTree
+from feature_specs.compile.check_session import guarded
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.read_features import feature_columns
@@ -53,6 +54,6 @@ def read_online(draft: Draft, store: str) -> Online:
         ttl_us=None if view.ttl is None else view.ttl // timedelta(microseconds=1),
         expressions={f.name: f.tree for f in draft.features},
         requests=draft.requests,
-        store=store,
-        read=lay_out(f"select {columns} from stored"),
+        store=lay_out(guarded(f"select * from ({store}) as rows")),
+        read=lay_out(guarded(f"select {columns} from stored")),
     )

@@ -18,9 +18,7 @@ from feature_specs.compile.interval_rows import MEMBERS, IntervalRows, condition
 from feature_specs.compile.lay_out import lay_out
 from feature_specs.compile.lowerings.lower_cumulative import MOMENTS, finished, square
 from feature_specs.compile.lowerings.lowered import quoted
-
-#: What the names of the sums begin with; no feature or entity may.
-RESERVED = "fb_"
+from feature_specs.names import OWN_COLUMNS
 
 #: The types of the sums: those of whole numbers are as wide as Iceberg's are.
 COUNTED, WHOLE = "bigint", "decimal(38, 0)"
@@ -90,7 +88,7 @@ class RunningSums:
         spelled = [[(duckdb_sql(t.instant), t.offset) for t in side] for side in
                    (window.starts, window.ends)]  # fmt: skip
         text = repr((spelled, condition, term, kind))
-        name = f"{RESERVED}{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
+        name = f"{OWN_COLUMNS}{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"
         self.made.setdefault(name, what)
         return name
 

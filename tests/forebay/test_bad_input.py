@@ -117,6 +117,10 @@ INSTANT = "timestamptz '2013-12-01 12:00+00' as ts"
         (f"{KEYS.replace(chr(39) + 'AA' + chr(39), '7')}, {INSTANT}", "is a INTEGER"),
         (f"{KEYS}, timestamp '2013-12-01 12:00' as ts", "no time zone"),
         (f"{KEYS}, 5 as ts", "0 time columns"),
+        (
+            f'{KEYS}, now() as ts, 1 as "Origin_Departures__departures_7d"',
+            "is named like a feature",
+        ),
     ],
 )
 def test_spine(shell: Shell, tmp_path: Path, columns: str, said: str) -> None:

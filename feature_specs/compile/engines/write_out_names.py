@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.engines.trace_columns import Trace
+from feature_specs.names import OWN_COLUMNS
 
 _CLAUSES = ("group", "where", "having", "qualify")
 
@@ -54,4 +55,4 @@ def _aliases(select: exp.Select, trace: Trace) -> None:
 
 def _marked(name: str) -> bool:
     """A name of the compiler's own, which no table has."""
-    return name.startswith("fb_")
+    return name.startswith(OWN_COLUMNS)

@@ -17,6 +17,7 @@ from feature_specs.compile.proof.relation import UnboundError
 from feature_specs.compile.statement import Statement
 from feature_specs.errors import CompileError, UnsafeQueryError
 from feature_specs.leaf import Leaf
+from feature_specs.names import is_reserved
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,14 @@ def _parsed(sql: str) -> exp.Expr:
 def _certify(
     parts: Sequence[tuple[str, exp.Expr]], select: exp.Expr, leaves: tuple[Leaf, ...], file: str
 ) -> Certificate:
+    for leaf in leaves:
+        taken = next(filter(is_reserved, leaf.columns), None)
+        if taken is not None:  # the proof would take it for one of the statement's own
+            raise UnsafeQueryError(
+                f"column {taken!r} of {leaf.name} begins like forebay's own names",
+                where=leaf.where or file,
+                mend="rename it where the table is made",
+            )
     known = {relation_key(exp.to_table(leaf.name, dialect=DUCKDB)): leaf for leaf in leaves}
     bounds = Bounds(known)
     try:

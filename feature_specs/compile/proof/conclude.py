@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from feature_specs.compile.duckdb_sql import duckdb_sql
+from feature_specs.compile.internal_names import is_bookkeeping
 from feature_specs.compile.proof.gather import (
     check_gathering,
     check_instant,
@@ -18,7 +19,7 @@ from feature_specs.compile.proof.gather import (
 )
 from feature_specs.compile.proof.reach import cut_of, later, meets_spine, respects
 from feature_specs.compile.proof.reading import Reading
-from feature_specs.compile.proof.relation import CUT, Relation, UnboundError, is_bookkeeping
+from feature_specs.compile.proof.relation import CUT, Relation, UnboundError
 from feature_specs.compile.proof.shapes import axis_of, claims_a_start, is_marked_place
 
 

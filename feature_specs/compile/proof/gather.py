@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
+from feature_specs.compile.internal_names import is_bookkeeping
 from feature_specs.compile.proof.reading import Reading
-from feature_specs.compile.proof.relation import Relation, UnboundError, is_bookkeeping
+from feature_specs.compile.proof.relation import Relation, UnboundError
 from feature_specs.compile.proof.shapes import looks_back
 
 

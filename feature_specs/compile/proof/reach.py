@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from feature_specs.compile.duckdb_sql import duckdb_sql
+from feature_specs.compile.internal_names import is_bookkeeping
 from feature_specs.compile.proof.reading import Reading
-from feature_specs.compile.proof.relation import is_bookkeeping
 from feature_specs.compile.proof.shapes import (
     axis_of,
     ordered_sides,

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["free", "held", "settled"]
-
-#: Columns that say which rows answer, and hold no value of a leaf's.
-BOOKKEEPING = re.compile(
-    r"fb_(start\d*|end\d*|at\d*|t|ts|row|id|group|part|rank|island|fresh|reached|next|till|from|matched\d*|tied\d*|first\d*|last\d*"
-    r"|one|instant|members\d*|key|place|mark|read|key_before|place_before|mark_before|seen|fits"
-    r"|unit\d+(_all|_least|_odd|_power)?)"
-)
 
 #: A spine whose instant is the same for a whole query: a parameter, or the outer query's row.
 CUT = "*"
@@ -81,7 +73,3 @@ def anchor(side: Relation, names: tuple[str, ...], carriers: frozenset[str]) -> 
 def worst(left: Status, right: Status) -> Status:
     order: tuple[Status, ...] = ("free", "settled", "held")
     return max(left, right, key=order.index)
-
-
-def is_bookkeeping(name: str) -> bool:
-    return BOOKKEEPING.fullmatch(name) is not None
