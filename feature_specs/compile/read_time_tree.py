@@ -4,110 +4,137 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import duckdb
 from sqlglot import exp
 
 from feature_specs.catalog import Column
 from feature_specs.catalog import Expression as Tree
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import duckdb_sql
+from feature_specs.compile.read_time_operators import (
+    BINARY,
+    NAMED,
+    NAMED_PARTS,
+    PART_ALIASES,
+    PART_FUNCTIONS,
+    PARTS,
+    UNARY,
+    VARIADIC,
+)
 from feature_specs.compile.resolve_clock import is_clock
 from feature_specs.compile.time_axis import interval_us
+from feature_specs.compile.zone_offsets import zone_offsets
 from feature_specs.errors import CompileError
 
 REQUEST_PREFIX = "forebay_request_"
 
-_BINARY: dict[type[exp.Expr], str] = {
-    exp.Add: "add", exp.Sub: "sub", exp.Mul: "mul", exp.Div: "div", exp.IntDiv: "intdiv",
-    exp.Mod: "mod", exp.EQ: "eq", exp.NEQ: "ne", exp.LT: "lt", exp.LTE: "le", exp.GT: "gt",
-    exp.GTE: "ge", exp.And: "and", exp.Or: "or", exp.Pow: "pow", exp.Nullif: "nullif",
-}  # fmt: skip
-_UNARY: dict[type[exp.Expr], str] = {
-    exp.Neg: "neg", exp.Not: "not", exp.Abs: "abs", exp.Floor: "floor", exp.Ceil: "ceil",
-    exp.Sqrt: "sqrt", exp.Ln: "ln", exp.Exp: "exp", exp.TimeToUnix: "epoch",
-    exp.Lower: "lower", exp.Upper: "upper",
-}  # fmt: skip
-_VARIADIC: dict[type[exp.Expr], str] = {
-    exp.Coalesce: "coalesce", exp.Greatest: "greatest", exp.Least: "least",
-}  # fmt: skip
-_NAMED = {"epoch_us": "epoch_us", "epoch_ms": "epoch_ms", "epoch": "epoch"}
-_PARTS: dict[type[exp.Expr], str] = {
-    exp.Year: "year", exp.Month: "month", exp.Day: "day", exp.Quarter: "quarter",
-    exp.DayOfWeek: "dow", exp.DayOfYear: "doy", exp.Hour: "hour", exp.Minute: "minute",
-    exp.Second: "second",
-}  # fmt: skip
-_MOMENTS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
-_SMALL = ("millisecond", "microsecond")
-
-#: The parts of a moment that an operator may name first; serving knows all of them.
-PARTS: dict[str, frozenset[str]] = {
-    "extract": frozenset({*_MOMENTS, "dow", "isodow", "doy"}),
-    "date_trunc": frozenset({*_MOMENTS, *_SMALL}),
-    "date_diff": frozenset({*_MOMENTS, *_SMALL}),
-}
-
-#: Every operator that a tree may hold; serving evaluates all of them.
-OPERATORS = frozenset(
-    {*_BINARY.values(), *_UNARY.values(), *_VARIADIC.values(), *_NAMED.values(), *PARTS}
-    | {"is_null", "case", "round", "cast", "try_cast", "between"}
-)
-
-#: Leaves of a tree.
-LEAVES = frozenset({"column", "clock", "request", "literal", "interval"})
-
+#: How SQLGlot notes that DuckDB's own rules hold: for nulls, and for dividing by zero.
+_HARMLESS = frozenset({"safe", "typed", "coalesce", "ignore_nulls", "is_nvl"})
+#: Months in the units that have no fixed length.
+_CALENDAR_UNITS = {"month": 1, "quarter": 3, "year": 12, "decade": 120}
+_COUNT = re.compile(r"-?[0-9]{1,6}")
 _WHOLE = re.compile(r"[0-9]+")
 _POINTED = re.compile(r"[0-9]*\.[0-9]*")
 _INTEGERS = (("INTEGER", 31), ("BIGINT", 63), ("HUGEINT", 127))
 _DECIMAL_WIDTH = 38
 
 
-def to_tree(draft: Draft, node: exp.Expr) -> Tree:
+def to_tree(draft: Draft, node: exp.Expr, parts: Mapping[str, exp.Expr]) -> Tree:
     """The tree of an expression over stored columns, the clock and request values.
+
+    Args:
+        parts: stored column to what the author wrote in its place, for messages.
 
     Raises:
         CompileError: it uses an operator that the lookup API does not evaluate.
     """
-    from_leaf = _leaf_tree(draft, node)
-    if from_leaf is not None:
-        return from_leaf
 
     def sub(child: exp.Expr) -> Tree:
-        return to_tree(draft, child)
+        return to_tree(draft, child, parts)
 
-    if isinstance(node, exp.Paren):
-        return sub(node.this)
-    kind = type(node)
-    if kind in _BINARY:
-        return [_BINARY[kind], sub(node.this), sub(node.expression)]
-    if kind in _UNARY:
-        return [_UNARY[kind], sub(node.this)]
-    if kind in _VARIADIC:
-        return [_VARIADIC[kind], sub(node.this), *map(sub, node.expressions)]
-    if kind in _PARTS:
-        return ["extract", _PARTS[kind], sub(node.this)]
-    if isinstance(node, exp.Anonymous) and node.name.lower() in _NAMED:
-        return [_NAMED[node.name.lower()], *map(sub, node.expressions)]
-    special = _special_tree(node, sub)
-    if special is None:
+    try:
+        made = (
+            _leaf_tree(node)
+            or _call_tree(node, sub)
+            or _special_tree(node, sub)
+            or _time_tree(node, sub)
+        )
+    except _RefusedError as refused:
+        raise _refusal(draft, node, parts, refused.hint) from None
+    if made is None:
         raise _refusal(
             draft,
             node,
-            "a read-time expression may use arithmetic, comparisons, case, coalesce, casts, "
-            "epoch, extract, date_diff and date_trunc",
+            parts,
+            "a read-time expression may use arithmetic, mathematics, comparisons, case, coalesce, "
+            "casts, text functions, epoch, extract, age, date_diff, date_sub, date_trunc and "
+            "strftime; compute anything else in a stored column",
         )
-    known = PARTS.get(special[0])
-    if known is not None and special[1] not in known:
-        raise _refusal(draft, node, f"{special[0]} takes one of {', '.join(sorted(known))} there")
-    return special
+    known = PARTS.get(made[0])
+    if known is not None and made[1] not in known:
+        hint = f"{made[0]} takes one of {', '.join(sorted(known))} there"
+        raise _refusal(draft, node, parts, hint)
+    return made
 
 
-def _refusal(draft: Draft, node: exp.Expr, mend: str) -> CompileError:
-    what = f"{node.sql(draft.dialect)} cannot be evaluated when a vector is read"
-    return CompileError(what, where=draft.locate(node), mend=mend)
+class _RefusedError(Exception):
+    def __init__(self, hint: str) -> None:
+        self.hint = hint
+        super().__init__(hint)
 
 
-def _leaf_tree(draft: Draft, node: exp.Expr) -> Tree | None:
+def _refusal(
+    draft: Draft, node: exp.Expr, parts: Mapping[str, exp.Expr], hint: str
+) -> CompileError:
+    written = _as_written(node, parts).sql(draft.dialect, normalize_functions=False)
+    what = f"{written} cannot be evaluated when a vector is read"
+    return CompileError(what, where=draft.locate(node), mend=hint)
+
+
+def _as_written(node: exp.Expr, parts: Mapping[str, exp.Expr]) -> exp.Expr:
+    """The expression in the author's own terms."""
+
+    def written(inner: exp.Expr) -> exp.Expr:
+        request = request_of(inner)
+        if request is not None:
+            said = [exp.Literal.string(text) for text in (request.name, request.type.lower())]
+            return exp.Anonymous(this="request", expressions=said)
+        if isinstance(inner, exp.Column) and inner.name in parts:
+            return parts[inner.name].copy()
+        return inner
+
+    return node.copy().transform(written)
+
+
+def _call_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | None:
+    """Operators and functions that take expressions and nothing else."""
+    kind = type(node)
+    if isinstance(node, exp.Paren):
+        return sub(node.this)
+    months = _months_added(node)
+    if months is not None:
+        return ["add_months", months, sub(node.this)]
+    if kind in BINARY and _only(node, "this", "expression", "negate"):
+        made: Tree = [BINARY[kind], sub(node.this), sub(node.expression)]
+        return ["not", made] if node.args.get("negate") else made
+    if kind in UNARY and _only(node, "this"):
+        return [UNARY[kind], sub(node.this)]
+    if kind in VARIADIC and _only(node, "this", "expressions"):
+        return [VARIADIC[kind], sub(node.this), *map(sub, node.expressions)]
+    if kind in PART_FUNCTIONS and _only(node, "this"):
+        return ["extract", PART_FUNCTIONS[kind], sub(node.this)]
+    if isinstance(node, exp.Anonymous):
+        name = node.name.lower()
+        if name in NAMED:
+            return [NAMED[name], *map(sub, node.expressions)]
+        if name in NAMED_PARTS:
+            return ["extract", NAMED_PARTS[name], *map(sub, node.expressions)]
+    return None
+
+
+def _leaf_tree(node: exp.Expr) -> Tree | None:
     request = request_of(node)
     if request is not None:
         return ["request", request.name]
@@ -127,7 +154,7 @@ def _leaf_tree(draft: Draft, node: exp.Expr) -> Tree | None:
     if _is_number(node):
         number = _number(node, 1)
         if number is None:
-            raise _refusal(draft, node, "write a number of at most 38 digits")
+            raise _RefusedError("write a number of at most 38 digits")
         return number
     return None
 
@@ -162,10 +189,40 @@ def _number(node: exp.Expr, sign: int) -> Tree | None:
     return ["literal", number, "DOUBLE"] if math.isfinite(number) else None
 
 
+def _only(node: exp.Expr, *names: str) -> bool:
+    """No further argument changes what the node means."""
+    return all(name in names or name in _HARMLESS for name, value in node.args.items() if value)
+
+
+def _months_added(node: exp.Expr) -> int | None:
+    """Of ``x + interval '1 month'`` and its like, how many months are added to x."""
+    if not isinstance(node, (exp.Add, exp.Sub)):
+        return None
+    moved, unit = node.expression.unnest(), ""
+    if isinstance(moved, exp.Interval):
+        unit, moved = moved.text("unit").lower(), moved.this
+    elif isinstance(moved, exp.Anonymous) and len(moved.expressions) == 1:
+        unit, moved = moved.name.lower().removeprefix("to_"), moved.expressions[0]
+    sign = -1 if isinstance(node, exp.Sub) else 1
+    while isinstance(moved, (exp.Neg, exp.Paren)):
+        sign, moved = (-sign if isinstance(moved, exp.Neg) else sign), moved.this
+    size = _CALENDAR_UNITS.get(unit.removesuffix("s"))
+    if size is None or not isinstance(moved, exp.Literal) or not _COUNT.fullmatch(moved.this):
+        return None
+    return sign * int(moved.this) * size
+
+
 def _special_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | None:
     match node:
         case exp.Is(this=value, expression=exp.Null()):
             return ["is_null", sub(value)]
+        case exp.Is(this=value, expression=exp.Boolean(this=wanted)):
+            asked = ["cast", sub(value), "BOOLEAN"]
+            return ["not", ["distinct", asked, ["literal", bool(wanted), "BOOLEAN"]]]
+        case exp.NullSafeEQ():
+            return ["not", ["distinct", sub(node.this), sub(node.expression)]]
+        case exp.In(this=value, expressions=[_, *_] as listed):
+            return ["in", sub(value), *map(sub, listed)]
         case exp.Case():
             out: Tree = ["case"]
             for branch in node.args["ifs"]:
@@ -179,24 +236,105 @@ def _special_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | Non
             other = node.args.get("false")
             last = sub(other) if other is not None else ["literal", None, "NULL"]
             return ["case", sub(node.this), sub(node.args["true"]), last]
-        case exp.Round():
-            digits = node.args.get("decimals")
-            return ["round", sub(node.this), *([sub(digits)] if digits is not None else [])]
         case exp.TryCast():
             return ["try_cast", sub(node.this), duckdb_sql(node.to)]
         case exp.Cast():
             return ["cast", sub(node.this), duckdb_sql(node.to)]
-        case exp.Extract():
-            return ["extract", node.name.lower(), sub(node.expression)]
-        case exp.DateDiff():
-            unit = node.text("unit").lower()
-            return ["date_diff", unit, sub(node.expression), sub(node.this)]
-        case exp.TimestampTrunc() | exp.DateTrunc():
-            return ["date_trunc", node.text("unit").lower(), sub(node.this)]
         case exp.Between():
             # One operator, since DuckDB compares all three in one type.
             return ["between", sub(node.this), sub(node.args["low"]), sub(node.args["high"])]
+    return _argument_tree(node, sub)
+
+
+def _argument_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | None:
+    """Functions whose arguments SQLGlot keeps under names of their own."""
+
+    def given(name: str, *names: str) -> Tree:
+        found = (node.args.get(n) for n in names)
+        return [name, *(sub(arg) for arg in found if isinstance(arg, exp.Expr))]
+
+    match node:
+        case exp.Round():
+            return given("round", "this", "decimals")
+        case exp.Trunc() if node.args.get("decimals") is None:
+            return given("trunc", "this")
+        case exp.Pi():
+            return ["literal", math.pi, "DOUBLE"]
+        case exp.Log(expression=None):
+            return given("log10", "this")
+        case exp.Log():
+            return given("log", "this", "expression")
+        case exp.Concat():
+            return ["concat", *map(sub, node.expressions)]
+        case exp.Replace():
+            return given("replace", "this", "expression", "replacement")
+        case exp.Substring():
+            return given("substring", "this", "start", "length")
+        case exp.StrPosition() if node.args.get("position") is None:
+            return given("strpos", "this", "substr")
+        case exp.Trim():
+            sides = {"LEADING": "ltrim", "TRAILING": "rtrim"}
+            return given(sides.get(node.text("position"), "trim"), "this", "expression")
+        case exp.DateFromParts():
+            return given("make_date", "year", "month", "day")
     return None
+
+
+def _time_tree(node: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree | None:
+    match node:
+        case exp.Extract():
+            return _part_tree(node.name, node.expression, sub)
+        case exp.DateDiff():
+            return ["date_diff", _part(node.text("unit")), sub(node.expression), sub(node.this)]
+        case exp.TimestampTrunc() | exp.DateTrunc():
+            return ["date_trunc", _part(node.text("unit")), sub(node.this)]
+        case exp.TimeToStr(this=moment) if _is_text(node.args.get("format")):
+            return ["strftime", node.text("format"), sub(moment)]
+        case exp.AtTimeZone(this=moment) if _is_text(node.args.get("zone")):
+            return ["local_time", _offsets(node.text("zone")), sub(moment)]
+        case exp.Anonymous(expressions=[exp.Literal(is_string=True) as word, *others]):
+            return _told_tree(node.name.lower(), word.this, others, sub)
+    return None
+
+
+def _told_tree(
+    name: str, word: str, others: list[exp.Expr], sub: Callable[[exp.Expr], Tree]
+) -> Tree | None:
+    """Functions whose first argument is a literal text."""
+    if name in ("date_part", "datepart") and len(others) == 1:
+        return _part_tree(word, others[0], sub)
+    if name in ("date_sub", "datesub") and len(others) == 2:
+        return ["date_sub", _part(word), *map(sub, others)]
+    if name == "timezone" and len(others) == 1:
+        return ["local_time", _offsets(word), sub(others[0])]
+    return None
+
+
+def _is_text(node: object) -> bool:
+    return isinstance(node, exp.Literal) and node.is_string
+
+
+def _part_tree(part: str, of: exp.Expr, sub: Callable[[exp.Expr], Tree]) -> Tree:
+    of = of.unnest()
+    if isinstance(of, exp.Anonymous) and of.name.lower() == "age" and len(of.expressions) == 2:
+        return ["age_part", _part(part), *map(sub, of.expressions)]
+    if part.lower() == "epoch":
+        return ["epoch", sub(of)]
+    return ["extract", _part(part), sub(of)]
+
+
+def _part(name: str) -> str:
+    low = name.lower()
+    return PART_ALIASES.get(low, low)
+
+
+def _offsets(zone: str) -> list[list[int]]:
+    try:
+        return [list(change) for change in zone_offsets(zone)]
+    except duckdb.Error:
+        raise _RefusedError(
+            f"write a zone that DuckDB knows, such as UTC or Europe/Berlin, not {zone!r}"
+        ) from None
 
 
 def request_of(node: exp.Expr) -> Column | None:

@@ -72,7 +72,8 @@ class _Splitter:
         for node in item.walk():
             self._ask(node)
         expression = self._rewrite(name, item.unalias().copy())
-        tree = to_tree(self.draft, expression)
+        written = {stored: node for node, stored in self.known.items()}
+        tree = to_tree(self.draft, expression, written)
         self.features.append(OutputFeature(name, expression, tree))
 
     def _ask(self, node: exp.Expr) -> None:

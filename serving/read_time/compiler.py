@@ -11,7 +11,18 @@ from typing import Any
 
 from feature_specs.catalog import Expression, Feature, ViewEntry
 from feature_specs.errors import CompileError, did_you_mean
-from serving.read_time import logic, numbers, rounding, text, times
+from serving.read_time import (
+    doubles,
+    formats,
+    logic,
+    numbers,
+    patterns,
+    rounding,
+    spans,
+    text,
+    times,
+    zones,
+)
 from serving.read_time.casts import convert, convert_as_told, fit, try_convert
 from serving.read_time.typed import (
     INTERVAL,
@@ -22,6 +33,7 @@ from serving.read_time.typed import (
     Typed,
     constant,
     refuse,
+    unary,
 )
 from serving.sql_types import SqlType, parse_type
 
@@ -57,10 +69,8 @@ _OPERATORS: dict[str, tuple[Callable[[Sequence[Typed]], Typed], int, int]] = {
     "round": (rounding.rounded, 1, 2),
     "floor": (rounding.floor, 1, 1),
     "ceil": (rounding.ceil, 1, 1),
-    "sqrt": (numbers.of_double(numbers.sqrt), 1, 1),
-    "ln": (numbers.of_double(numbers.ln), 1, 1),
-    "exp": (numbers.of_double(numbers.exp), 1, 1),
-    "pow": (numbers.of_double(numbers.power), 2, 2),
+    "trunc": (rounding.truncated, 1, 1),
+    "sign": (rounding.sign, 1, 1),
     "eq": (logic.comparison("eq"), 2, 2),
     "ne": (logic.comparison("ne"), 2, 2),
     "lt": (logic.comparison("lt"), 2, 2),
@@ -71,6 +81,8 @@ _OPERATORS: dict[str, tuple[Callable[[Sequence[Typed]], Typed], int, int]] = {
     "or": (logic.disjunction, 1, 999),
     "not": (logic.negation, 1, 1),
     "between": (logic.between, 3, 3),
+    "in": (logic.is_in, 2, 999),
+    "distinct": (logic.distinct, 2, 2),
     "is_null": (logic.is_null, 1, 1),
     "case": (logic.case, 2, 999),
     "coalesce": (logic.coalesce, 1, 999),
@@ -80,9 +92,14 @@ _OPERATORS: dict[str, tuple[Callable[[Sequence[Typed]], Typed], int, int]] = {
     "epoch": (lambda args: times.epoch(*args), 1, 1),
     "epoch_us": (lambda args: times.epoch_micros(*args), 1, 1),
     "epoch_ms": (lambda args: times.epoch_millis(*args), 1, 1),
-    "concat": (text.concat, 1, 999),
-    "lower": (text.lower, 1, 1),
-    "upper": (text.upper, 1, 1),
+    "last_day": (times.last_day, 1, 1),
+    "make_date": (times.make_date, 3, 3),
+    "to_timestamp": (times.to_timestamp, 1, 1),
+    "dayname": (lambda args: unary(VARCHAR, formats.day_name, times.as_moment(*args)), 1, 1),
+    "monthname": (lambda args: unary(VARCHAR, formats.month_name, times.as_moment(*args)), 1, 1),
+    **doubles.builders(),
+    **text.BUILDERS,
+    **patterns.BUILDERS,
 }
 
 #: Operators whose first argument names a part of a date.
@@ -90,10 +107,24 @@ _PART_OPERATORS: dict[str, tuple[Callable[..., Typed], int]] = {
     "extract": (times.extract, 1),
     "date_trunc": (times.date_trunc, 1),
     "date_diff": (times.date_diff, 2),
+    "date_sub": (spans.date_sub, 2),
+    "age_part": (spans.age_part, 2),
+}
+
+#: What each of them takes for a part.
+PARTS: Mapping[str, frozenset[str]] = {**times.PARTS, **spans.PARTS}
+
+#: Operators whose first argument is not an expression: it is taken as it stands in the tree.
+_TOLD_OPERATORS: dict[str, Callable[[Any, Typed], Typed]] = {
+    "add_months": spans.add_months,
+    "local_time": zones.local_time,
+    "strftime": formats.strftime,
 }
 
 #: Every node name that `compile_expression` knows, leaves apart.
-OPERATORS: frozenset[str] = frozenset([*_OPERATORS, *_PART_OPERATORS, "cast", "try_cast"])
+OPERATORS: frozenset[str] = frozenset(
+    [*_OPERATORS, *_PART_OPERATORS, *_TOLD_OPERATORS, "cast", "try_cast"]
+)
 
 _LEAVES = ("column", "clock", "request", "literal", "interval")
 
@@ -158,6 +189,9 @@ class _Scope:
             part_builder, count = _PART_OPERATORS[name]
             self._count(name, args, count + 1, count + 1)
             return part_builder(str(args[0]).lower(), *map(self.compile, args[1:]))
+        if name in _TOLD_OPERATORS:
+            self._count(name, args, 2, 2)
+            return _TOLD_OPERATORS[name](args[0], self.compile(args[1]))
         if name not in _OPERATORS:
             raise refuse(f"unknown operator {name!r}", did_you_mean(name, OPERATORS))
         builder, least, most = _OPERATORS[name]

@@ -62,6 +62,28 @@ def between(args: Sequence[Typed]) -> Typed:
     return conjunction([_compared("ge", value, low), _compared("le", value, high)])
 
 
+def is_in(args: Sequence[Typed]) -> Typed:
+    """``x in (...)``: true for a match, else null where a value is null. One type for all."""
+    common = unify_compared(args)
+    value, *listed = (convert(arg, common) for arg in args)
+    return disjunction([_compared("eq", value, item) for item in listed])
+
+
+def distinct(args: Sequence[Typed]) -> Typed:
+    """``a is distinct from b``: null equals null and nothing else."""
+    differs = _compared("ne", *args).run
+    left, right = (arg.run for arg in args)
+
+    def call(row: Values, clock: datetime, request: Values) -> Any:
+        found = differs(row, clock, request)
+        if found is not None:
+            return found
+        nulls = (run(row, clock, request) is None for run in (left, right))
+        return sum(nulls) == 1
+
+    return Typed(BOOLEAN, call)
+
+
 def conjunction(args: Sequence[Typed]) -> Typed:
     return _junction(args, False)
 

@@ -52,7 +52,8 @@ def subtract(args: Sequence[Typed]) -> Typed:
         if a.type == b.type == DATE:
             return binary(BIGINT, lambda x, y: (x - y).days, a, b)
         common = unify([a, b])
-        return binary(INTERVAL, operator.sub, convert(a, common), convert(b, common))
+        made = binary(INTERVAL, operator.sub, convert(a, common), convert(b, common))
+        return made._replace(made_of=("sub", a, b))
     return _shift(operator.sub, a, b) or _arithmetic("sub", operator.sub, a, b)
 
 
@@ -113,48 +114,6 @@ def absolute(args: Sequence[Typed]) -> Typed:
         return unary(a.type, lambda x: in_range(abs(x), a.type), a)
     # abs() would round a decimal to the 28 digits of Python's default context.
     return unary(a.type, abs if a.type.is_float else Decimal.copy_abs, a)
-
-
-def of_double(function: Callable[..., float]) -> Builder:
-    """A function of doubles, from one that raises where C gives NaN or infinity."""
-
-    def build(args: Sequence[Typed]) -> Typed:
-        need_numbers(function.__name__.strip("_"), *args)
-        doubles = [convert(a, DOUBLE) for a in args]
-        if len(doubles) == 1:
-            return unary(DOUBLE, function, doubles[0])
-        return binary(DOUBLE, function, *doubles)
-
-    return build
-
-
-def sqrt(x: float) -> float:
-    return math.nan if x < 0 else math.sqrt(x)
-
-
-def ln(x: float) -> float:
-    if x == 0:
-        return -math.inf
-    return math.nan if x < 0 else math.log(x)
-
-
-def exp(x: float) -> float:
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return math.inf
-
-
-def power(x: float, y: float) -> float:
-    try:
-        return math.pow(x, y)
-    except OverflowError:
-        return -math.inf if x < 0 and math.fmod(y, 2) != 0 else math.inf
-    except ValueError:
-        if x == 0:
-            odd = math.fmod(y, 2) in (1.0, -1.0)
-            return math.copysign(math.inf, x) if odd else math.inf
-        return math.nan
 
 
 def _shift(step: Callable[[Any, Any], Any], a: Typed, b: Typed) -> Typed | None:

@@ -1,4 +1,4 @@
-"""ROUND, FLOOR and CEIL: decimals lose their scale, integers stay or become doubles."""
+"""ROUND, FLOOR, CEIL, TRUNC and SIGN: decimals lose their scale, integers stay or become doubles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from serving.read_time.casts import EXACT, convert, in_range, round_half_away, to_float32
-from serving.read_time.numbers import need_numbers, power, quotient
+from serving.read_time.doubles import power
+from serving.read_time.numbers import need_numbers, quotient
 from serving.read_time.typed import DOUBLE, FLOAT, Typed, binary, fault, refuse, unary
 from serving.sql_types import SqlType
 
@@ -44,6 +45,25 @@ def floor(args: Sequence[Typed]) -> Typed:
 
 def ceil(args: Sequence[Typed]) -> Typed:
     return _to_whole(args, math.ceil)
+
+
+def truncated(args: Sequence[Typed]) -> Typed:
+    """Without its fraction; decimals lose their scale, floats keep their type."""
+    (a,) = args
+    need_numbers("trunc", a)
+    if a.type.name == "DECIMAL":
+        of = SqlType("DECIMAL", a.type.width, 0)
+        return unary(of, lambda x: Decimal(int(x)), a)
+    if not a.type.is_float:
+        return a
+    return unary(a.type, lambda x: math.copysign(float(int(x)), x) if math.isfinite(x) else x, a)
+
+
+def sign(args: Sequence[Typed]) -> Typed:
+    """-1, 0 or 1. That of NaN is 0."""
+    (a,) = args
+    need_numbers("sign", a)
+    return unary(SqlType("TINYINT"), lambda x: (x > 0) - (x < 0), a)
 
 
 def _round_decimal(args: Sequence[Typed]) -> Typed:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from calendar import monthrange
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from serving.keys import epoch_us
 from serving.read_time.casts import convert
 from serving.read_time.typed import (
     BIGINT,
+    DATE,
     DOUBLE,
     INTERVAL,
     NULL,
@@ -17,12 +19,14 @@ from serving.read_time.typed import (
     TIMESTAMPTZ,
     Typed,
     binary,
+    fault,
     refuse,
     unary,
     unify,
 )
 
 _MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Microseconds in the units that all have one length.
 FIXED_US: dict[str, int] = {
@@ -46,6 +50,20 @@ _PARTS: dict[str, Callable[[datetime], int]] = {
     "dow": lambda t: t.isoweekday() % 7,
     "isodow": lambda t: t.isoweekday(),
     "doy": lambda t: t.timetuple().tm_yday,
+    "isoyear": lambda t: t.isocalendar()[0],
+    "yearweek": lambda t: t.isocalendar()[0] * 100 + t.isocalendar()[1],
+    "millisecond": lambda t: t.second * 1000 + t.microsecond // 1000,
+    "microsecond": lambda t: t.second * 1_000_000 + t.microsecond,
+}
+
+#: Of the time between two instants: what each part counts up to, and its unit.
+_SPAN_PARTS: dict[str, tuple[str | None, str]] = {
+    "day": (None, "day"),
+    "hour": ("day", "hour"),
+    "minute": ("hour", "minute"),
+    "second": ("minute", "second"),
+    "millisecond": ("minute", "millisecond"),
+    "microsecond": ("minute", "microsecond"),
 }
 
 _TRUNCATED: dict[str, Callable[[datetime], datetime]] = {
@@ -87,33 +105,100 @@ def epoch_micros(arg: Typed) -> Typed:
 
 def epoch_millis(arg: Typed) -> Typed:
     if arg.type == INTERVAL:
-        return unary(BIGINT, lambda d: _toward_zero(d // _MICROSECOND, 1000), arg)
+        return unary(BIGINT, lambda d: toward_zero(d // _MICROSECOND, 1000), arg)
     return unary(BIGINT, _nearest_millisecond, _microseconds(arg))
 
 
 def extract(part: str, arg: Typed) -> Typed:
+    if arg.type == INTERVAL:
+        return _part_of_span(part, arg)
     function = _PARTS.get(part)
     if function is None:
         raise refuse(f"extract({part})", f"use one of {', '.join(_PARTS)}")
-    return unary(BIGINT, function, _moment(arg))
+    return unary(BIGINT, function, as_moment(arg))
+
+
+def _part_of_span(part: str, arg: Typed) -> Typed:
+    """Days, and what is left of them. Only a difference of instants has its hours in days."""
+    if arg.made_of is None:
+        raise refuse(
+            "a part of an interval that is not a difference of two instants",
+            "use epoch() or date_diff",
+        )
+    if part not in _SPAN_PARTS:
+        raise refuse(
+            f"{part} of a difference of instants",
+            f"use one of {', '.join(_SPAN_PARTS)}, or a part of age(), which counts months",
+        )
+    within, name = _SPAN_PARTS[part]
+    unit = FIXED_US[name]
+
+    def count(span: timedelta) -> int:
+        us = span // _MICROSECOND
+        if within is not None:
+            us -= toward_zero(us, FIXED_US[within]) * FIXED_US[within]
+        return toward_zero(us, unit)
+
+    return unary(BIGINT, count, arg)
+
+
+def last_day(args: Sequence[Typed]) -> Typed:
+    """The last date of the month."""
+    return unary(
+        DATE, lambda t: date(t.year, t.month, monthrange(t.year, t.month)[1]), as_moment(args[0])
+    )
+
+
+def make_date(args: Sequence[Typed]) -> Typed:
+    year, month, day = (_whole(a) for a in args)
+    pairs = binary(DATE, lambda y, m: (y, m), year, month)
+
+    def made(pair: tuple[int, int], d: int) -> date:
+        try:
+            return date(*pair, d)
+        except (ValueError, OverflowError):
+            raise fault(f"there is no date {pair[0]}-{pair[1]}-{d}") from None
+
+    return binary(DATE, made, pairs, day)
+
+
+def to_timestamp(args: Sequence[Typed]) -> Typed:
+    """The instant so many seconds after 1970, to the nearest microsecond."""
+    (arg,) = args
+    if not (arg.type.is_numeric or arg.type == NULL):
+        raise refuse(f"to_timestamp of a {arg.type}", "cast it to double first")
+
+    def moment(seconds: float) -> datetime:
+        try:
+            return _EPOCH + timedelta(microseconds=round(seconds * 1e6))
+        except (OverflowError, ValueError):
+            raise fault(f"{seconds} seconds give a time out of range") from None
+
+    return unary(TIMESTAMPTZ, moment, convert(arg, DOUBLE))
+
+
+def _whole(arg: Typed) -> Typed:
+    if not (arg.type.is_integer or arg.type == NULL):
+        raise refuse(f"make_date of a {arg.type}", "cast it to bigint first")
+    return convert(arg, BIGINT)
 
 
 def date_trunc(part: str, arg: Typed) -> Typed:
     function = _TRUNCATED.get(part)
     if function is None:
         raise refuse(f"date_trunc({part})", f"use one of {', '.join(_TRUNCATED)}")
-    moment = _moment(arg)
+    moment = as_moment(arg)
     return unary(moment.type, function, moment)
 
 
 def date_diff(part: str, a: Typed, b: Typed) -> Typed:
     """How many boundaries of the part lie between a and b."""
-    common = unify([_moment(a), _moment(b)])
+    common = unify([as_moment(a), as_moment(b)])
     first, last = convert(a, common), convert(b, common)
     if part == "week":
         # Not the boundaries of weeks: whole spans of seven days, from day to day.
         day = _counter("day")
-        return binary(BIGINT, lambda x, y: _toward_zero(day(y) - day(x), 7), first, last)
+        return binary(BIGINT, lambda x, y: toward_zero(day(y) - day(x), 7), first, last)
     count = _counter(part)
     return binary(BIGINT, lambda x, y: count(y) - count(x), first, last)
 
@@ -127,17 +212,17 @@ def _counter(part: str) -> Callable[[datetime], int]:
         return lambda t: t.year * 12 + t.month
     if part in FIXED_US:
         unit = FIXED_US[part]
-        return lambda t: epoch_us(_aware(t)) // unit
+        return lambda t: epoch_us(aware(t)) // unit
     raise refuse(
         f"date_diff({part})", f"use one of year, quarter, month, week, {', '.join(FIXED_US)}"
     )
 
 
 def _microseconds(arg: Typed) -> Typed:
-    return unary(BIGINT, lambda t: epoch_us(_aware(t)), _moment(arg))
+    return unary(BIGINT, lambda t: epoch_us(aware(t)), as_moment(arg))
 
 
-def _moment(arg: Typed) -> Typed:
+def as_moment(arg: Typed) -> Typed:
     if arg.type == NULL:
         return Typed(TIMESTAMP, arg.run)
     if not arg.type.is_temporal:
@@ -145,7 +230,7 @@ def _moment(arg: Typed) -> Typed:
     return arg if arg.type in (TIMESTAMP, TIMESTAMPTZ) else convert(arg, TIMESTAMP)
 
 
-def _aware(value: Any) -> datetime:
+def aware(value: Any) -> datetime:
     moment: datetime = value
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -167,5 +252,5 @@ def _nearest_millisecond(us: int) -> int:
     return (us + 500) // 1000 if us >= 0 else -((500 - us) // 1000)
 
 
-def _toward_zero(value: int, unit: int) -> int:
+def toward_zero(value: int, unit: int) -> int:
     return value // unit if value >= 0 else -(-value // unit)

@@ -38,7 +38,8 @@ class Typed(NamedTuple):
         written: the number or text of a literal. DuckDB gives a literal the type of what stands
             beside it: any that reads a text, and any integer type that holds a whole number.
         fixed: it has one value, whatever is read or asked.
-        made_of: of a sum, difference or product of integers: which, and its two sides.
+        made_of: of a sum, difference or product of integers, and of a difference of instants:
+            which, and its two sides.
     """
 
     type: SqlType

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from feature_specs import FeatureView, Leaf, compile_view
 from feature_specs.catalog import Column, Feature
 from feature_specs.compile import CompiledView
-from feature_specs.compile.read_time_tree import LEAVES, OPERATORS, PARTS
+from feature_specs.compile.read_time_operators import LEAVES, OPERATORS, PARTS
 from feature_specs.errors import CompileError, DataError
 from serving.read_time import OPERATORS as EVALUATED
+from serving.read_time import PARTS as PARTS_EVALUATED
 from serving.read_time import ReadTime, compile_expression, compile_feature
-from serving.read_time.times import PARTS as PARTS_EVALUATED
 from serving.read_time.typed import UnreadError
 from serving.sql_types import INTEGER_RANGE
 from tests.serving.project import make_view
