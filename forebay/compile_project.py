@@ -28,9 +28,9 @@ from forebay.compile_cache import CompileCache, ViewParts, parts_of
 from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros, service_template
 from forebay.project import Project, manifest_of, write_if_changed
 from lakehouse.describe import TypeOracle
+from lakehouse.duckdb_types import column_types
 from lakehouse.lake import load_table, open_lake, table_names
 from lakehouse.plans import write_plan
-from lakehouse.scan import column_types
 from serving.read_time import compile_feature
 
 Progress = Callable[[str, int, int], None]

@@ -18,7 +18,7 @@ from forebay.generate_macros import LAG, SPINE, TIMESTAMP
 from forebay.project import Project
 from lakehouse.lake import find_table, open_lake
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
-from lakehouse.scan import files_sql, pin
+from lakehouse.scan import pin
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".json": "read_json"}
@@ -105,9 +105,8 @@ def export_training_set(project: Project, name: str, out: Path) -> TrainingSet:
             where=named[0].table,
             mend="run `forebay build`",
         )
-    pinned = pin(table)
     connection = connect(catalog)
-    sql = files_sql(table.schema(), pinned.files)
+    sql = pin(table).sql
     copy_to_parquet(connection, sql, out)
     counted = connection.execute(f"select count(*) from ({sql})").fetchone()
     assert counted is not None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
 
 from feature_specs.catalog import ViewEntry
 from feature_specs.deltas import added_relation
 from lakehouse.lake import FeatureState, read_state
 from lakehouse.plans import ViewPlan
-from lakehouse.scan import Pinned, added_files, same_meaning
+from lakehouse.scan import Pinned, added_files, reads_alike
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Choice:
 
     how: str
     why: str
-    added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    added: Mapping[str, tuple[ManifestEntry, ...]] = field(default_factory=dict)
 
 
 def choose_step(
@@ -51,16 +52,18 @@ def choose_step(
         return Choice("full", "the clock stands before the last build's")
     if plan.touched is None:
         return Choice("full", "any entity may change at any time in this query")
-    added: dict[str, tuple[str, ...]] = {}
+    added: dict[str, tuple[ManifestEntry, ...]] = {}
     for name in view.leaves:
         pinned, since = leaves[name], before.snapshots.get(name)
+        if since is not None and pinned.table.snapshot_by_id(since) is None:
+            return Choice("full", f"the snapshot of {name} that was read last has expired")
         came = added_files(pinned.table, since, pinned.snapshot)
-        if came is None or pinned.delete_files:
+        if came is None:
             return Choice("full", f"rows of {name} were removed or rewritten")
         if came and added_relation(name) not in plan.touched:
             return Choice("full", f"{name} is declared static and has new rows")
-        if not same_meaning(pinned.table, since):
-            return Choice("full", f"a column of {name} is another one now")
+        if not reads_alike(pinned.table, before.readings.get(name)):
+            return Choice("full", f"columns of {name} were changed, or are read in another way now")
         added[name] = came
     if plan.deltas is None:
         return Choice("step", "keys touched are recomputed", added)

@@ -24,7 +24,7 @@ from lakehouse.lake import load_table, open_lake
 from lakehouse.materialize import advance_view
 from lakehouse.plans import read_plan
 from lakehouse.relations import define_relations, feature_relation_sql, pin_relations, tune
-from lakehouse.scan import Pinned, files_sql, pin
+from lakehouse.scan import Pinned, pin
 
 #: Beats the dbt var, and unlike a var does not make dbt parse the whole project again.
 NOW_VARIABLE = "FOREBAY_NOW"
@@ -120,7 +120,7 @@ class Plugin(BasePlugin):
         rows: pa.Table = cursor.sql(request["sql"]).to_arrow_table()
         commit_rows(lake, request["table"], rows, mode="replace", columns="exact")
         table = load_table(lake, request["table"])
-        request["select"] = files_sql(table.schema(), pin(table).files)
+        request["select"] = pin(table).sql
         request["message"] = f"{rows.num_rows} rows"
 
     def _catalog(self) -> Catalog:

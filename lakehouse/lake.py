@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog, load_catalog
@@ -27,11 +27,13 @@ class FeatureState:
         at: T, microseconds since the epoch, UTC.
         semantic_hash: of the query that made it.
         snapshots: D, the Iceberg snapshot id read of each leaf; None for an empty table.
+        readings: how the rows of each leaf were read (``lakehouse.scan.reading_of``).
     """
 
     at: int
     semantic_hash: str
     snapshots: Mapping[str, int | None] = field(default_factory=dict)
+    readings: Mapping[str, str] = field(default_factory=dict)
 
     def dumps(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -116,6 +118,6 @@ def read_arrow(table: Table) -> pa.Table:
 
 
 def local_path(uri: str) -> str:
-    """The path of a ``file://`` URI; other URIs unchanged."""
+    """The path of a ``file://`` URI, taken as it stands, as pyiceberg does; other URIs unchanged."""
     url = urlparse(uri)
-    return unquote(url.path) if url.scheme in ("", "file") else uri
+    return url.path if url.scheme in ("", "file") else uri

@@ -11,8 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestFile
+from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestFile
 from pyiceberg.table import Table
+
+from feature_specs.errors import DataError
 
 _Value = TypeVar("_Value")
 
@@ -49,10 +51,20 @@ _entries: _Parsed[tuple[ManifestEntry, ...]] = _Parsed(20_000)
 
 
 def manifests_of(table: Table, snapshot: int | None) -> Sequence[ManifestFile]:
-    """The manifests of a snapshot; none of an empty table."""
-    found = table.snapshot_by_id(snapshot) if snapshot is not None else None
-    if found is None:
+    """The manifests of a snapshot; none of an empty table.
+
+    Raises:
+        DataError: the snapshot has expired.
+    """
+    if snapshot is None:
         return ()
+    found = table.snapshot_by_id(snapshot)
+    if found is None:
+        raise DataError(
+            f"snapshot {snapshot} has expired",
+            where=f"table {'.'.join(table.name())}",
+            mend="run it again, over the table as it is now",
+        )
     return _lists.get(found.manifest_list, len, lambda: tuple(found.manifests(table.io)))
 
 
@@ -63,16 +75,19 @@ def entries_of(table: Table, manifest: ManifestFile) -> Sequence[ManifestEntry]:
     )
 
 
-def data_files(
-    table: Table, snapshot: int | None, may_matter: Callable[[ManifestFile], bool] | None = None
-) -> list[DataFile]:
-    """The data files of a snapshot, or those in manifests that may matter.
+def entries_with(
+    table: Table,
+    snapshot: int | None,
+    content: ManifestContent,
+    may_matter: Callable[[ManifestFile], bool] | None = None,
+) -> tuple[ManifestEntry, ...]:
+    """The entries of data or of delete files of a snapshot, or of those manifests that may matter.
 
     pyiceberg's own planning takes some times as long, and fails on a partition of nulls.
     """
-    return [
-        entry.data_file
+    return tuple(
+        entry
         for manifest in manifests_of(table, snapshot)
-        if manifest.content is ManifestContent.DATA and (may_matter is None or may_matter(manifest))
+        if manifest.content is content and (may_matter is None or may_matter(manifest))
         for entry in entries_of(table, manifest)
-    ]
+    )

@@ -18,6 +18,7 @@ from functools import partial
 
 import duckdb
 from pyiceberg.catalog import Catalog
+from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
 
 from feature_specs.catalog import ViewEntry
@@ -28,7 +29,8 @@ from lakehouse.commit import Columns, Mode
 from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, read_state
 from lakehouse.plans import ViewPlan, instants_of
 from lakehouse.quote import quoted
-from lakehouse.scan import Pinned, files_sql, pin, rows_of
+from lakehouse.scan import Pinned, pin, reading_of
+from lakehouse.select_rows import select_rows
 from lakehouse.sum_up import add_deltas, read_deltas, sum_up
 from lakehouse.write_rows import count_rows, set_properties, write_query
 
@@ -114,6 +116,7 @@ class _Session:
             at=(at - EPOCH) // timedelta(microseconds=1),
             semantic_hash=view.semantic_hash,
             snapshots={name: leaves[name].snapshot for name in sorted(view.leaves)},
+            readings={name: reading_of(leaves[name].table) for name in sorted(view.leaves)},
         )
         self.properties = {STATE_PROPERTY: self.state.dumps()}
         self.keys = ", ".join(quoted(c.name) for c in view.entities)
@@ -123,7 +126,7 @@ class _Session:
         self.sums = plan.deltas.columns if plan.deltas is not None else ()
         self.held = ", ".join([self.listed, *self.sums])
         self.types: dict[str, str] = {}
-        self.added: Mapping[str, tuple[str, ...]] = {}
+        self.added: Mapping[str, tuple[ManifestEntry, ...]] = {}
 
     def decide(self, full_refresh: bool) -> Choice:
         """How to get there, and why not more cheaply."""
@@ -160,7 +163,7 @@ class _Session:
             read_deltas(self._run, deltas, leaf, self.before, self.state.at, added)
         else:
             for name in self.view.leaves:
-                select = files_sql(self.leaves[name].table.schema(), self.added[name])
+                select = select_rows(self.leaves[name].table, self.added[name])
                 self._run(f"create or replace temp view {added_relation(name)} as {select}")
             self._run(f"create or replace temp table forebay_touched as {self.plan.touched}")
         self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
@@ -209,11 +212,10 @@ class _Session:
             return "select * from forebay_fresh where false"
         if stands_at(self.latest, self.before):
             assert self.latest is not None
-            return rows_of(self.connection, "forebay_latest", pin(self.latest))
-        log = rows_of(self.connection, "forebay_log", pin(self.history))
+            return pin(self.latest).sql
         return (
             "select * exclude (computed_at, committed_at, deleted) from (select * from "
-            f"({log}) as log qualify row_number() over (partition by {self.keys} "
+            f"({pin(self.history).sql}) as log qualify row_number() over (partition by {self.keys} "
             "order by committed_at desc) = 1) where not deleted"
         )
 

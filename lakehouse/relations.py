@@ -9,9 +9,10 @@ import duckdb
 from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.catalog import Catalog, LeafEntry, ViewEntry
+from lakehouse.duckdb_types import column_types
 from lakehouse.lake import find_table, load_table, read_state
 from lakehouse.plans import read_statement
-from lakehouse.scan import Pinned, column_types, define_view, files_sql, pin
+from lakehouse.scan import Pinned, define_view, pin
 
 
 def pin_relations(lake: Lake, relations: Mapping[str, str]) -> dict[str, Pinned]:
@@ -68,9 +69,8 @@ def feature_relation_sql(lake: Lake, folder: Path, view: ViewEntry) -> str | Non
     state = read_state(table)
     if table is None or state is None:
         return None
-    pinned = pin(table)
     if any(c.name not in column_types(table.schema()) for c in view.stored):
         return None
     instant = f"make_timestamptz({state.at})"
     features = read_statement(folder, view.name, "features").replace("$as_of", instant)
-    return features.replace("forebay_stored", f"({files_sql(table.schema(), pinned.files)})")
+    return features.replace("forebay_stored", f"({pin(table).sql})")

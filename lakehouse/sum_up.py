@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pyiceberg.manifest import ManifestEntry
+
 from feature_specs.deltas import Deltas, added_relation, kept_relation
 from lakehouse.lake import FeatureState
-from lakehouse.scan import Pinned, files_sql
+from lakehouse.scan import Pinned
+from lakehouse.select_rows import select_rows
 from lakehouse.slices import living_where, rows_in, spans_between
 
 #: Runs a statement, ``$before`` and ``$as_of`` given.
@@ -25,7 +28,12 @@ def sum_up(run: Run, deltas: Deltas, leaf: Pinned, at: int) -> None:
 
 
 def read_deltas(
-    run: Run, deltas: Deltas, leaf: Pinned, before: FeatureState, at: int, added: Sequence[str]
+    run: Run,
+    deltas: Deltas,
+    leaf: Pinned,
+    before: FeatureState,
+    at: int,
+    added: Sequence[ManifestEntry],
 ) -> None:
     """Fill ``forebay_touched`` with what is to be added to whose sums.
 
@@ -36,7 +44,7 @@ def read_deltas(
     schema = leaf.table.schema()
     spans = spans_between(schema, deltas.edges, before.at, at) if at > before.at else []
     kept = rows_in(leaf.table, before.snapshots.get(deltas.leaf), spans)
-    came = files_sql(schema, added)
+    came = select_rows(leaf.table, added)
     run(
         f"create or replace temp table forebay_touched as with {kept_relation(deltas.leaf)} as "
         f"({kept}), {added_relation(deltas.leaf)} as ({came}) {deltas.deltas}"

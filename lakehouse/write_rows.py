@@ -49,11 +49,11 @@ from pyiceberg.typedef import Record
 
 from feature_specs.errors import DataError
 from lakehouse.commit import TABLE_PROPERTIES, Columns, Mode, commit_rows
+from lakehouse.duckdb_types import column_types
 from lakehouse.lake import local_path
 from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.plans import instants_of
 from lakehouse.quote import literal, quoted
-from lakehouse.scan import column_types
 
 #: Of a feature table or its log; beyond, older ones are dropped.
 MOST_SNAPSHOTS = 100

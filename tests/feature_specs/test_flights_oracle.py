@@ -16,9 +16,10 @@ import pytest
 from feature_specs.compile import compile_view
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
+from lakehouse.duckdb_types import column_types
 from lakehouse.ingest.flights import ingest_flights
 from lakehouse.lake import load_table, open_lake
-from lakehouse.scan import column_types, define_view, pin
+from lakehouse.scan import define_view, pin
 from tests.feature_specs.oracle import Features, Key, Oracle, Row, connect, differences, fill
 
 pytestmark = pytest.mark.slow

@@ -124,13 +124,7 @@ class Build:
 
     def append(self, leaf: Leaf, rows: Sequence[Row]) -> None:
         """Commit rows to a leaf; an empty batch is a commit too."""
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(leaf.columns)
-        table = pa.table(
-            {
-                name: pa.array(list(values), _ARROW[kind])
-                for (name, kind), values in zip(leaf.columns.items(), columns, strict=True)
-            }
-        )
+        table = arrow_rows(leaf, rows)
         if self.by_day and rows and leaf.event_time is not None:
             self._append_by_day(leaf, table)
         else:
@@ -199,6 +193,17 @@ class Build:
         commit_rows(
             self.lake, self.entry.table, rows, mode="replace", properties={STATE_PROPERTY: state}
         )
+
+
+def arrow_rows(leaf: Leaf, rows: Sequence[Row]) -> pa.Table:
+    """Rows in the order of a leaf's columns, as Arrow."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(leaf.columns)
+    return pa.table(
+        {
+            name: pa.array(list(values), _ARROW[kind])
+            for (name, kind), values in zip(leaf.columns.items(), columns, strict=True)
+        }
+    )
 
 
 def _as_int(value: Any, like: Any) -> Any:

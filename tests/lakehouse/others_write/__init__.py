@@ -1,0 +1,1 @@
+"""A lake that others write too."""
