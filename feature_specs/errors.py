@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -40,6 +40,35 @@ class ForebayError(Exception):
         self.paste = paste
         below = f"\n\n{paste.rstrip()}" if paste else ""
         super().__init__(f"{self.where}: {self.what}. Hint: {self.mend}{below}")
+
+
+class CombinedError(ForebayError):
+    """Several mistakes, each of which can be mended by itself.
+
+    Attributes:
+        errors: in the order of the files at fault; at least two.
+    """
+
+    def __init__(self, errors: Sequence[ForebayError]) -> None:
+        self.errors = tuple(errors)
+        first = self.errors[0]
+        super().__init__(first.what, where=first.where, mend=first.mend, paste=first.paste)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.errors))
+
+
+def raise_all(errors: Iterable[ForebayError]) -> None:
+    """Raise what is wrong, all of it, each thing once; nothing where nothing is.
+
+    Raises:
+        ForebayError: the one, or CombinedError.
+    """
+    found = list({str(e): e for e in errors}.values())
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise CombinedError(found)
 
 
 class SpecError(ForebayError):

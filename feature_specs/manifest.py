@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feature_specs.errors import SpecError, UnknownNameError, did_you_mean
+from feature_specs.errors import ForebayError, SpecError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf, read_changelog
 from feature_specs.view import FeatureView
 from feature_specs.view_options import ViewOptions, read_options
@@ -46,26 +46,45 @@ class DeclaredService:
 
 
 class Manifest:
-    """A parsed manifest.json; ``compiled_code`` must be there for the models that views read."""
+    """A parsed manifest.json; ``compiled_code`` must be there for the models that views read.
 
-    def __init__(self, raw: Mapping[str, Any], root: Path, boundary: str | None = None) -> None:
+    Args:
+        boundary: the project's own default.
+        failed: ids of the models that have no compiled code, and why.
+    """
+
+    def __init__(
+        self,
+        raw: Mapping[str, Any],
+        root: Path,
+        boundary: str | None = None,
+        failed: Mapping[str, ForebayError] | None = None,
+    ) -> None:
         self.root, self.boundary = root, boundary
+        self.failed = failed or {}
         self.nodes: Mapping[str, Any] = raw["nodes"]
         self.sources: Mapping[str, Any] = raw["sources"]
         self.exposures: Mapping[str, Any] = raw["exposures"]
         self.project: str = raw["metadata"]["project_name"]
 
-    def views(self) -> Iterator[DeclaredView]:
-        """Every feature view, by unique id."""
-        for unique_id, node in sorted(self.nodes.items()):
-            if is_feature_view(node):
-                yield self._view(unique_id, node)
+    def view_ids(self) -> dict[str, str]:
+        """Unique id of every feature view to its name, sorted."""
+        return {i: view_name(n) for i, n in sorted(self.nodes.items()) if is_feature_view(n)}
 
-    def _view(self, unique_id: str, node: Mapping[str, Any]) -> DeclaredView:
+    def view(self, unique_id: str) -> DeclaredView:
+        """One feature view.
+
+        Raises:
+            ForebayError: its options are wrong, or it reads what cannot be read.
+        """
+        node = self.nodes[unique_id]
         where = place_of(self.root, dict(node), "feature_view")
         meta = node["config"].get("meta") or {}
         options = read_options(meta.get("feature_view"), where, boundary=self.boundary)
         upstream = self._upstream(unique_id)
+        for broken in (unique_id, *upstream):
+            if broken in self.failed:
+                raise self.failed[broken]
         models = {
             self.nodes[i]["relation_name"]: self.nodes[i]["compiled_code"]
             for i in upstream
@@ -175,38 +194,32 @@ class Manifest:
         meta = node["config"].get("meta") or {}
         return str(meta.get("iceberg_table") or f"{node['schema']}.{node['identifier']}")
 
-    def services(self, views: Mapping[str, list[str]]) -> Iterator[DeclaredService]:
-        """Every feature service.
+    def service_ids(self) -> list[str]:
+        """Unique ids of the feature services: exposures of type ml."""
+        return [i for i, node in self.exposures.items() if node["type"] == "ml"]
+
+    def views_named_by(self, unique_id: str) -> list[str]:
+        """Names of the views that a service lists, or that its exposure depends on.
+
+        Raises:
+            SpecError: what it lists is no list.
+        """
+        return [_split_reference(item)[0] for item in self._listed(unique_id)]
+
+    def service(self, unique_id: str, views: Mapping[str, list[str]]) -> DeclaredService:
+        """One feature service.
 
         Args:
             views: view name to its features, in order.
 
         Raises:
-            UnknownNameError: a service lists a view or feature that does not exist.
+            UnknownNameError: it lists a view or feature that does not exist.
         """
-        for node in self.exposures.values():
-            if node["type"] == "ml":
-                yield self._service(node, views)
-
-    def _service(self, node: Mapping[str, Any], views: Mapping[str, list[str]]) -> DeclaredService:
+        node = self.exposures[unique_id]
         where = place_of(self.root, dict(node))
-        meta = node["config"].get("meta") or node.get("meta") or {}
-        options = meta.get("feature_service") or {}
-        listed = options.get("features") if isinstance(options, Mapping) else None
-        if listed is None:
-            reads = [i for i in node["depends_on"]["nodes"] if i in self.nodes]
-            listed = [
-                f"{view_name(self.nodes[i])}.*" for i in reads if is_feature_view(self.nodes[i])
-            ]
-        if not isinstance(listed, list):
-            raise SpecError(
-                "config.meta.feature_service.features is no list",
-                where=where,
-                mend="write `features: [view.feature, other_view.*]`",
-            )
         features: list[tuple[str, str]] = []
-        for item in listed:
-            features += _references(str(item), views, f"{where} ({node['name']})")
+        for item in self._listed(unique_id):
+            features += _references(item, views, f"{where} ({node['name']})")
         owner = node.get("owner") or {}
         return DeclaredService(
             node["name"],
@@ -215,6 +228,24 @@ class Manifest:
             node.get("description", ""),
             str(where),
         )
+
+    def _listed(self, unique_id: str) -> list[str]:
+        node = self.exposures[unique_id]
+        meta = node["config"].get("meta") or node.get("meta") or {}
+        options = meta.get("feature_service") or {}
+        listed = options.get("features") if isinstance(options, Mapping) else None
+        if listed is None:
+            reads = [i for i in node["depends_on"]["nodes"] if i in self.nodes]
+            return [
+                f"{view_name(self.nodes[i])}.*" for i in reads if is_feature_view(self.nodes[i])
+            ]
+        if not isinstance(listed, list):
+            raise SpecError(
+                "config.meta.feature_service.features is no list",
+                where=place_of(self.root, dict(node)),
+                mend="write `features: [view.feature, other_view.*]`",
+            )
+        return [str(item) for item in listed]
 
     def training_sets(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Unique id and node of every model materialized as a training set."""
@@ -239,8 +270,13 @@ def view_name(node: Mapping[str, Any]) -> str:
     return f"{node['name']}_v{version}" if version is not None else str(node["name"])
 
 
-def _references(item: str, views: Mapping[str, list[str]], where: str) -> list[tuple[str, str]]:
+def _split_reference(item: str) -> tuple[str, str]:
     view, _, feature = item.replace("__", ".", 1).replace(":", ".", 1).partition(".")
+    return view, feature
+
+
+def _references(item: str, views: Mapping[str, list[str]], where: str) -> list[tuple[str, str]]:
+    view, feature = _split_reference(item)
     if view not in views:
         raise UnknownNameError(
             f"no feature view is named {view!r}", where=where, mend=did_you_mean(view, views)

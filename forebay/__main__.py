@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from feature_specs.errors import ForebayError, first_line, split_hint
+from feature_specs.errors import CombinedError, ForebayError, first_line, split_hint
 from feature_specs.library_errors import explain, known_errors
 from forebay.cli import forebay
 
@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("stopped", err=True)
         sys.exit(130)
     except known_errors() as error:
-        _stop(error, str(explain(error, _places())))
+        each = error.errors if isinstance(error, CombinedError) else [error]
+        _stop(error, "\nerror: ".join(str(explain(e, _places())) for e in each))
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import feature_specs
+import serving
 from feature_specs.catalog import Column, Expression
-from feature_specs.compile import CompiledView
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from forebay.project import write_if_changed
-from lakehouse.describe import TypeOracle
-from lakehouse.plans import plan_files
 
 
 @dataclass(frozen=True)
@@ -44,40 +42,6 @@ class ViewParts:
     semantic_hash: str
     taken_on_word: tuple[str, ...]
     files: Mapping[str, str]
-
-
-def parts_of(view: CompiledView, oracle: TypeOracle) -> ViewParts:
-    """What is kept of a view.
-
-    Raises:
-        CompileError: DuckDB refuses the query.
-    """
-    stored, features = oracle.describe(view)
-    return ViewParts(
-        entities=tuple(Column(k, stored[k]) for k in view.draft.view.entities),
-        stored=tuple(Column(n, stored[n]) for n in view.draft.stored_names),
-        features=tuple((f.name, features[f.name], f.tree) for f in view.features),
-        requests=view.requests,
-        leaves=tuple(leaf.name for leaf in view.leaves),
-        lowering=view.choice.lowering,
-        semantic_hash=view.semantic_hash,
-        taken_on_word=view.certificate.taken_on_word,
-        files=plan_files(_statements(view), view.deltas()),
-    )
-
-
-def _statements(view: CompiledView) -> dict[str, str]:
-    steps = view.stored_queries()
-    out = {
-        "point_in_time": view.point_in_time(),
-        "as_of": view.as_of(),
-        "create": steps.create,
-        "step": steps.step,
-        "features": view.features_over("forebay_stored"),
-    }
-    if steps.touched is not None:
-        out["touched"] = steps.touched
-    return out
 
 
 class CompileCache:
@@ -146,9 +110,9 @@ def _view_parts(raw: dict[str, Any]) -> ViewParts:
 
 @cache
 def _compiler() -> str:
-    """Of the compiler's own code and of what it stands on."""
-    home = Path(feature_specs.__file__).parent
-    sources = [p.read_text() for p in sorted(home.rglob("*.py"))]
+    """Of the code that compiles and that reads what was compiled, and of what it stands on."""
+    homes = (Path(feature_specs.__file__).parent, Path(serving.__file__).parent / "read_time")
+    sources = [p.read_text() for home in homes for p in sorted(home.rglob("*.py"))]
     return _digest([version("sqlglot"), version("duckdb"), *sources])
 
 

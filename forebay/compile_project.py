@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import gc
-import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from feature_specs.catalog import (
-    Catalog,
-    Feature,
-    LeafEntry,
-    ServiceEntry,
-    TrainingSetEntry,
-    ViewEntry,
-)
-from feature_specs.compile import CompiledView, compile_view
-from feature_specs.errors import UnknownNameError, did_you_mean
-from feature_specs.leaf import Leaf
-from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
-from forebay.compile_cache import CompileCache, ViewParts, parts_of
-from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros, service_template
-from forebay.project import Project, manifest_of, write_if_changed
-from lakehouse.describe import TypeOracle
-from lakehouse.duckdb_types import column_types
-from lakehouse.lake import load_table, open_lake, table_names
+from feature_specs.catalog import Catalog, ServiceEntry, TrainingSetEntry, ViewEntry
+from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean, raise_all
+from feature_specs.manifest import DeclaredService, Manifest
+from forebay.compile_cache import CompileCache, ViewParts
+from forebay.compile_views import Leaves, Views
+from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros
+from forebay.project import Project, write_if_changed
+from forebay.read_manifest import read_manifest
+from lakehouse.lake import open_lake, table_names
 from lakehouse.plans import write_plan
-from serving.read_time import compile_feature
+
+if TYPE_CHECKING:
+    from feature_specs.compile import CompiledView
 
 Progress = Callable[[str, int, int], None]
 
@@ -57,21 +49,30 @@ class Compiled:
 
 
 def compile_project(
-    project: Project, *, progress: Progress | None = None, write: bool = True
+    project: Project,
+    *,
+    progress: Progress | None = None,
+    write: bool = True,
+    only: str | None = None,
 ) -> Compiled:
     """Compile every view and service of a project.
 
     Nothing is written unless all of it compiles.
 
+    Args:
+        only: the one view that is asked about: no other is compiled, no service is, and what is
+            wrong with them does not matter. Nothing is written then.
+
     Raises:
-        ForebayError: the first thing that cannot be compiled, or all that the setup lacks.
+        ForebayError: what cannot be compiled, all of it; or all that the setup lacks.
+        UnknownNameError: no view is named ``only``.
     """
     project.require_setup()
     copy_macros(project)
-    manifest = _read_manifest(project)
+    manifest = read_manifest(project)
     with _rare_collections():
-        compiled = _compile(project, manifest, progress or _silent)
-    if write:
+        compiled = _compile(project, manifest, progress or _silent, only)
+    if write and only is None:
         _write(project, compiled)
     return compiled
 
@@ -96,150 +97,70 @@ def copy_macros(project: Project) -> None:
         write_if_changed(project.folder / "macros" / path.name, path.read_text())
 
 
-def _read_manifest(project: Project) -> Manifest:
-    parsed = project.dbt(["parse"], quiet=True).result
-    before = _stamp(project.manifest_path)
-    if any(n.config.get("materialized") == "feature_view" for n in parsed.nodes.values()):
-        project.dbt(
-            ["compile", "--select", "+config.materialized:feature_view"],
-            quiet=True,
-            manifest=parsed,
-        )
-    if _stamp(project.manifest_path) != before:
-        # dbt has just written what it knows; to make plain data of its objects again is slow.
-        plain = json.loads(project.manifest_path.read_text())
-    else:
-        plain = manifest_of(parsed.writable_manifest())
-    return Manifest(plain, project.root, project.boundary)
-
-
-def _stamp(path: Path) -> int | None:
-    return path.stat().st_mtime_ns if path.exists() else None
-
-
-def _compile(project: Project, manifest: Manifest, progress: Progress) -> Compiled:
+def _compile(
+    project: Project, manifest: Manifest, progress: Progress, only: str | None
+) -> Compiled:
     lake = open_lake(project.lake)
-    declared = list(manifest.views())
-    leaves: dict[str, Leaf] = {}
-    tables: dict[str, dict[str, str]] = {}
-    for unique_id in sorted({i for view in declared for i in view.sources}):
-        name = manifest.iceberg_table(unique_id)
-        if name not in tables:
-            try:
-                tables[name] = column_types(load_table(lake, name).schema())
-            except UnknownNameError:
-                source = manifest.sources[unique_id]
-                raise UnknownNameError(
-                    f"source {source['source_name']}.{source['name']} has no Iceberg table {name!r}",
-                    where=source["original_file_path"],
-                    mend="load it with `forebay ingest`; " + did_you_mean(name, table_names(lake)),
-                ) from None
-        leaves[unique_id] = manifest.leaf(unique_id, tables[name])
-    views = _Views(project, {d.view.name: d for d in declared}, leaves)
-    parts = views.parts(progress)
-    entries = {name: _view_entry(views.declared[name], found) for name, found in parts.items()}
-    features = {name: [f.name for f in entry.features] for name, entry in entries.items()}
-    services = list(manifest.services(features))
-    used = {name for entry in entries.values() for name in entry.leaves}
+    names = manifest.view_ids()
+    if only is not None:
+        if only not in names.values():
+            raise UnknownNameError(
+                f"no feature view is named {only!r}",
+                where=str(project.root),
+                mend=did_you_mean(only, names.values()),
+            )
+        names = {i: name for i, name in names.items() if name == only}
+    views = Views(project, manifest, Leaves(manifest, lake))
+    entries: dict[str, ViewEntry] = {}
+    wrong: list[ForebayError] = []
+    for number, unique_id in enumerate(names, 1):
+        try:
+            entries[names[unique_id]] = views.entry(unique_id)
+        except ForebayError as error:
+            wrong.append(error)
+        progress("compile", number, len(names))
+    services = {} if only else _services(manifest, views, entries, names.values(), wrong)
+    raise_all(wrong)
+    tables = set(table_names(lake))
     catalog = Catalog(
         project=manifest.project,
         lake=project.lake,
         online=project.online,
         now=project.now,
         compiler=version("forebay"),
-        relations=_relations(manifest, set(table_names(lake))),
-        leaves={
-            leaf.name: LeafEntry(
-                leaf.name, leaf.name, manifest.iceberg_table(i), str(leaf.role), leaf.written
-            )
-            for i, leaf in leaves.items()
-            if leaf.name in used
-        },
+        relations=_relations(manifest, tables),
+        leaves=views.leaves.entries({n for entry in entries.values() for n in entry.leaves}),
         views=entries,
         services={
             s.name: ServiceEntry(s.name, s.features, s.owner, s.description, s.file)
-            for s in services
+            for s, _ in services.values()
         },
         training_sets=_training_sets(manifest),
     )
-    made = {s.name: views.service(s) for s in services}
-    return Compiled(catalog, parts, made, views.compile, views.cache)
+    made = {s.name: sql for s, sql in services.values()}
+    return Compiled(catalog, views.parts, made, views.compile, views.cache)
 
 
-class _Views:
-    """The project's views, each compiled when nothing is kept of it, and then once."""
-
-    def __init__(
-        self, project: Project, declared: dict[str, DeclaredView], leaves: dict[str, Leaf]
-    ) -> None:
-        self.declared, self.leaves = declared, leaves
-        self.cache = CompileCache(project.folder)
-        self.compiled: dict[str, CompiledView] = {}
-        self.keys = {
-            name: self.cache.view_key(d.view, self._leaves(d)) for name, d in declared.items()
-        }
-
-    def _leaves(self, declared: DeclaredView) -> list[Leaf]:
-        return [self.leaves[i] for i in declared.sources]
-
-    def compile(self, name: str) -> CompiledView:
-        if name not in self.compiled:
-            declared = self.declared[name]
-            self.compiled[name] = compile_view(declared.view, self._leaves(declared))
-        return self.compiled[name]
-
-    def parts(self, progress: Progress) -> dict[str, ViewParts]:
-        oracle = TypeOracle()
-        out = {}
-        for number, name in enumerate(self.declared, 1):
-            kept = self.cache.view(name, self.keys[name])
-            out[name] = kept or parts_of(self.compile(name), oracle)
-            progress("compile", number, len(self.declared))
-        return out
-
-    def service(self, service: DeclaredService) -> ServiceSql:
-        names = tuple(dict.fromkeys(view for view, _ in service.features))
-        key = self.cache.service_key(service.features, (self.keys[n] for n in names))
-        template = self.cache.service(service.name, key)
-        if template is None:
-            template = service_template(service.features, [self.compile(n) for n in names])
-        nodes = [self.declared[n].node for n in names]
-        models = [(str(n["package_name"]), str(n["name"]), n.get("version")) for n in nodes]
-        return ServiceSql(service.name, template, tuple(models))
-
-
-def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
-    node = view.node
-    documented = {name.lower(): c for name, c in (node.get("columns") or {}).items()}
-    table = f"{node['schema']}.{node['alias']}"
-    entry = ViewEntry(
-        name=view.view.name,
-        unique_id=view.unique_id,
-        file=str(node["original_file_path"]),
-        semantic_hash=parts.semantic_hash,
-        entities=parts.entities,
-        stored=parts.stored,
-        features=tuple(
-            Feature(name, kind, str(documented.get(name, {}).get("description", "")), tree)
-            for name, kind, tree in parts.features
-        ),
-        event_time=view.view.event_time.lower() if view.view.event_time else None,
-        ttl_us=_us(view.options.ttl),
-        freshness_us=_us(view.options.freshness),
-        on_stale=view.options.on_stale,
-        table=table,
-        history_table=f"{table}__history",
-        leaves=parts.leaves,
-        lowering=parts.lowering,
-        owner=view.options.owner,
-        description=str(node.get("description", "")),
-        requests=parts.requests,
-        taken_on_word=parts.taken_on_word,
-    )
-    for feature in entry.features:
-        if feature.expression is not None:
-            compile_feature(entry, feature)  # what the lookup API could not read is refused now
-    return entry
+def _services(
+    manifest: Manifest,
+    views: Views,
+    entries: Mapping[str, ViewEntry],
+    names: Iterable[str],
+    wrong: list[ForebayError],
+) -> dict[str, tuple[DeclaredService, ServiceSql]]:
+    """Every service that reads no broken view, by unique id; what is wrong is added to ``wrong``."""
+    features = {name: [f.name for f in entry.features] for name, entry in entries.items()}
+    broken = set(names) - set(features)
+    out = {}
+    for unique_id in manifest.service_ids():
+        if broken & set(manifest.views_named_by(unique_id)):
+            continue
+        try:
+            service = manifest.service(unique_id, features)
+            out[unique_id] = service, views.service(service)
+        except ForebayError as error:
+            wrong.append(error)
+    return out
 
 
 def _relations(manifest: Manifest, tables: set[str]) -> dict[str, str]:
@@ -284,10 +205,6 @@ def _write(project: Project, compiled: Compiled) -> None:
     for name, text in generate_macros(compiled.catalog, compiled.services).items():
         write_if_changed(folder / "macros" / name, text)
     write_if_changed(folder / "catalog.json", compiled.catalog.dumps())
-
-
-def _us(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // timedelta(microseconds=1)
 
 
 def _silent(label: str, done: int, total: int) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feature_specs.catalog import Catalog
-from feature_specs.compile import CompiledView, compile_service
 from feature_specs.durations import PATTERN, SECONDS
-from feature_specs.view import FeatureReference
 
 #: The file of the macro that the project's point_in_time() calls.
 DISPATCHER = "forebay_point_in_time.sql"
@@ -29,12 +27,6 @@ class ServiceSql:
     name: str
     template: str
     models: tuple[tuple[str, str, object], ...]
-
-
-def service_template(features: Sequence[tuple[str, str]], views: Sequence[CompiledView]) -> str:
-    """SQL of a service's training set over a spine that is yet to be named."""
-    references = [FeatureReference(view, feature) for view, feature in features]
-    return compile_service(views, references, spine=SPINE, timestamp=TIMESTAMP, behind=LAG)
 
 
 def generate_macros(catalog: Catalog, services: Mapping[str, ServiceSql]) -> dict[str, str]:

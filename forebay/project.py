@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +11,25 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from feature_specs.catalog import Catalog, load_catalog
 from feature_specs.errors import ForebayError
 from forebay.check_setup import PLUGIN, ProfileTarget, profile_faults, require_setup
+from forebay.read_profile import read_target
+from forebay.read_yaml import read_yaml
+
+
+class DbtError(ForebayError):
+    """dbt failed."""
+
+
+@dataclass(frozen=True)
+class DbtResult:
+    """What a dbt command gave, and whether it opened the project's database."""
+
+    result: Any
+    connected: bool
 
 
 @dataclass(frozen=True)
@@ -43,14 +57,7 @@ class Project:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """dbt_project.yml."""
-        import yaml
-
-        path = self.root / "dbt_project.yml"
-        try:
-            raw = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise _yaml_error(path, error) from None
-        return raw if isinstance(raw, dict) else {}
+        return read_yaml(self.root / "dbt_project.yml")
 
     @property
     def now(self) -> str | None:
@@ -71,21 +78,10 @@ class Project:
     @cached_property
     def profile_target(self) -> ProfileTarget:
         """The target of this run, as profiles.yml has it."""
-        from dbt.config.profile import read_profile
-        from dbt.config.renderer import ProfileRenderer
-        from dbt_common.context import set_invocation_context
-
-        set_invocation_context(dict(os.environ))
-        file = self.profiles / "profiles.yml"
-        raw = read_profile(str(self.profiles)) or {}
-        named = self.settings.get("profile")
+        named = os.environ.get("DBT_PROFILE") or self.settings.get("profile")
         name = None if named is None else str(named)
-        found = raw.get(str(name))
-        profile = ProfileRenderer({}).render_data(found or {})
-        target = self.target or str(profile.get("target", "default"))
-        outputs = profile.get("outputs") or {}
-        known = None if found is None else [str(k) for k in outputs]
-        return ProfileTarget(file, name, target, outputs.get(target), known)
+        target = self.target or os.environ.get("DBT_TARGET")
+        return read_target(self.profiles / "profiles.yml", name, target)
 
     @cached_property
     def plugin(self) -> Mapping[str, str]:
@@ -123,16 +119,13 @@ class Project:
         """The online store's URI."""
         return self.plugin["online"]
 
-    @property
-    def manifest_path(self) -> Path:
-        """Where dbt's commands write the manifest."""
-        return self.root / "target" / "manifest.json"
-
     def catalog(self) -> Catalog:
         """What was compiled last."""
         return load_catalog(self.folder / "catalog.json")
 
-    def dbt(self, arguments: Sequence[str], *, quiet: bool = False, manifest: Any = None) -> Any:
+    def dbt(
+        self, arguments: Sequence[str], *, quiet: bool = False, manifest: Any = None
+    ) -> DbtResult:
         """Run a dbt command in this process and give back its result.
 
         Raises:
@@ -155,12 +148,13 @@ class Project:
         with _inside(self.root), _silenced(quiet):
             try:
                 result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(words)
+                connected = DuckDBConnectionManager._ENV is not None
             finally:
                 # Else this process keeps the lock on the project's DuckDB file.
                 DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         if not result.success:
             raise _dbt_error(arguments[0], result, messages)
-        return result
+        return DbtResult(result.result, connected)
 
 
 def find_project(start: Path | None = None, target: str | None = None) -> Project:
@@ -185,16 +179,14 @@ def write_if_changed(path: Path, text: str) -> bool:
     if path.exists() and path.read_text() == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".new")
-    temporary.write_text(text)
-    temporary.replace(path)
+    # A name of its own: two commands may write the same file at once.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return True
-
-
-def manifest_of(result: Any) -> dict[str, Any]:
-    """The manifest of a dbt parse, as plain data."""
-    plain = result.to_dict(omit_none=False) if hasattr(result, "to_dict") else result
-    return dict(json.loads(json.dumps(plain, default=str)))
 
 
 @contextmanager
@@ -227,7 +219,7 @@ def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
     if failed:
         where = ", ".join(r.node.unique_id for r in failed[:3])
         text = str(failed[0].message or text)
-    return ForebayError(
+    return DbtError(
         _plain(text) or "dbt failed",
         where=where,
         mend="mend the file that it names; logs/dbt.log has the whole story",
@@ -242,9 +234,3 @@ def _plain(text: str) -> str:
     import re
 
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())[:600]
-
-
-def _yaml_error(path: Path, error: Exception) -> ForebayError:
-    return ForebayError(
-        f"not YAML: {' '.join(str(error).split())}", where=str(path), mend="mend the indentation"
-    )

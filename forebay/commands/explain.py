@@ -20,7 +20,7 @@ def explain_command(view: str, lowering: str | None, target: str | None, as_json
 
     project = find_project(target=target)
     with progress(True) as report:
-        chosen = compile_project(project, progress=report, write=False).view(view)
+        chosen = compile_project(project, progress=report, write=False, only=view).view(view)
     if as_json:
         emit_json(
             {

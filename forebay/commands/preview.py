@@ -33,7 +33,7 @@ def preview_command(
     project = find_project(target=target)
     at = run_instant(project, now)
     with progress(True) as report:
-        compiled = compile_project(project, progress=report, write=False)
+        compiled = compile_project(project, progress=report, write=False, only=view)
     made = preview(compiled, view, keys, requests, at, rows)
     if as_json:
         emit_json(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import forebay.compile_project
+import forebay.compile_parts
 from feature_specs.compile import CompiledView, compile_view
 from forebay.compile_project import compile_project
 from forebay.project import Project
@@ -32,7 +32,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(found.name)
         return found
 
-    monkeypatch.setattr(forebay.compile_project, "compile_view", watched)
+    monkeypatch.setattr(forebay.compile_parts, "compile_view", watched)
     return names
 
 

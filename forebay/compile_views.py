@@ -1,0 +1,178 @@
+"""A project's leaves, views and services, each compiled when it is asked for and nothing is kept of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from feature_specs.catalog import Feature, LeafEntry, ViewEntry
+from feature_specs.errors import UnknownNameError, did_you_mean
+from feature_specs.leaf import Leaf
+from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
+from forebay.compile_cache import CompileCache, ViewParts
+from forebay.generate_macros import ServiceSql
+from forebay.project import Project
+from lakehouse.duckdb_types import column_types
+from lakehouse.lake import load_table, table_names
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog as Lake
+
+    from feature_specs.compile import CompiledView
+    from lakehouse.describe import TypeOracle
+
+
+class Leaves:
+    """The project's leaves, each with the columns that its Iceberg table has."""
+
+    def __init__(self, manifest: Manifest, lake: Lake) -> None:
+        self.manifest, self.lake = manifest, lake
+        self.found: dict[str, Leaf] = {}
+        self.columns: dict[str, dict[str, str]] = {}
+
+    def leaf(self, unique_id: str) -> Leaf:
+        if unique_id not in self.found:
+            name = self.manifest.iceberg_table(unique_id)
+            if name not in self.columns:
+                self.columns[name] = self._columns(unique_id, name)
+            self.found[unique_id] = self.manifest.leaf(unique_id, self.columns[name])
+        return self.found[unique_id]
+
+    def _columns(self, unique_id: str, name: str) -> dict[str, str]:
+        try:
+            return column_types(load_table(self.lake, name).schema())
+        except UnknownNameError:
+            source = self.manifest.sources[unique_id]
+            raise UnknownNameError(
+                f"source {source['source_name']}.{source['name']} has no Iceberg table {name!r}",
+                where=source["original_file_path"],
+                mend="load it with `forebay ingest`; " + did_you_mean(name, table_names(self.lake)),
+            ) from None
+
+    def entries(self, used: set[str]) -> dict[str, LeafEntry]:
+        return {
+            leaf.name: LeafEntry(
+                leaf.name,
+                leaf.name,
+                self.manifest.iceberg_table(i),
+                str(leaf.role),
+                leaf.written,
+            )
+            for i, leaf in sorted(self.found.items())
+            if leaf.name in used
+        }
+
+
+class Views:
+    """The project's views, each compiled when nothing is kept of it, and then once."""
+
+    def __init__(self, project: Project, manifest: Manifest, leaves: Leaves) -> None:
+        self.manifest, self.leaves = manifest, leaves
+        self.cache = CompileCache(project.folder)
+        self.declared: dict[str, DeclaredView] = {}
+        self.keys: dict[str, str] = {}
+        self.parts: dict[str, ViewParts] = {}
+        self.compiled: dict[str, CompiledView] = {}
+
+    def entry(self, unique_id: str) -> ViewEntry:
+        """What the catalog says of a view.
+
+        Raises:
+            ForebayError: it cannot be compiled.
+        """
+        declared = self.manifest.view(unique_id)
+        name = declared.view.name
+        self.declared[name] = declared
+        self.keys[name] = self.cache.view_key(declared.view, self._leaves(declared))
+        kept = self.cache.view(name, self.keys[name])
+        parts = kept or self._compile_parts(name)
+        entry = _view_entry(declared, parts)
+        if kept is None:
+            _check_read_time(entry)
+        self.parts[name] = parts
+        return entry
+
+    def _leaves(self, declared: DeclaredView) -> list[Leaf]:
+        return [self.leaves.leaf(i) for i in declared.sources]
+
+    def compile(self, name: str) -> CompiledView:
+        from forebay import compile_parts
+
+        if name not in self.compiled:
+            declared = self.declared[name]
+            leaves = self._leaves(declared)
+            self.compiled[name] = compile_parts.compile_view(declared.view, leaves)
+        return self.compiled[name]
+
+    def _compile_parts(self, name: str) -> ViewParts:
+        from forebay import compile_parts
+
+        return compile_parts.parts_of(self.compile(name), self._oracle)
+
+    @cached_property
+    def _oracle(self) -> TypeOracle:
+        from forebay import compile_parts
+
+        return compile_parts.TypeOracle()
+
+    def service(self, service: DeclaredService) -> ServiceSql:
+        """A service's statement.
+
+        Raises:
+            ForebayError: it cannot be compiled.
+        """
+        names = tuple(dict.fromkeys(view for view, _ in service.features))
+        key = self.cache.service_key(service.features, (self.keys[n] for n in names))
+        template = self.cache.service(service.name, key)
+        if template is None:
+            from forebay import compile_parts
+
+            views = [self.compile(n) for n in names]
+            template = compile_parts.service_template(service.features, views)
+        nodes = [self.declared[n].node for n in names]
+        models = [(str(n["package_name"]), str(n["name"]), n.get("version")) for n in nodes]
+        return ServiceSql(service.name, template, tuple(models))
+
+
+def _check_read_time(entry: ViewEntry) -> None:
+    """Refuse now what the lookup API could not read."""
+    from serving.read_time import compile_feature
+
+    for feature in entry.features:
+        if feature.expression is not None:
+            compile_feature(entry, feature)
+
+
+def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
+    node = view.node
+    documented = {name.lower(): c for name, c in (node.get("columns") or {}).items()}
+    table = f"{node['schema']}.{node['alias']}"
+    return ViewEntry(
+        name=view.view.name,
+        unique_id=view.unique_id,
+        file=str(node["original_file_path"]),
+        semantic_hash=parts.semantic_hash,
+        entities=parts.entities,
+        stored=parts.stored,
+        features=tuple(
+            Feature(name, kind, str(documented.get(name, {}).get("description", "")), tree)
+            for name, kind, tree in parts.features
+        ),
+        event_time=view.view.event_time.lower() if view.view.event_time else None,
+        ttl_us=_us(view.options.ttl),
+        freshness_us=_us(view.options.freshness),
+        on_stale=view.options.on_stale,
+        table=table,
+        history_table=f"{table}__history",
+        leaves=parts.leaves,
+        lowering=parts.lowering,
+        owner=view.options.owner,
+        description=str(node.get("description", "")),
+        requests=parts.requests,
+        taken_on_word=parts.taken_on_word,
+    )
+
+
+def _us(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // timedelta(microseconds=1)

@@ -1,0 +1,169 @@
+"""dbt's manifest of a project, kept on disk for as long as nothing that decides it has changed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from feature_specs.errors import ForebayError
+from feature_specs.manifest import Manifest
+from forebay.fingerprint_project import VOLATILE, Fingerprint, fingerprint_project, jinja_parts
+from forebay.project import DbtError, Project, write_if_changed
+
+#: Raised when other things are kept.
+_FORMAT = 1
+#: What the compiler reads of; tests and hooks are many and are dbt's own business.
+_KINDS = ("model", "seed", "snapshot")
+
+
+def read_manifest(project: Project) -> Manifest:
+    """The manifest, with compiled code for feature views and all that they read.
+
+    dbt runs only where a file, variable or version that it depends on is another than last time.
+    It opens no connection, unless the Jinja of a feature view asks the database something.
+
+    Raises:
+        ForebayError: dbt cannot parse the project.
+    """
+    before = fingerprint_project(project)
+    plain = _kept(project, before)
+    if plain is not None:
+        return Manifest(plain, project.root, project.boundary)
+    answer = ask_dbt(project)
+    if answer.steady and not answer.failed and before is not None and before.volatile is None:
+        _keep(project, before, answer.manifest)
+    return Manifest(answer.manifest, project.root, project.boundary, answer.failed)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What dbt says of a project.
+
+    Attributes:
+        manifest: as plain data.
+        steady: whether dbt would say the same again, as long as no file has changed.
+        failed: the nodes that dbt cannot compile.
+    """
+
+    manifest: dict[str, Any]
+    steady: bool
+    failed: Mapping[str, ForebayError]
+
+
+def _kept(project: Project, now: Fingerprint | None) -> dict[str, Any] | None:
+    if now is None or now.volatile is not None:
+        return None
+    try:
+        kept = json.loads((project.folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None  # never written, or spoilt
+    wanted = {"format": _FORMAT, "key": now.key}
+    if not isinstance(kept, dict) or {n: kept.get(n) for n in wanted} != wanted:
+        return None
+    manifest: dict[str, Any] = kept["manifest"]
+    return manifest
+
+
+def _keep(project: Project, before: Fingerprint, plain: dict[str, Any]) -> None:
+    if fingerprint_project(project) != before:
+        return  # a file changed while dbt was reading
+    kept = {"format": _FORMAT, "key": before.key, "manifest": plain}
+    text = json.dumps(kept, default=str)
+    write_if_changed(project.folder / "manifest.json", text)
+
+
+def ask_dbt(project: Project) -> Answer:
+    """Let dbt parse the project, and compile its feature views and all that they read.
+
+    Raises:
+        ForebayError: dbt cannot parse the project.
+    """
+    parsed = project.dbt(["parse", "--no-write-json"], quiet=True).result
+    nodes = parsed.nodes.values()
+    views = [n.unique_id for n in nodes if n.config.get("materialized") == "feature_view"]
+    failed: dict[str, ForebayError] = {}
+    connected = False
+    while set(views) - set(failed):
+        left_out = [".".join(parsed.nodes[i].fqn) + "+" for i in failed]
+        words = [
+            *("compile", "--select", "+config.materialized:feature_view"),
+            *("--exclude", "resource_type:test", "resource_type:unit_test", *left_out),
+            *("--no-write-json", "--no-populate-cache"),
+        ]
+        try:
+            connected |= project.dbt(words, quiet=True, manifest=parsed).connected
+            break
+        except DbtError as error:
+            # dbt stops at the first: what else fails is found without it.
+            node = _node_named_in(error.what, parsed)
+            if node is None or node in failed:
+                raise
+            failed[node] = error
+    return Answer(_plain(parsed), not connected and not _is_volatile(parsed, views), failed)
+
+
+def _node_named_in(message: str, parsed: Any) -> str | None:
+    """The node whose file dbt's message names in parentheses."""
+    files = set(re.findall(r"\(([^()]+\.(?:sql|csv|py|yml|yaml))\)", message))
+    found = [
+        i
+        for i, n in parsed.nodes.items()
+        if n.original_file_path in files and str(n.resource_type) in _KINDS
+    ]
+    named = [i for i in found if re.search(rf"\b{re.escape(parsed.nodes[i].name)}\b", message)]
+    return next(iter(named or found), None)
+
+
+def _plain(parsed: Any) -> dict[str, Any]:
+    """What the compiler reads of dbt's manifest, without its objects."""
+
+    def of(found: Any) -> dict[str, Any]:
+        return {i: node.to_dict(omit_none=False) for i, node in found.items()}
+
+    plain = {
+        "metadata": {"project_name": parsed.metadata.project_name},
+        "nodes": of({i: n for i, n in parsed.nodes.items() if str(n.resource_type) in _KINDS}),
+        "sources": of(parsed.sources),
+        "exposures": of(parsed.exposures),
+    }
+    return dict(json.loads(json.dumps(plain, default=str)))
+
+
+def _is_volatile(parsed: Any, views: Iterable[str]) -> bool:
+    """Whether Jinja that the compiler sees the result of may say another thing next time.
+
+    That is the Jinja of feature views and of what they read, the macros that they call included; of
+    a training set only its text is read.
+    """
+    nodes = [n for i in _upstream(views, parsed) if (n := parsed.nodes.get(i)) is not None]
+    macros = {i for n in nodes for i in n.depends_on.macros}
+    macros |= {i for i, m in parsed.macros.items() if m.name.startswith("generate_")}
+    todo = list(macros)
+    while todo:
+        macro = parsed.macros.get(todo.pop())
+        found = set(macro.depends_on.macros) - macros if macro else set()
+        macros |= found
+        todo += found
+    texts = [str(n.raw_code) for n in nodes]
+    texts += [
+        str(n.raw_code)
+        for n in parsed.nodes.values()
+        if n.config.get("materialized") == "training_set"
+    ]
+    texts += [m.macro_sql for i in macros if (m := parsed.macros.get(i))]
+    return any(VOLATILE.search(part) for text in texts for part in jinja_parts(text))
+
+
+def _upstream(views: Iterable[str], parsed: Any) -> set[str]:
+    """The views, and all that they read."""
+    seen = set(views)
+    todo = list(seen)
+    while todo:
+        node = parsed.nodes.get(todo.pop())
+        found = set(getattr(node.depends_on, "nodes", ())) - seen if node is not None else set()
+        seen |= found
+        todo += found
+    return seen
