@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pyarrow as pa
+
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import ForebayError
 from feature_specs.library_errors import explain_one, known_errors
@@ -183,7 +185,8 @@ def _read_changes(catalog: Catalog, view: ViewEntry, after: int, until: int) -> 
     gone = found["deleted"].to_pylist()
     deletes = [key for key, i in last.items() if gone[i]]
     # A deletion's values, event_time among them, may be null: only the others are encoded.
-    alive = found.take([i for i in last.values() if not gone[i]])
+    # Typed, since a list without numbers has none that arrow could tell.
+    alive = found.take(pa.array([i for i in last.values() if not gone[i]], pa.int64()))
     return _Changes(dict(encoder.encode(alive)), deletes, encoder.null_keys)
 
 

@@ -19,3 +19,4 @@ def test_every_command_is_documented(name: str) -> None:
 def test_readme_opens_with_the_two_commands() -> None:
     head = "\n".join((ROOT / "README.md").read_text().splitlines()[:25])
     assert "make demo" in head and "make test" in head
+    assert "pip install forebay" in head and "forebay init my_features" in head

@@ -89,6 +89,16 @@ def test_only_the_changes_are_applied(project: Project, view: ViewEntry) -> None
     assert one(project).action == "unchanged"
 
 
+def test_only_deletions_are_applied(project: Project, view: ViewEntry) -> None:
+    first = carriers({"AA": (1, 1.0), "B6": (2, 2.0)})
+    project.build(view, first, DAY1, changes=history(first, [DAY1] * 2, [False] * 2))
+    one(project)
+    gone = history(carriers({"B6": (None, None)}), [DAY2], [True])
+    project.build(view, carriers({"AA": (1, 1.0)}), DAY2, changes=gone)
+    assert one(project) == SyncReport("delays", "changed", 0, 1, 0, 1, instant_us(DAY2))
+    assert stored(project, "delays") == {b"delays\0AA": b"\x001\x001.0"}
+
+
 def test_without_a_history_everything_is_replaced(project: Project, view: ViewEntry) -> None:
     project.build(view, carriers({"AA": (1, 1.0), "B6": (2, 2.0)}), DAY1)
     one(project)
