@@ -130,6 +130,8 @@ class Catalog:
     """All that was compiled. Paths are absolute.
 
     Attributes:
+        compiler: the version of forebay that compiled it.
+        compiler_version: of the meaning that the compiler gives to a query; 0 where not known.
         relations: of every source with an Iceberg table, leaf or not, to that table.
     """
 
@@ -138,6 +140,7 @@ class Catalog:
     online: str
     now: str | None = None
     compiler: str = ""
+    compiler_version: int = 0
     relations: Mapping[str, str] = field(default_factory=dict)
     leaves: Mapping[str, LeafEntry] = field(default_factory=dict)
     views: Mapping[str, ViewEntry] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_specs.catalog import Catalog, ServiceEntry, TrainingSetEntry, ViewEntry
+from feature_specs.compiler_version import COMPILER_VERSION
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean, raise_all
 from feature_specs.manifest import DeclaredService, Manifest
 from forebay.compile_cache import CompileCache, ViewParts
@@ -128,6 +129,7 @@ def _compile(
         online=project.online,
         now=project.now,
         compiler=version("forebay"),
+        compiler_version=COMPILER_VERSION,
         relations=_relations(manifest, tables),
         leaves=views.leaves.entries({n for entry in entries.values() for n in entry.leaves}),
         views=entries,

@@ -29,6 +29,13 @@ class ServiceSql:
     models: tuple[tuple[str, str, object], ...]
 
 
+# A comment by which the plugin knows what a training set was made of; ids of tables go beside it.
+_CALL = (
+    "/* forebay point_in_time {{ tojson({'service': service, 'spine': spine | string, "
+    "'timestamp': timestamp, 'lag_us': lag_us | int}) | replace('*/', '* /') }} */"
+)
+
+
 def generate_macros(catalog: Catalog, services: Mapping[str, ServiceSql]) -> dict[str, str]:
     """File name to text. The dispatcher holds a hash of all variants, so that a changed view makes
     dbt parse again the models that call it."""
@@ -69,7 +76,7 @@ def dispatcher(services: Mapping[str, ServiceSql], digest: str) -> str:
         "{% macro forebay_point_in_time(spine, service, timestamp=none, lag=none) -%}\n"
         "{%- set timestamp = timestamp or 'event_timestamp' -%}\n"
         f"{_lag()}"
-        f"{chain}\n{last}\n"
+        f"{_CALL}\n{chain}\n{last}\n"
         "{%- endmacro %}\n"
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +12,33 @@ import duckdb
 
 from feature_specs.catalog import Catalog, Column
 from feature_specs.durations import parse_duration
-from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean
+from feature_specs.errors import (
+    DataError,
+    ForebayError,
+    UnknownNameError,
+    did_you_mean,
+    first_line,
+)
+from feature_specs.library_errors import explain_text
 from feature_specs.names import OWN_COLUMNS, fold_name
+from feature_specs.time_zones import check_zone
 from feature_specs.view import FeatureReference
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
 from forebay.project import Project
+from forebay.training_changes import TrainingChanges, compare, keep_record, last_record
 from lakehouse.lake import find_table, open_lake
+from lakehouse.quote import literal, quoted
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 from lakehouse.scan import pin
+from lakehouse.training_record import (
+    FOOTER_KEY,
+    Reading,
+    Record,
+    exported,
+    file_hash,
+    make_record,
+    read_property,
+)
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".json": "read_json"}
@@ -26,13 +46,18 @@ _READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".json": "read_json"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What was written: rows, columns, and spine rows that could match no entity."""
+    """What was written: rows, columns, and spine rows that could match no entity.
+
+    Attributes:
+        changes: what differs from the service's last training set; None where it is the first.
+    """
 
     service: str
     out: str
     rows: int
     columns: int
     without_entity: int
+    changes: TrainingChanges | None = None
 
 
 def write_training_set(
@@ -53,11 +78,13 @@ def write_training_set(
         out: a Parquet file, which appears whole or not at all.
         lag: a duration by which stored features stand behind the instants.
         timezone: the zone of the spine's instants where they have none.
-        dry_run: check everything, count the spine, write nothing.
+        dry_run: check everything, count the spine, compare with the last set, write nothing.
 
     Raises:
         ForebayError: the spine lacks a column, or one has the wrong type.
     """
+    if timezone is not None:
+        check_zone(timezone, where="--timezone")
     catalog = project.catalog()
     entry = catalog.service(service)
     connection = connect(catalog)
@@ -76,11 +103,16 @@ def write_training_set(
     assert counted is not None
     leaves = {n for v, _ in entry.features for n in catalog.view(v).leaves}
     relations = leaf_relations(catalog.leaves[n] for n in sorted(leaves))
-    define_relations(connection, pin_relations(open_lake(catalog.lake), relations))
-    width = len(connection.execute(f"describe {sql}").fetchall())
-    if not dry_run:
-        copy_to_parquet(connection, sql, out)
-    return TrainingSet(service, str(out), int(counted[0]), width, int(counted[1]))
+    lake = open_lake(catalog.lake)
+    pinned = pin_relations(lake, relations)
+    define_relations(connection, pinned)
+    types = _types(connection, sql)
+    rows, lost = (int(n) for n in counted)
+    facts = {"path": str(spine), "sha256": file_hash(spine), "rows": rows}
+    reading = Reading(service, facts, chosen, int(behind), timezone)
+    record = make_record(catalog, lake, [reading], pinned, types, project.root)
+    changes = _write(project, connection, sql, out, record, dry_run)
+    return TrainingSet(service, str(out), rows, len(types), lost, changes)
 
 
 def export_training_set(project: Project, name: str, out: Path) -> TrainingSet:
@@ -107,10 +139,33 @@ def export_training_set(project: Project, name: str, out: Path) -> TrainingSet:
         )
     connection = connect(catalog)
     sql = pin(table).sql
-    copy_to_parquet(connection, sql, out)
+    types = _types(connection, sql)
+    record = {"service": named[0].service, **exported(read_property(table), table, types)}
+    changes = _write(project, connection, sql, out, record)
     counted = connection.execute(f"select count(*) from ({sql})").fetchone()
     assert counted is not None
-    return TrainingSet(named[0].service, str(out), int(counted[0]), len(table.schema().fields), 0)
+    return TrainingSet(named[0].service, str(out), int(counted[0]), len(types), 0, changes)
+
+
+def _types(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+    """The columns of a query and their types."""
+    return {name: kind for name, kind, *_ in connection.execute(f"describe {sql}").fetchall()}
+
+
+def _write(
+    project: Project,
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    out: Path,
+    record: Record,
+    dry_run: bool = False,
+) -> TrainingChanges | None:
+    """Write the rows with their record; what changed since the service's last training set."""
+    before = last_record(project, record["service"], out)
+    if not dry_run:
+        copy_to_parquet(connection, sql, out, {FOOTER_KEY: json.dumps(record)})
+        keep_record(project, record)
+    return None if before is None else compare(before, record)
 
 
 def point_in_time_sql(
@@ -135,19 +190,29 @@ def point_in_time_sql(
 MOST_IN_DICTIONARY = 10_000
 
 
-def copy_to_parquet(connection: duckdb.DuckDBPyConnection, sql: str, out: Path) -> None:
-    """Write a query's rows to a file that appears only once it is whole."""
+def copy_to_parquet(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    out: Path,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a query's rows to a file that appears only once it is whole.
+
+    Args:
+        metadata: keys and texts for the file's footer.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
-    text = str(partial).replace("'", "''")
+    options = ["format parquet", f"dictionary_size_limit {MOST_IN_DICTIONARY}"]
+    if metadata:
+        pairs = ", ".join(f"{quoted(k)}: {literal(v)}" for k, v in metadata.items())
+        options.append(f"kv_metadata {{{pairs}}}")
     try:
-        connection.execute(
-            f"copy ({sql}) to '{text}' (format parquet, dictionary_size_limit {MOST_IN_DICTIONARY})"
-        )
+        connection.execute(f"copy ({sql}) to {literal(str(partial))} ({', '.join(options)})")
         partial.replace(out)
     except duckdb.Error as error:
-        raise DataError(
-            str(error).splitlines()[0], where=str(out), mend="mend the rows or the query"
+        raise explain_text(str(error).replace(str(partial), str(out))) or DataError(
+            first_line(error), where=str(out), mend="mend the rows or the query"
         ) from None
     finally:
         partial.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ Named in profiles.yml as the module of a plugin with alias ``forebay``.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from lakehouse.materialize import advance_view
 from lakehouse.plans import read_plan
 from lakehouse.relations import define_relations, feature_relation_sql, pin_relations, tune
 from lakehouse.scan import Pinned, pin
+from lakehouse.training_record import PROPERTY, make_record, readings_of
 
 #: Beats the dbt var, and unlike a var does not make dbt parse the whole project again.
 NOW_VARIABLE = "FOREBAY_NOW"
@@ -117,8 +119,23 @@ class Plugin(BasePlugin):
     def _store_rows(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
         catalog = self._catalog()
         lake = open_lake(catalog.lake)
-        rows: pa.Table = cursor.sql(request["sql"]).to_arrow_table()
-        commit_rows(lake, request["table"], rows, mode="replace", columns="exact")
+        relation = cursor.sql(request["sql"])
+        types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+        readings = readings_of(request["sql"])
+        record = (
+            make_record(catalog, lake, readings, self.pinned, types, Path.cwd())
+            if readings
+            else None
+        )
+        rows: pa.Table = relation.to_arrow_table()
+        commit_rows(
+            lake,
+            request["table"],
+            rows,
+            mode="replace",
+            columns="exact",
+            properties={PROPERTY: json.dumps(record)},
+        )
         table = load_table(lake, request["table"])
         request["select"] = pin(table).sql
         request["message"] = f"{rows.num_rows} rows"

@@ -9,10 +9,8 @@ from dataclasses import fields
 from sqlglot import ErrorLevel
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compiler_version import COMPILER_VERSION
 from feature_specs.leaf import Leaf
-
-#: Raised when the compiler itself comes to give other values for the same query.
-COMPILER_VERSION = 4
 
 
 def hash_meaning(draft: Draft) -> str:

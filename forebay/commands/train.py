@@ -58,6 +58,10 @@ def train_command(
     if as_json:
         emit_json(asdict(made))
         return
+    if made.changes is not None:
+        lines = made.changes.lines() or ["nothing changed but the time"]
+        say(f"since the last training set of {made.service}, made {made.changes.since}:")
+        say("\n".join(f"  {line}" for line in lines))
     say(f"{made.rows} rows, {made.columns} columns{' (--dry-run)' if dry_run else f': {made.out}'}")
     if made.without_entity:
         say(f"{made.without_entity} rows have a null key or instant: features of that key are null")

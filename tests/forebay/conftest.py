@@ -82,3 +82,31 @@ def broken(
     profile.write_text(text.replace("warehouse: lake", f"warehouse: {built}/lake"))
     yield Shell(root, monkeypatch, capsys)
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project that `init` makes, ingested and compiled but not built; only read."""
+    root = tmp_path_factory.mktemp("small") / "shop"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root.parent)
+        commands = [["init", "shop"]]
+        commands += [["ingest", f"shop.{t}", f"data/{t}.csv"] for t in ("payments", "customers")]
+        for words in (*commands, ["compile"]):
+            with pytest.raises(SystemExit) as stop:
+                main(words)
+            assert stop.value.code == 0, words
+            patch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def shop_shell(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    """A shell in a copy of the small project, over a lake of its own."""
+    root = tmp_path / "shop"
+    shutil.copytree(shop, root)
+    for file in (root / "target").rglob("*.json"):
+        file.write_text(file.read_text().replace(str(shop), str(root)))
+    return Shell(root, monkeypatch, capsys)

@@ -1,0 +1,175 @@
+"""What a training set was made of, as it is kept with it: in the Parquet file, in the Iceberg table.
+
+docs/training.md describes each field. A record is plain JSON, so that other tools can read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pyiceberg.catalog import Catalog as Lake
+from pyiceberg.table import Table
+
+from feature_specs.catalog import Catalog
+from feature_specs.view import FeatureReference
+from lakehouse.lake import find_table
+from lakehouse.scan import Pinned
+
+FORMAT = 1
+#: The key of the record in a Parquet file's metadata, and in the properties of an Iceberg table.
+FOOTER_KEY, PROPERTY = "forebay", "forebay.training"
+
+Record: TypeAlias = dict[str, Any]
+
+_CALL = re.compile(r"/\* forebay point_in_time (\{.*?\}) \*/")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading of a service's features over a spine.
+
+    Attributes:
+        spine: what is known of it: ``path``, ``sha256`` and ``rows`` of a file, ``relation`` in dbt.
+        timestamp: the spine's column of instants.
+        lag_us: how long before each instant stored features were read.
+        timezone: the zone given to instants that had none.
+    """
+
+    service: str
+    spine: Mapping[str, Any]
+    timestamp: str
+    lag_us: int = 0
+    timezone: str | None = None
+
+
+def make_record(
+    catalog: Catalog,
+    lake: Lake,
+    readings: Sequence[Reading],
+    pinned: Mapping[str, Pinned],
+    types: Mapping[str, str],
+    root: Path,
+) -> Record:
+    """The record of a training set about to be written.
+
+    Args:
+        readings: of one service each; mostly there is one.
+        pinned: the tables read, by relation.
+        types: of the training set's columns, for those that are features.
+        root: the project's folder, whose git commit is recorded.
+    """
+    references = [
+        FeatureReference(*pair) for r in readings for pair in catalog.service(r.service).features
+    ]
+    views = {name: catalog.view(name) for name in dict.fromkeys(r.view for r in references)}
+    leaves = sorted({leaf for view in views.values() for leaf in view.leaves})
+    first, *others = (asdict(r) for r in readings)
+    return {
+        "format": FORMAT,
+        "made_at": datetime.now(UTC).isoformat(),
+        "forebay": version("forebay"),
+        "compiler": catalog.compiler_version,
+        "project": catalog.project,
+        "git": git_commit(root),
+        **first,
+        **({"others": others} if others else {}),
+        "features": [
+            {"name": r.column, "view": r.view, "feature": r.feature, "type": types.get(r.column)}
+            for r in dict.fromkeys(references)
+        ],
+        "views": {
+            name: {"semantic_hash": view.semantic_hash, **_table(find_table(lake, view.table), view.table)}
+            for name, view in views.items()
+        },
+        "leaves": {
+            leaf: _table(pinned[entry.relation].table, entry.table, pinned[entry.relation])
+            for leaf, entry in ((name, catalog.leaves[name]) for name in leaves)
+        },
+    }  # fmt: skip
+
+
+def _table(table: Table | None, name: str, pinned: Pinned | None = None) -> Record:
+    """A table by name and uuid, at one snapshot and schema; all None where it is not built."""
+    if table is None:
+        return {"table": name, "uuid": None, "snapshot": None, "schema": None}
+    current = table.current_snapshot()
+    snapshot = None if current is None else current.snapshot_id
+    return {
+        "table": name,
+        "uuid": str(table.metadata.table_uuid),
+        "snapshot": snapshot if pinned is None else pinned.snapshot,
+        "schema": table.schema().schema_id,
+    }
+
+
+def readings_of(sql: str) -> list[Reading]:
+    """What the macro point_in_time() says in a model's compiled SQL of its own calls."""
+    found = []
+    for match in _CALL.finditer(sql):
+        said = json.loads(match[1])
+        spine = {"relation": said["spine"]}
+        found.append(Reading(said["service"], spine, said["timestamp"], said["lag_us"]))
+    return found
+
+
+def exported(record: Record | None, table: Table, types: Mapping[str, str]) -> Record:
+    """The record of a file that holds a training-set table, from that of the table.
+
+    Args:
+        record: None of a table that forebay wrote before it kept records.
+    """
+    made: Record = {"format": FORMAT, "made_at": None, **(record or {})}
+    made["features"] = [
+        {**feature, "type": types.get(feature["name"])} for feature in made.get("features", [])
+    ]
+    made["model"] = _table(table, ".".join(table.name()))
+    made["exported_at"] = datetime.now(UTC).isoformat()
+    return made
+
+
+def read_property(table: Table) -> Record | None:
+    """The record in an Iceberg table's properties; None where it has none."""
+    return parse_record(table.properties.get(PROPERTY))
+
+
+def parse_record(text: str | bytes | None) -> Record | None:
+    """A record from its JSON; None of anything else, or of a format of the future."""
+    if not text:
+        return None
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_commit(root: Path) -> Record | None:
+    """The commit of a project's folder and whether files differ from it; None outside git."""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return None  # no git, no repository, or no commit yet
+    return {"commit": commit, "dirty": bool(changed)}
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()
