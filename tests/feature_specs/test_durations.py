@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from feature_specs.durations import parse_duration
 from feature_specs.errors import ForebayError, SpecError
 from feature_specs.view_options import read_options
 from forebay.generate_macros import ServiceSql, dispatcher
+from lakehouse.training_record import readings_of
 
 READ = {
     "5 s": 5, "5 sec": 5, "1 second": 1, "90 seconds": 90, "5 m": 300, "5min": 300, "2 mins": 120,
@@ -80,6 +82,11 @@ def _lag(text: str | None) -> str:
         "modules": SimpleNamespace(re=re),
         "exceptions": Exceptions,
         "forebay_service_s": lambda spine, timestamp, lag_us: lag_us,
+        "tojson": json.dumps,
     }
     module = environment.from_string(macros).make_module()
-    return str(module.forebay_point_in_time("spine", "s", lag=text)).strip()  # type: ignore[attr-defined]
+    made = str(module.forebay_point_in_time("spine", "s", lag=text))  # type: ignore[attr-defined]
+    (said,) = readings_of(made)
+    lag = re.sub(r"/\*.*\*/", "", made).strip()
+    assert (said.service, said.timestamp, str(said.lag_us)) == ("s", "event_timestamp", lag)
+    return lag

@@ -21,7 +21,7 @@ def record(**changes: Any) -> dict[str, Any]:
     views = {"a": {"semantic_hash": "1"}, "b": {"semantic_hash": "1"}}
     leaf = {"table": "raw.t", "uuid": "u", "snapshot": 1, "schema": 0}
     features = [feature("a", "x"), feature("b", "y")]
-    made = {"made_at": "then", "service": "s", "views": views, "features": features}
+    made: dict[str, Any] = {"made_at": "then", "service": "s", "views": views, "features": features}
     made |= {"leaves": {"t": leaf}, "lag_us": 0, "timestamp": "ts", "timezone": None}
     return made | {"spine": {"path": "l.csv", "rows": 3}, "forebay": "1", "compiler": 4} | changes
 
@@ -106,7 +106,7 @@ def test_the_record_of_a_file_and_what_differs_from_the_last(shop_shell: Shell) 
     catalog = json.loads((root / "target/forebay/catalog.json").read_text())
     for name in ("card_activity", "last_payment", "customer_profile"):
         assert before["views"][name]["semantic_hash"] == catalog["views"][name]["semantic_hash"]
-    columns = duckdb.sql(f"describe from '{first}'").fetchall()
+    columns = duckdb.connect().execute(f"describe from '{first}'").fetchall()
     types = {name: kind for name, kind, *_ in columns}
     assert [f["type"] for f in before["features"]] == [types[f["name"]] for f in before["features"]]
 
