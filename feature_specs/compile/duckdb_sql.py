@@ -7,6 +7,8 @@ import logging
 from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.duckdb import DuckDB
 
+from feature_specs.compile.parenthesise import is_misread, parenthesised
+
 
 class _DuckDB(DuckDB):
     """DuckDB, of which a JSON path stays as it is written: ``'a.b'`` is a key, ``'$.a.b'`` a path."""
@@ -33,8 +35,12 @@ _WRITTEN_AS_THEY_STAND: frozenset[type[exp.Expr]] = frozenset({
 
 
 def duckdb_sql(node: exp.Expr) -> str:
-    """The node as SQL; it is left as it was."""
-    rewritten = any(type(n) not in _WRITTEN_AS_THEY_STAND for n in node.walk())
+    """The node as SQL that DuckDB reads as the same tree; it is left as it was."""
+    nodes = list(node.walk())
+    if any(map(is_misread, nodes)):
+        node, rewritten = parenthesised(node), False
+    else:
+        rewritten = any(type(n) not in _WRITTEN_AS_THEY_STAND for n in nodes)
     generator = DUCKDB.generator(unsupported_level=ErrorLevel.IGNORE)
     text = generator.generate(node, copy=rewritten)
     for message in generator.unsupported_messages:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from sqlglot import ErrorLevel
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.parenthesise import parenthesised
 from feature_specs.compiler_version import COMPILER_VERSION
 from feature_specs.leaf import Leaf
 
@@ -18,7 +19,9 @@ def hash_meaning(draft: Draft) -> str:
     view = draft.view
     meaning = {
         "compiler": COMPILER_VERSION,
-        "query": draft.tree.sql("duckdb", comments=False, unsupported_level=ErrorLevel.IGNORE),
+        "query": parenthesised(draft.tree).sql(
+            "duckdb", comments=False, unsupported_level=ErrorLevel.IGNORE
+        ),
         "entities": list(view.entities),
         "event_time": view.event_time,
         "ttl": view.ttl.total_seconds() if view.ttl else None,

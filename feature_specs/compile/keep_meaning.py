@@ -39,12 +39,7 @@ _TYPES = (
 )  # fmt: skip
 _NOT_WRITTEN = {
     "<=>": "write array_cosine_distance(a, b), or `is not distinct from`",
-    "^@": "write starts_with(text, prefix)",
 }
-#: Written in front of, or between, what SQLGlot does not put into parentheses.
-_LOOSE = (
-    exp.Not, exp.BitwiseNot, exp.Mod, exp.ArrayOverlaps, exp.ArrayContainsAll, exp.JSONExtract,
-)  # fmt: skip
 
 
 def refuse_misread(tokens: list[Token], sql: str, dialect: str, file: str) -> None:
@@ -86,14 +81,14 @@ def keep_meaning(query: exp.Expr, file: str) -> None:
     for node in list(query.walk()):
         if isinstance(node, exp.Interval):
             _name_unit(node, file)
-        elif isinstance(node, _LOOSE):
-            _parenthesise(node)
         elif isinstance(node, exp.DateAdd) and not isinstance(node.expression, exp.Interval):
             both = (exp.paren(side, copy=False) for side in (node.this, node.expression))
             node.replace(exp.Paren(this=exp.Add(this=next(both), expression=next(both))))
         elif isinstance(node, exp.Reduce):
             given = [node.this, node.args.get("initial"), node.args.get("merge")]
             _call(node, "list_reduce", given)
+        elif isinstance(node, exp.StartsWith):  # which SQLGlot would cast to text
+            _call(node, "starts_with", [node.this, node.expression])
         elif isinstance(node, exp.Lambda):
             _read_arrow(node)
         elif isinstance(node, exp.DataType) and node.this == exp.DType.FLOAT:
@@ -154,18 +149,6 @@ def _refuse_lost(node: exp.Expr, file: str) -> None:
         _refuse(
             "time_bucket() with a zone", "write time_bucket(width, ts at time zone '...')", file
         )
-
-
-def _parenthesise(node: exp.Expr) -> None:
-    parent = node.parent
-    if isinstance(node, exp.Not):
-        tight = isinstance(parent, (exp.Binary, exp.Predicate, exp.Neg))
-    elif isinstance(node, (exp.BitwiseNot, exp.Mod)):
-        tight = isinstance(parent, exp.Neg)
-    else:
-        tight = isinstance(parent, (exp.Binary, exp.Between))
-    if tight and not isinstance(parent, exp.Connector):
-        node.replace(exp.Paren(this=node.copy()))
 
 
 def _name_unit(interval: exp.Interval, file: str) -> None:

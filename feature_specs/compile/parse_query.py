@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlglot
 from sqlglot import Dialect, exp
 from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokenizer_core import Token
 
+from feature_specs.compile.ask_duckdb import reads_alike, syntax_error
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
+from feature_specs.compile.group_operators import (
+    UngroupedError,
+    drop_groups,
+    group_operators,
+    grouped_text,
+)
 from feature_specs.compile.keep_meaning import keep_meaning, refuse_misread
 from feature_specs.compile.plain_exists import plain_exists
 from feature_specs.compile.refuse_shapes import pivot_fault
@@ -36,11 +43,15 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
     """One query from text. Raises CompileError with file, line and column."""
     sql = drop_braces(sql, file)
     known = DUCKDB if dialect == "duckdb" else Dialect.get_or_raise(dialect)
+    grouped = _Grouped([])
     try:
         tokens = known.tokenize(sql)
         refuse_misread(tokens, sql, dialect, file)
-        statements = [s for s in known.parser().parse(tokens, sql) if s is not None]
+        grouped = _Grouped.of(tokens) if dialect == "duckdb" else _Grouped(tokens)
+        statements = [s for s in known.parser().parse(grouped.tokens, sql) if s is not None]
     except ParseError as error:
+        if grouped.unclear is not None:
+            _hold_to_duckdb(sql, grouped, file)
         first = error.errors[0] if error.errors else {}
         raise CompileError(
             f"the SQL does not parse: {first.get('description', error)}",
@@ -60,6 +71,9 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             where=Location(file),
             mend="leave one SELECT statement, without a semicolon-separated second one",
         )
+    if dialect == "duckdb":
+        _hold_to_duckdb(sql, grouped, file)
+        drop_groups(statements[0])
     _refuse_bare_decimals(statements[0], dialect, file)
     query = _in_duckdb(expand_requests(statements[0], file), dialect)
     _name_windows(query)
@@ -73,6 +87,49 @@ def parse_text(sql: str, dialect: str, file: str) -> exp.Query:
             node._meta = _Place({**node._meta, "file": file})
     marked.comments = None
     return marked
+
+
+@dataclass(frozen=True)
+class _Grouped:
+    """Tokens with parentheses as DuckDB groups them, or where that was not to be told."""
+
+    tokens: list[Token]
+    unclear: Token | None = None
+
+    @classmethod
+    def of(cls, tokens: list[Token]) -> _Grouped:
+        try:
+            return cls(group_operators(tokens))
+        except UngroupedError as error:
+            return cls(tokens, unclear=error.token)
+
+
+def _hold_to_duckdb(sql: str, grouped: _Grouped, file: str) -> None:
+    """Raises CompileError for what DuckDB does not parse, or reads otherwise than it was grouped."""
+    refused = syntax_error(sql)
+    if refused is not None:
+        message, line = refused
+        if message == "zero-length delimited identifier":
+            raise CompileError('a name is empty: ""', where=Location(file), mend="give it letters")
+        raise CompileError(
+            f"DuckDB does not parse the SQL: {message}",
+            where=Location(file, line),
+            mend="write it as DuckDB does",
+        )
+    unclear = grouped.unclear
+    if unclear is not None:
+        raise CompileError(
+            f"what {unclear.text} belongs to is not clear",
+            where=Location(file, unclear.line, unclear.col),
+            mend="put parentheses around each of its operands, or call a function instead",
+        )
+    text = grouped_text(sql, grouped.tokens)
+    if text != sql and not reads_alike(sql, text):
+        raise CompileError(
+            "which operator belongs to which is not clear",
+            where=Location(file),
+            mend="put parentheses around the operands of its operators",
+        )
 
 
 def _refuse_bare_decimals(query: exp.Expr, dialect: str, file: str) -> None:
@@ -91,7 +148,10 @@ def _in_duckdb(query: exp.Query, dialect: str) -> exp.Query:
     if dialect == "duckdb":
         return query
     mark_typed_divisions(query)
-    written = sqlglot.parse_one(duckdb_sql(query), dialect=DUCKDB)
+    text = duckdb_sql(query)
+    written = DUCKDB.parser().parse(group_operators(DUCKDB.tokenize(text)), text)[0]
+    assert written is not None
+    drop_groups(written)
     assert isinstance(written, exp.Query)
     return written
 

@@ -39,7 +39,7 @@ KNOWN_PURE = {
     "list_cosine_distance", "list_distance", "list_inner_product", "list_dot_product",
     "array_distance", "array_cosine_similarity", "array_cosine_distance", "array_inner_product",
     "array_dot_product", "json_array_length", "to_json", "struct_insert", "regexp_split_to_array",
-    "strlen", "ord", "url_encode", "url_decode", "printf", "format", "try_strptime",
+    "strlen", "ord", "starts_with", "url_encode", "url_decode", "printf", "format", "try_strptime",
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ UNSAFE = {
     "random": ("select k,\n  sum(x) + random() as v\nfrom events group by k", 2, "random"),
     "uuid": ("select k,\n max(uuid()) as v from events group by k", 2, "uuid"),
     "sample": (
-        "select k, count(*) as n\nfrom events using sample 10 rows group by k",
+        "select k, count(*) as n\nfrom (select * from events using sample 10 rows) group by k",
         None,
         "SAMPLE",
     ),
