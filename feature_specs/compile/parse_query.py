@@ -16,13 +16,13 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
 from feature_specs.compile.group_operators import (
-    UngroupedError,
     drop_groups,
     group_operators,
     grouped_text,
 )
 from feature_specs.compile.keep_meaning import keep_meaning, refuse_misread
 from feature_specs.compile.plain_exists import plain_exists
+from feature_specs.compile.read_values import UngroupedError
 from feature_specs.compile.refuse_shapes import pivot_fault
 from feature_specs.compile.type_divisions import mark_typed_divisions
 from feature_specs.errors import CompileError, Location
