@@ -106,13 +106,21 @@ class ServiceEntry:
 
 @dataclass(frozen=True)
 class LeafEntry:
-    """Where a leaf's rows are: the relation that SQL names, and the Iceberg table behind it."""
+    """Where a leaf's rows are: the relation that SQL names, and the Iceberg table behind it.
+
+    Attributes:
+        times: what says when a row counts: ``event_time``, ``loaded_at``, ``valid_from`` and
+            ``valid_to`` name columns; beside them ``valid_to_open``, ``timezone``, ``date_visible``.
+        key: of a changelog.
+    """
 
     name: str
     relation: str
     table: str
     role: str
     written: str = "append"
+    times: Mapping[str, str] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,9 @@ def _step(
 ) -> Step:
     lake = open_lake(catalog.lake)
     plan = read_plan(project.folder, view.name)
-    done = advance_view(connection, lake, view, plan, pinned, at)
+    done = advance_view(
+        connection, lake, view, plan, pinned, at, roles=catalog.leaves, clock="--until"
+    )
     if not check:
         return Step(at, done, None)
     define_view(connection, "forebay_checked", pin(load_table(lake, view.table)), temporary=True)

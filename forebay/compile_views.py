@@ -52,13 +52,7 @@ class Leaves:
 
     def entries(self, used: set[str]) -> dict[str, LeafEntry]:
         return {
-            leaf.name: LeafEntry(
-                leaf.name,
-                leaf.name,
-                self.manifest.iceberg_table(i),
-                str(leaf.role),
-                leaf.written,
-            )
+            leaf.name: _entry_of(leaf, self.manifest.iceberg_table(i))
             for i, leaf in sorted(self.found.items())
             if leaf.name in used
         }
@@ -176,3 +170,18 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
 
 def _us(duration: timedelta | None) -> int | None:
     return None if duration is None else duration // timedelta(microseconds=1)
+
+
+def _entry_of(leaf: Leaf, table: str) -> LeafEntry:
+    said = {
+        "event_time": leaf.event_time,
+        "loaded_at": None if leaf.visibility == "event" else leaf.loaded_at,
+        "valid_from": leaf.valid_from,
+        "valid_to": leaf.valid_to,
+        "valid_to_open": leaf.valid_to_open,
+        "timezone": leaf.timezone,
+        "date_visible": leaf.date_visible,
+    }
+    times = {name: str(value) for name, value in said.items() if value is not None}
+    key = () if leaf.changelog is None else leaf.changelog.key
+    return LeafEntry(leaf.name, leaf.name, table, str(leaf.role), leaf.written, times, key)

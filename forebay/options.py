@@ -27,6 +27,13 @@ def target_option(function: _F) -> _F:
     return click.option("--target", help="The target in profiles.yml.")(function)
 
 
+def clock_source(project: Project, now: str | None) -> str:
+    """Where T of a run comes from, for people."""
+    if now is not None:
+        return "--now"
+    return "the present" if project.now is None else "var forebay_now in dbt_project.yml"
+
+
 def run_instant(project: Project, now: str | None) -> datetime:
     """T of a run: --now, else the dbt var forebay_now, else the present."""
     from lakehouse.instants import parse_instant

@@ -31,6 +31,9 @@ from lakehouse.training_record import PROPERTY, make_record, readings_of
 #: Beats the dbt var, and unlike a var does not make dbt parse the whole project again.
 NOW_VARIABLE = "FOREBAY_NOW"
 
+#: Where that instant came from, for people.
+CLOCK_VARIABLE = "FOREBAY_CLOCK"
+
 
 class Plugin(BasePlugin):
     """Leaves in, feature tables and training sets out.
@@ -109,7 +112,10 @@ class Plugin(BasePlugin):
             self.pinned,
             _now(request),
             full_refresh=bool(request.get("full_refresh")),
+            roles=catalog.leaves,
+            clock=_clock(request),
         )
+        request["warnings"], request["notes"] = list(advance.warnings), list(advance.notes)
         request["select"] = feature_relation_sql(lake, self.folder, view)
         request["message"] = (
             f"{advance.how} {advance.upserts} upserts, {advance.deletes} deletes, "
@@ -149,3 +155,9 @@ def _now(request: dict[str, Any]) -> datetime:
     if isinstance(text, datetime):
         return text.astimezone(UTC)
     return parse_instant(str(text), where="var forebay_now")
+
+
+def _clock(request: dict[str, Any]) -> str:
+    if os.environ.get(NOW_VARIABLE):
+        return os.environ.get(CLOCK_VARIABLE, NOW_VARIABLE)
+    return "the present" if isinstance(request["now"], datetime) else "var forebay_now"

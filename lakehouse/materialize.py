@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -21,12 +21,13 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
 
-from feature_specs.catalog import ViewEntry
+from feature_specs.catalog import LeafEntry, ViewEntry
 from feature_specs.deltas import added_relation
 from feature_specs.errors import DataError
 from lakehouse.choose_step import Choice, choose_step, stands_at
 from lakehouse.commit import Columns, Mode
 from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, read_state
+from lakehouse.notice_rows import look_at_leaves, why_no_rows
 from lakehouse.plans import ViewPlan, instants_of
 from lakehouse.quote import quoted
 from lakehouse.scan import Pinned, pin, reading_of
@@ -49,6 +50,8 @@ class Advance:
         why: for a full one what ruled the step out, for a step by which of the two ways.
         touched: entities recomputed, or to whose sums something was added.
         upserts, deletes: rows of the feature table that changed.
+        warnings: what is commonly a mistake in the rows that were read.
+        notes: what of them was left out.
     """
 
     view: str
@@ -58,6 +61,8 @@ class Advance:
     upserts: int
     deletes: int
     rows: int
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def advance_view(
@@ -69,8 +74,14 @@ def advance_view(
     at: datetime,
     *,
     full_refresh: bool = False,
+    roles: Mapping[str, LeafEntry] | None = None,
+    clock: str = "the caller",
 ) -> Advance:
     """Materialize a view at ``at`` over the pinned leaves, whose relations the connection has.
+
+    Args:
+        roles: what is known of the leaves, so that their mistakes can be told.
+        clock: where ``at`` came from, for people.
 
     Raises:
         DataError: the data breaks what the view declares, such as one row an entity.
@@ -79,7 +90,9 @@ def advance_view(
     choice = session.decide(full_refresh)
     how, why = choice.how, choice.why
     if how == "nothing":
-        return Advance(view.name, how, why, 0, 0, 0, session.count_latest())
+        rows = session.count_latest()
+        done = Advance(view.name, how, why, 0, 0, 0, rows)
+        return done if rows else session.look(done, roles or {}, clock)
     try:
         touched = session.compute(how)
         upserts, deletes = session.compare()
@@ -94,7 +107,8 @@ def advance_view(
             mend="mend the query, or the rows that break it",
         ) from None
     rows = session.commit(how, touched, upserts + deletes > 0)
-    return Advance(view.name, how, why, touched, upserts, deletes, rows)
+    done = Advance(view.name, how, why, touched, upserts, deletes, rows)
+    return session.look(done, roles or {}, clock)
 
 
 class _Session:
@@ -276,6 +290,18 @@ class _Session:
             columns=columns,
             properties=self.properties | (_LATEST_PROPERTIES if mode == "replace" else {}),
             table=table,
+        )
+
+    def look(self, done: Advance, roles: Mapping[str, LeafEntry], clock: str) -> Advance:
+        """Add what was seen of the rows that were read: all of them, or those that came."""
+        added = self.added if done.how == "step" and done.rows else None
+        sights = look_at_leaves(self.connection.execute, self.view, roles, self.leaves, added)
+        warnings = [w for s in sights for w in s.warnings]
+        if not done.rows:
+            why = why_no_rows(self.view, sights, self.state.at, clock)
+            warnings += [why] if why else []
+        return replace(
+            done, warnings=tuple(warnings), notes=tuple(n for s in sights for n in s.notes)
         )
 
     def count_latest(self) -> int:

@@ -44,6 +44,11 @@ class Pinned:
         """
         return select_rows(self.table, self.files, self.deletes)
 
+    @cached_property
+    def sights(self) -> dict[str, object]:
+        """What was counted of its rows (``lakehouse.notice_rows``), by what was asked."""
+        return {}
+
 
 def pin(table: Table) -> Pinned:
     """Hold on to the current snapshot."""

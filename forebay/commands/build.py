@@ -6,7 +6,7 @@ import os
 
 import click
 
-from forebay.options import now_option, run_instant, target_option
+from forebay.options import clock_source, now_option, run_instant, target_option
 from forebay.project import Project, find_project
 from forebay.terminal import progress, say
 
@@ -45,17 +45,18 @@ def build(
         ForebayError: a model or a test failed.
     """
     from forebay.compile_project import compile_project
-    from lakehouse.dbt_plugin import NOW_VARIABLE
+    from lakehouse.dbt_plugin import CLOCK_VARIABLE, NOW_VARIABLE
 
     with progress(quiet) as report:
         compile_project(project, progress=report)
     if now is None and project.now is not None and not quiet:
         say(project.clock_line())
     os.environ[NOW_VARIABLE] = run_instant(project, now).isoformat()
+    os.environ[CLOCK_VARIABLE] = clock_source(project, now)
     words = ["build", *(["--full-refresh"] if full_refresh else [])]
     if select:
         words += ["--select", *select]
     try:
         project.dbt(words, quiet=quiet)
     finally:
-        del os.environ[NOW_VARIABLE]
+        del os.environ[NOW_VARIABLE], os.environ[CLOCK_VARIABLE]

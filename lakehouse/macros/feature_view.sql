@@ -19,7 +19,18 @@
         } -%}
         {%- do adapter.store_relation('forebay', target, [], '', 'parquet', request) -%}
         {%- do log(model.name ~ ': ' ~ request['message'], info=true) -%}
+        {%- for line in request['notes'] -%}
+            {%- do log(model.name ~ ': ' ~ line, info=true) -%}
+        {%- endfor -%}
+        {%- for line in request['warnings'] -%}
+            {%- do exceptions.warn(model.name ~ ': ' ~ line) -%}
+        {%- endfor -%}
         {%- set select = request['select'] -%}
+    {%- endif -%}
+    {%- set known = load_cached_relation(this) -%}
+    {%- if known is not none and known.type != 'view' -%}
+        {#- The model was a table before: it is dbt's own, and its rows are in the lake now. -#}
+        {%- do adapter.drop_relation(known) -%}
     {%- endif -%}
     {%- call statement('main') -%}
         create or replace view {{ target }} as {{ select }}

@@ -18,6 +18,11 @@
         {%- do log(model.name ~ ': ' ~ request['message'], info=true) -%}
         {%- set select = request['select'] -%}
     {%- endif -%}
+    {%- set known = load_cached_relation(this) -%}
+    {%- if known is not none and known.type != 'view' -%}
+        {#- The model was a table before: it is dbt's own, and its rows are in the lake now. -#}
+        {%- do adapter.drop_relation(known) -%}
+    {%- endif -%}
     {%- call statement('main') -%}
         create or replace view {{ target }} as {{ select }}
     {%- endcall -%}

@@ -1,0 +1,156 @@
+"""What a build says of rows that are valid and yet commonly a mistake."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from feature_specs.catalog import LeafEntry
+from feature_specs.leaf import Changelog, Leaf
+from feature_specs.view import FeatureView
+from lakehouse.lake import load_table
+from lakehouse.materialize import Advance, advance_view
+from lakehouse.scan import define_view, pin
+from tests.feature_specs.oracle import Row, connect
+from tests.feature_specs.worlds import BASE, EVENTS, LATE, TZ, VERSIONS
+from tests.lakehouse.builds import HOUR, Build
+
+COUNTS = FeatureView("counts", "select k, count(*) as n from events group by k", ("k",))
+WINDOW = FeatureView(
+    "window",
+    "select k, count(*) as n from events where ts > now() - interval '1' hour group by k",
+    ("k",),
+)
+PLANS = FeatureView("plans", "select k, max(price) as price from versions group by k", ("k",))
+ROLES = {
+    "events": {"event_time": "ts"},
+    "late": {"event_time": "ts", "loaded_at": "loaded"},
+    "versions": {"valid_from": "since", "valid_to": "until"},
+}
+
+
+def advance(
+    build: Build, at: datetime, times: dict[str, str], key: tuple[str, ...] = ()
+) -> Advance:
+    connection = connect()
+    (leaf,) = build.leaves
+    pinned = {leaf.name: pin(load_table(build.lake, f"raw.{leaf.name}"))}
+    define_view(connection, leaf.name, pinned[leaf.name])
+    entry = LeafEntry(
+        leaf.name, leaf.name, f"raw.{leaf.name}", str(leaf.role), times=times, key=key
+    )
+    return advance_view(
+        connection,
+        build.lake,
+        build.entry,
+        build.plan,
+        pinned,
+        at,
+        roles={leaf.name: entry},
+        clock="var forebay_now",
+    )
+
+
+def event(k: str | None, ts: datetime | None, loaded: datetime | None = None) -> Row:
+    return (k, 1, ts, loaded, 5, None, 1.5, "p", True)
+
+
+def test_versions_that_are_open_twice_or_end_before_they_begin(tmp_path: Path) -> None:
+    build = Build(tmp_path, PLANS, (VERSIONS,))
+    build.append(
+        VERSIONS,
+        [
+            ("a", "old", 1, BASE, BASE + HOUR),
+            ("a", "new", 2, BASE + HOUR, None),
+            ("b", "one", 3, BASE, None),
+            ("b", "two", 4, BASE + HOUR, None),
+            ("c", "turned", 5, BASE + HOUR, BASE),
+            ("c", "empty", 6, BASE, BASE),
+            (None, "whose", 7, BASE, None),
+            (None, "whose", 8, BASE, None),
+        ],
+    )
+    done = advance(build, BASE + 2 * HOUR, ROLES["versions"])
+    build.check(BASE + 2 * HOUR)
+    assert done.warnings == (
+        "versions of versions that end no later than they begin, and are never visible: 2; "
+        "for example k = c",
+        "keys of versions with more than one open version, all of which are visible: 1; "
+        "for example k = b",
+    )
+    assert done.notes == (
+        "2 of 8 rows of versions have a null in key 'k': such a row is no entity's",
+    )
+    build.append(VERSIONS, [("d", "x", 1, BASE, None)])
+    assert advance(build, BASE + 3 * HOUR, ROLES["versions"]).warnings == ()
+    build.append(VERSIONS, [("e", "x", 1, BASE, BASE)])
+    (warning,) = advance(build, BASE + 3 * HOUR, ROLES["versions"]).warnings
+    assert warning.startswith("versions of versions that end") and warning.endswith("k = e")
+
+
+def test_a_far_future_end_is_open_too(tmp_path: Path) -> None:
+    build = Build(tmp_path, PLANS, (VERSIONS,))
+    end = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
+    build.append(VERSIONS, [("a", "x", 1, BASE, end), ("a", "y", 1, BASE, None)])
+    times = ROLES["versions"] | {"valid_to_open": "9999-12-31 00:00:00+00"}
+    (warning,) = advance(build, BASE + HOUR, times).warnings
+    assert "more than one open version" in warning and warning.endswith("k = a")
+
+
+def test_changes_of_one_key_at_one_instant(tmp_path: Path) -> None:
+    changes = Leaf(
+        "changes",
+        {"k": "VARCHAR", "v": "INTEGER", "ts": TZ, "gone": "BOOLEAN"},
+        event_time="ts",
+        changelog=Changelog(("k",), "gone"),
+        written="changelog",
+    )
+    view = FeatureView("now_held", "select k, sum(v) as v from changes group by k", ("k",))
+    build = Build(tmp_path, view, (changes,))
+    build.append(
+        changes,
+        [
+            ("a", 1, BASE, False),
+            ("a", 2, BASE, False),
+            ("b", 1, BASE, False),
+            ("b", 2, None, False),
+        ],
+    )
+    done = advance(build, BASE + HOUR, {"event_time": "ts"}, ("k",))
+    (warning,) = done.warnings
+    assert warning.startswith("keys of changes with several changes at one instant")
+    assert warning.endswith("for example k = a")
+    assert done.notes == (
+        "1 of 4 rows of changes have a null in event_time 'ts': such a row is never visible",
+    )
+
+
+def test_a_clock_before_all_rows(tmp_path: Path) -> None:
+    build = Build(tmp_path, COUNTS, (LATE,))
+    build.append(LATE, [event("a", BASE, BASE + 2 * HOUR), event("a", BASE, BASE + 3 * HOUR)])
+    (warning,) = advance(build, BASE + HOUR, ROLES["late"]).warnings
+    first = (BASE + 2 * HOUR).isoformat()
+    assert warning == (
+        f"counts has no rows: all 2 rows of events become visible after the clock, the first at "
+        f"{first}; the run's clock is {(BASE + HOUR).isoformat()}, from var forebay_now"
+    )
+    again = advance(build, BASE + HOUR, ROLES["late"])
+    assert again.how == "nothing" and again.warnings == (warning,)
+    assert advance(build, BASE + 4 * HOUR, ROLES["late"]).warnings == ()
+
+
+def test_a_clock_long_after_all_windows(tmp_path: Path) -> None:
+    build = Build(tmp_path, WINDOW, (EVENTS,))
+    build.append(EVENTS, [event("a", BASE), event("b", None)])
+    (warning,) = advance(build, BASE + 100 * HOUR, ROLES["events"]).warnings
+    assert "though events has 2, the last of which became visible at " + BASE.isoformat() in warning
+    assert "its windows and filters leave none" in warning
+
+
+@pytest.mark.parametrize("times", [{}, ROLES["events"]])
+def test_an_empty_leaf_is_no_mistake(times: dict[str, str], tmp_path: Path) -> None:
+    build = Build(tmp_path, COUNTS, (EVENTS,))
+    done = advance(build, BASE, times)
+    assert (done.rows, done.warnings, done.notes) == (0, (), ())
