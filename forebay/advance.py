@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import duckdb
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError
+from feature_specs.library_errors import explain_one, known_errors
 from forebay.project import Project
 from lakehouse.lake import find_table, load_table, open_lake, read_state
 from lakehouse.materialize import EPOCH, Advance, advance_view
@@ -22,11 +24,19 @@ _TOLERANCE = "1e-9"
 
 @dataclass(frozen=True)
 class Step:
-    """One view brought to one instant; ``differing`` counts rows unlike F, None if not checked."""
+    """One view brought to one instant, or why it could not be.
+
+    Attributes:
+        advance: what was done; None where it failed.
+        differing: rows unlike F; None if not checked.
+        error: why it failed, with a hint. The view is then left as it was, and takes no more steps.
+    """
 
     at: datetime
-    advance: Advance
-    differing: int | None
+    view: str
+    advance: Advance | None = None
+    differing: int | None = None
+    error: str | None = None
 
 
 def advance_project(
@@ -40,32 +50,59 @@ def advance_project(
 ) -> Iterator[Step]:
     """Bring views (all where none is named) to ``until`` in equal steps.
 
+    A view that fails, as one that was never built, is given as such; the others go on.
+
     Args:
         check: after each step compare the table with F computed in full.
 
     Raises:
-        ForebayError: a view was never built, or stands at ``until`` or later already.
+        UnknownNameError: there is no such view.
+        ForebayError: all that can be stepped stand at ``until`` or later already.
     """
     catalog = project.catalog()
     lake = open_lake(catalog.lake)
-    chosen = [catalog.view(v) for v in views] or list(catalog.views.values())
-    since = min(_stands_at(catalog, view) for view in chosen)
+    alive = [catalog.view(v) for v in views] or list(catalog.views.values())
+    stands: list[datetime] = []
+    pinned: dict[str, Pinned] = {}
+
+    def prepare(view: ViewEntry) -> None:
+        stands.append(_stands_at(catalog, view))
+        wanted = leaf_relations(catalog.leaves[name] for name in view.leaves)
+        pinned.update(pin_relations(lake, {r: t for r, t in wanted.items() if r not in pinned}))
+
+    yield from _each(alive, until, prepare)
+    if not alive:
+        return
+    since = min(stands)
     if since >= until:
         raise DataError(
             f"the feature tables stand at {since.isoformat()} already",
             where="--until",
             mend="name a later instant",
         )
-    pinned = pin_relations(lake, leaf_relations(catalog.leaves.values()))
     connection = connect(catalog)
     define_relations(connection, pinned)
     for number in range(1, steps + 1):
         at = since + (until - since) * number / steps
         at = at.replace(microsecond=0) if number < steps else until
-        for view in chosen:
-            yield _step(project, catalog, connection, pinned, view, at, check)
+        step = partial(_step, project, catalog, connection, pinned, at, check)
+        yield from _each(alive, at, step)
         if progress is not None:
             progress("advance", number, steps)
+
+
+def _each(
+    alive: list[ViewEntry], at: datetime, work: Callable[[ViewEntry], Step | None]
+) -> Iterator[Step]:
+    """Do it for each view; one that fails is given as such and taken off the list."""
+    for view in tuple(alive):
+        try:
+            done = work(view)
+        except known_errors() as error:
+            alive.remove(view)
+            done = Step(at, view.name, error=str(explain_one(error)))
+        if done is not None:
+            yield done
 
 
 def _step(
@@ -73,9 +110,9 @@ def _step(
     catalog: Catalog,
     connection: duckdb.DuckDBPyConnection,
     pinned: dict[str, Pinned],
-    view: ViewEntry,
     at: datetime,
     check: bool,
+    view: ViewEntry,
 ) -> Step:
     lake = open_lake(catalog.lake)
     plan = read_plan(project.folder, view.name)
@@ -83,13 +120,13 @@ def _step(
         connection, lake, view, plan, pinned, at, roles=catalog.leaves, clock="--until"
     )
     if not check:
-        return Step(at, done, None)
+        return Step(at, view.name, done)
     define_view(connection, "forebay_checked", pin(load_table(lake, view.table)), temporary=True)
     connection.execute(
         f"create or replace temp table forebay_truth as {plan.create}",
         instants_of(plan.create, at) or None,
     )
-    return Step(at, done, _count_differing(connection, view))
+    return Step(at, view.name, done, _count_differing(connection, view))
 
 
 def _count_differing(connection: duckdb.DuckDBPyConnection, view: ViewEntry) -> int:

@@ -128,14 +128,16 @@ def _build(project: Project, end: Any) -> None:
 def _step(project: Project, end: Any) -> None:
     with progress() as report:
         steps = list(advance_project(project, [], end, STEPS, check=True, progress=report))
+    for failed in (s for s in steps if s.error):
+        raise DataError(str(failed.error), where=failed.view, mend="run `forebay build`")
     wrong = [s for s in steps if s.differing]
     if wrong:
         raise DataError(
             f"{len(wrong)} of {len(steps)} steps differ from F",
-            where=wrong[0].advance.view,
+            where=wrong[0].view,
             mend="report it: the incremental variant is wrong",
         )
-    changed = sum(s.advance.upserts + s.advance.deletes for s in steps)
+    changed = sum(s.advance.upserts + s.advance.deletes for s in steps if s.advance)
     say(
         f"  {len(steps)} steps of {len(project.catalog().views)} views, {changed} rows changed, "
         "every step equal to F"

@@ -14,10 +14,12 @@ from typing import Any
 from uuid import uuid4
 
 from feature_specs.catalog import Catalog, load_catalog
-from feature_specs.errors import ForebayError
+from feature_specs.errors import ForebayError, split_hint
+from feature_specs.library_errors import MachineError, explain, explain_text, known_errors
 from forebay.check_setup import PLUGIN, ProfileTarget, profile_faults, require_setup
 from forebay.read_profile import read_target
 from forebay.read_yaml import read_yaml
+from forebay.terminal import wants_colors
 
 
 class DbtError(ForebayError):
@@ -145,6 +147,8 @@ class Project:
             words += ["--target", self.target]
         if quiet:
             words = ["--quiet", *words]
+        if not wants_colors():
+            words = ["--no-use-colors", *words]
         with _inside(self.root), _silenced(quiet):
             try:
                 result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(words)
@@ -213,16 +217,23 @@ def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
     problem = result.exception
     if isinstance(problem, ForebayError):
         return problem
+    if isinstance(problem, known_errors()) and isinstance(explain(problem), MachineError):
+        return explain(problem)
     text = str(problem) if problem is not None else " | ".join(messages[:3])
     failed = [r for r in getattr(result.result, "results", None) or [] if _has_failed(r)]
     where = f"dbt {command}"
     if failed:
         where = ", ".join(r.node.unique_id for r in failed[:3])
         text = str(failed[0].message or text)
+    machine = explain_text(text)
+    if machine is not None:
+        return machine
+    # What stands behind the hint of an error of ours is the list of macros that were called.
+    fault, hint = split_hint(_plain(text).partition(" > in macro ")[0])
     return DbtError(
-        _plain(text) or "dbt failed",
+        fault[:600] or "dbt failed",
         where=where,
-        mend="mend the file that it names; logs/dbt.log has the whole story",
+        mend=hint or "mend the file that it names; logs/dbt.log has the whole story",
     )
 
 
@@ -233,4 +244,4 @@ def _has_failed(result: Any) -> bool:
 def _plain(text: str) -> str:
     import re
 
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())[:600]
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())

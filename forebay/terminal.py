@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,16 @@ from typing import Any
 import click
 
 Report = Callable[[str, int, int], None]
+
+
+def wants_colors() -> bool:
+    """Whether output may be coloured: on a terminal, unless NO_COLOR is set (no-color.org).
+
+    dbt's own variable for it comes first.
+    """
+    if "DBT_USE_COLORS" in os.environ:
+        return True  # dbt reads it itself
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 @contextmanager

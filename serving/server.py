@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from socket import socket
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
 
 from feature_specs.catalog import Catalog, load_catalog
 from serving.api import create_app
-from serving.api.views import ready_views
-from serving.stores import open_store
+from serving.listen import listen
 
 _CATALOG_VARIABLE = "FOREBAY_SERVED_CATALOG"
 
@@ -24,27 +26,39 @@ def serve(catalog: Catalog, host: str, port: int, workers: int = 1) -> None:
         workers: processes; each opens the online store itself and counts its own metrics.
 
     Raises:
-        ForebayError: there is no online store yet, or a view of the catalog cannot be served.
+        ForebayError: there is no online store yet, no view can be served, or the port is taken.
     """
-    if workers == 1:
-        uvicorn.run(create_app(catalog), host=host, port=port, access_log=False)
-        return
     # Workers that fail are started again for ever: what is wrong is better said here.
-    ready_views(catalog)
-    open_store(catalog.online, readonly=True).close()
-    # Workers are started anew and share nothing with this process but its environment.
-    with tempfile.TemporaryDirectory(prefix="forebay-") as folder:
+    app = create_app(catalog)
+    with (
+        listen(host, port) as taken,
+        tempfile.TemporaryDirectory(prefix="forebay-") as folder,
+        suppress(KeyboardInterrupt),
+    ):
+        if workers == 1:
+            config = _config(app, taken, host)
+            uvicorn.Server(config).run(sockets=[taken])
+            return
+        # Workers are started anew and share nothing with this process but its environment.
         path = Path(folder) / "catalog.json"
         path.write_text(catalog.dumps())
         os.environ[_CATALOG_VARIABLE] = str(path)
-        uvicorn.run(
-            f"{__name__}:app_of_worker",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            access_log=False,
-        )
+        config = _config(f"{__name__}:app_of_worker", taken, host, factory=True, workers=workers)
+        Multiprocess(config, sockets=[taken]).run()
+
+
+def _config(
+    app: Starlette | str, taken: socket, host: str, *, factory: bool = False, workers: int = 1
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=taken.getsockname()[1],
+        factory=factory,
+        workers=workers,
+        access_log=False,
+        use_colors=False if os.environ.get("NO_COLOR") else None,
+    )
 
 
 def app_of_worker() -> Starlette:

@@ -6,7 +6,7 @@ import click
 
 from forebay.options import json_option, target_option
 from forebay.project import find_project
-from forebay.terminal import emit_json, progress, say, table
+from forebay.terminal import complain, emit_json, progress, say, table
 
 
 @click.command()
@@ -24,7 +24,7 @@ def advance_command(
     views: tuple[str, ...], until: str, steps: int, check: bool, target: str | None, as_json: bool
 ) -> int:
     """Bring VIEWS, or all, to a later instant by their incremental variant. Exit code 1 if a
-    checked step differs."""
+    checked step differs, 2 if a view cannot be stepped; the others are."""
     from forebay.advance import advance_project
     from lakehouse.instants import parse_instant
 
@@ -33,13 +33,18 @@ def advance_command(
     with progress(as_json) as report:
         done = list(advance_project(project, views, end, steps, check=check, progress=report))
     rows = [
-        (s.at.isoformat(), s.advance.view, s.advance.how, s.advance.touched, s.advance.upserts,
+        (s.at.isoformat(), s.view, s.advance.how, s.advance.touched, s.advance.upserts,
          s.advance.deletes, "-" if s.differing is None else s.differing)
-        for s in done
+        for s in done if s.advance is not None
     ]  # fmt: skip
     header = ("at", "view", "how", "touched", "upserts", "deletes", "differing")
     if as_json:
-        emit_json([dict(zip(header, row, strict=True)) for row in rows])
+        failed = [
+            {"at": s.at.isoformat(), "view": s.view, "error": s.error} for s in done if s.error
+        ]
+        emit_json([*(dict(zip(header, row, strict=True)) for row in rows), *failed])
     else:
         say(table(rows, header))
+    if complain(s.error for s in done if s.error):
+        return 2
     return 1 if any(s.differing for s in done) else 0

@@ -11,10 +11,14 @@ from forebay.project import find_project
 @click.command()
 @target_option
 @click.option("--serve", "serve_site", is_flag=True, help="Serve the site until interrupted.")
-@click.option("--port", default=8080, show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 def docs_command(target: str | None, serve_site: bool, port: int) -> None:
     """Generate dbt's documentation site of the project into target/."""
+    from serving.listen import check_free
+
     project = find_project(target=target)
+    if serve_site:
+        check_free("127.0.0.1", port)  # said now, rather than when the site is made
     project.catalog()  # without the compiled macros dbt cannot render the training sets
     project.dbt(["docs", "generate"])
     if serve_site:

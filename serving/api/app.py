@@ -16,7 +16,7 @@ from starlette.routing import Route
 from feature_specs.catalog import Catalog
 from feature_specs.errors import ForebayError
 from serving.api.errors import TooLargeError, error_response, on_forebay_error, on_http_error
-from serving.api.listing import Online, listing, online_views
+from serving.api.listing import NOT_READY, Online, listing, online_views
 from serving.api.lookup import Lookup
 from serving.api.metrics import Metrics
 from serving.api.page import render
@@ -41,7 +41,7 @@ def create_app(catalog: Catalog, *, clock: Callable[[], datetime] | None = None)
             default the catalog's ``now``, else the real time.
 
     Raises:
-        ForebayError: there is no online store yet, or a view of the catalog cannot be served.
+        ForebayError: there is no online store yet, or no view of the catalog can be served.
     """
     service = _Service(catalog, clock or catalog_clock(catalog))
 
@@ -69,9 +69,11 @@ class _Service:
     def __init__(self, catalog: Catalog, clock: Callable[[], datetime]) -> None:
         self._catalog = catalog
         self._clock = clock
-        views = ready_views(catalog)
+        views, self._failed = ready_views(catalog)
+        if self._failed and not views:
+            raise next(iter(self._failed.values()))
         self._store = open_store(catalog.online, readonly=True)
-        self._lookup = Lookup(views, self._store)
+        self._lookup = Lookup(views, self._store, self._failed)
         self._metrics = Metrics()
 
     def close(self) -> None:
@@ -89,7 +91,7 @@ class _Service:
     async def health(self, request: Request) -> Response:
         """200 when every view can be served, else 503 with the names of those that cannot."""
         online = self._online()
-        missing = [name for name, o in online.items() if o.status in ("unsynced", "outdated")]
+        missing = [name for name, o in online.items() if o.status in NOT_READY]
         status = {"status": "degraded" if missing else "ok", "not_ready": missing}
         return JSONResponse(status, 503 if missing else 200)
 
@@ -115,7 +117,8 @@ class _Service:
         return Response(answer.body, media_type="application/json")
 
     def _online(self) -> dict[str, Online]:
-        return online_views(self._catalog, self._store, epoch_us(self._clock()))
+        now = epoch_us(self._clock())
+        return online_views(self._catalog, self._store, now, self._failed)
 
 
 async def _body(request: Request) -> bytes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from feature_specs.catalog import Catalog, Column, Feature, ViewEntry
 from serving.state import ViewState, load_state
 from serving.stores import OnlineStore
+
+#: Statuses of views that lookups answer with 503.
+NOT_READY = ("unsynced", "outdated", "failed")
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,8 @@ class Online:
 
     Attributes:
         rows: entities; age_us: age of the rows in microseconds. Both None if never synced.
-        status: ``fresh``, ``stale``, ``unsynced``, or ``outdated`` where the rows come from
-            another query than the compiled one.
+        status: ``fresh``, ``stale``, ``unsynced``, ``outdated`` where the rows come from another
+            query than the compiled one, or ``failed`` where the view cannot be served at all.
     """
 
     status: str
@@ -26,11 +29,15 @@ class Online:
     age_us: int | None = None
 
 
-def online_views(catalog: Catalog, store: OnlineStore, now_us: int) -> dict[str, Online]:
-    """How every view stands, all of one moment."""
+def online_views(
+    catalog: Catalog, store: OnlineStore, now_us: int, failed: Container[str] = ()
+) -> dict[str, Online]:
+    """How every view stands, all of one moment; ``failed`` holds those that cannot be served."""
     found = store.get_many({name: [] for name in catalog.views})
     return {
-        name: _online(view, load_state(found[name].state), now_us)
+        name: Online("failed")
+        if name in failed
+        else _online(view, load_state(found[name].state), now_us)
         for name, view in catalog.views.items()
     }
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from feature_specs.errors import DataError
+from feature_specs.errors import DataError, ForebayError
+from serving.api.errors import NotReadyError
 from serving.api.request import LookupRequest
 from serving.api.values import coerce_columns, column_of
 from serving.api.views import Computed, ReadyView
@@ -44,11 +45,21 @@ class _Row:
 
 
 class Lookup:
-    """Answers requests from a store."""
+    """Answers requests from a store.
 
-    def __init__(self, views: Mapping[str, ReadyView], store: OnlineStore) -> None:
+    Args:
+        failed: views that cannot be served, and why.
+    """
+
+    def __init__(
+        self,
+        views: Mapping[str, ReadyView],
+        store: OnlineStore,
+        failed: Mapping[str, ForebayError],
+    ) -> None:
         self._views = views
         self._store = store
+        self._failed = failed
 
     def answer(self, request: LookupRequest, now: datetime) -> Answer:
         """The response of Feast's feature server, with the read-time parts at ``now``.
@@ -56,9 +67,9 @@ class Lookup:
         Raises:
             InvalidRequestError: an entity or a request value is missing.
             DataError: a value has the wrong type, or a read-time expression fails on it.
-            NotReadyError: a view is not synced.
+            NotReadyError: a view is not synced, or cannot be served.
         """
-        asked = {name: self._views[name] for name, _ in request.features}
+        asked = {name: self._view(name) for name, _ in request.features}
         keys: dict[str, list[bytes | None]] = {}
         for name, view in asked.items():
             columns = [column_of(request, view.entry, c, "entity") for c in view.entry.entities]
@@ -79,6 +90,14 @@ class Lookup:
         names = orjson.dumps([*request.entities, *request.names])
         body = b'{"metadata":{"feature_names":%s},"results":[%s]}' % (names, b",".join(results))
         return Answer(body, statuses)
+
+    def _view(self, name: str) -> ReadyView:
+        error = self._failed.get(name)
+        if error is not None:
+            raise NotReadyError(
+                f"feature view {name!r} cannot be served: {error.what}", where=name, mend=error.mend
+            )
+        return self._views[name]
 
 
 class _ViewReader:

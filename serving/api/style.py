@@ -33,7 +33,7 @@ th, td { padding: .4rem .75rem .4rem 0; border-top: 1px solid var(--line); verti
 code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 .status, .mark { display: inline-block; padding: .05rem .5rem; border-radius: 1rem; font-size: .72rem;
   font-weight: 500; vertical-align: middle; border: 1px solid currentColor; }
-.fresh { color: #1f8a4c; } .stale { color: #b26a00; } .unsynced, .outdated { color: #c0392b; }
+.fresh { color: #1f8a4c; } .stale { color: #b26a00; } .unsynced, .outdated, .failed { color: #c0392b; }
 .mark { color: var(--water); }
 ul { margin: 0; padding-left: 1.1rem; columns: 2; font-size: .9rem; }
 a { color: var(--water); } ul a { text-decoration: none; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,10 +95,14 @@ class ReadyView:
         return known
 
 
-def ready_views(catalog: Catalog) -> Mapping[str, ReadyView]:
-    """All views of the catalog.
-
-    Raises:
-        ForebayError: a key's type or a read-time expression cannot be served.
-    """
-    return {name: ReadyView(entry) for name, entry in catalog.views.items()}
+def ready_views(catalog: Catalog) -> tuple[dict[str, ReadyView], dict[str, ForebayError]]:
+    """The views of the catalog, and why those that cannot be served cannot: a key's type, or a
+    read-time expression that this version does not know."""
+    ready: dict[str, ReadyView] = {}
+    failed: dict[str, ForebayError] = {}
+    for name, entry in catalog.views.items():
+        try:
+            ready[name] = ReadyView(entry)
+        except ForebayError as error:
+            failed[name] = error
+    return ready, failed

@@ -12,6 +12,8 @@ from feature_specs.catalog import Column, Feature
 from feature_specs.errors import ForebayError
 from serving.api import create_app
 from serving.api.app import BODY_LIMIT
+from serving.stores import open_store
+from serving.sync import sync
 from tests.serving.project import Project, make_view
 
 AA = {"carrier": ["AA"]}
@@ -119,16 +121,50 @@ def test_a_view_that_is_not_synced_or_not_since_it_changed(served: Project) -> N
         assert (health.status_code, health.json()["not_ready"]) == (503, ["delays", "new"])
 
 
-def test_what_cannot_be_served_is_said_at_the_start(project: Project, served: Project) -> None:
-    bad = {
-        "cannot be a key": make_view("bad", entities=(Column("x", "DOUBLE"),)),
-        "neither stored nor computed": make_view("bad", features=(Feature("m", "BIGINT"),)),
-        "unknown operator": make_view("bad", features=(Feature("m", "BIGINT", "", ["ad", 1, 2]),)),
-    }
-    for text, view in bad.items():
-        project.add(view)
-        with pytest.raises(ForebayError, match=text):
-            create_app(project.catalog)
+BAD = {
+    "cannot be a key": make_view("bad", entities=(Column("x", "DOUBLE"),)),
+    "neither stored nor computed": make_view("bad", features=(Feature("m", "BIGINT"),)),
+    "unknown operator": make_view("bad", features=(Feature("m", "BIGINT", "", ["ad", 1, 2]),)),
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_view_that_cannot_be_served_leaves_the_others(
+    project: Project, served: Project, text: str
+) -> None:
+    project.add(BAD[text])
+    feature = BAD[text].features[0].name
+    with TestClient(create_app(project.catalog)) as client:
+        body = {"features": [f"bad:{feature}"], "entities": AA}
+        response = client.post("/get-online-features", json=body)
+        assert response.status_code == 503
+        what = response.json()["error"]["what"]
+        assert what.startswith("feature view 'bad' cannot be served: ") and text in what
+        body = {"features": ["delays:n"], "entities": AA}
+        answer = client.post("/get-online-features", json=body)
+        assert (answer.status_code, answer.json()["results"][1]["values"]) == (200, [3])
+        health = client.get("/health")
+        assert (health.status_code, health.json()["not_ready"]) == (503, ["bad"])
+        views = {v["name"]: v["online"]["status"] for v in client.get("/features").json()["views"]}
+        assert views["bad"] == "failed" and views["delays"] == "fresh"
+        assert client.get("/").status_code == client.get("/metrics").status_code == 200
+
+
+def test_where_no_view_can_be_served_it_is_said_at_the_start(project: Project) -> None:
+    project.add(BAD["cannot be a key"])
+    with pytest.raises(ForebayError, match="cannot be a key"):
+        create_app(project.catalog)
+
+
+def test_a_state_of_another_version_counts_as_none(served: Project) -> None:
+    store = open_store(served.catalog.online)
+    store.put_state("delays", b'{"of": "another version"}')
+    store.close()
+    with TestClient(create_app(served.catalog)) as client:
+        assert client.get("/health").json()["not_ready"] == ["delays"]
+        body = {"features": ["delays:n"], "entities": AA}
+        assert client.post("/get-online-features", json=body).status_code == 503
+    assert {r.view: r.action for r in sync(served.catalog)}["delays"] == "replaced"
 
 
 def test_serving_before_any_sync(project: Project) -> None:
