@@ -95,13 +95,36 @@ class ViewEntry:
 
 @dataclass(frozen=True)
 class ServiceEntry:
-    """A feature service: what one model reads. Features are ``[view, feature]`` pairs in order."""
+    """A feature service: what one model reads. Features are ``[view, feature]`` pairs in order.
+
+    Attributes:
+        no_past: why no training set can be made of it; mostly empty.
+    """
 
     name: str
     features: tuple[tuple[str, str], ...]
     owner: str = ""
     description: str = ""
     file: str = ""
+    no_past: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The dbt node that a leaf's rows in Iceberg are copied from.
+
+    Attributes:
+        node: its unique id.
+        relation: its table in the project's own database.
+        columns: names and DuckDB types of the Iceberg table's columns, for which the views over it
+            were compiled; empty where none was.
+        version_id: of a snapshot the column that tells its versions apart.
+    """
+
+    node: str
+    relation: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    version_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +135,7 @@ class LeafEntry:
         times: what says when a row counts: ``event_time``, ``loaded_at``, ``valid_from`` and
             ``valid_to`` name columns; beside them ``valid_to_open``, ``timezone``, ``date_visible``.
         key: of a changelog.
+        origin: where its rows come from, if from a dbt node; None for a source.
     """
 
     name: str
@@ -121,6 +145,7 @@ class LeafEntry:
     written: str = "append"
     times: Mapping[str, str] = field(default_factory=dict)
     key: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +165,8 @@ class Catalog:
     Attributes:
         compiler: the version of forebay that compiled it.
         compiler_version: of the meaning that the compiler gives to a query; 0 where not known.
-        relations: of every source with an Iceberg table, leaf or not, to that table.
+        relations: of every source with an Iceberg table, leaf or not, and of every other leaf,
+            to that table.
     """
 
     project: str
@@ -186,7 +212,7 @@ def load_catalog(path: Path) -> Catalog:
         raise ForebayError(f"not JSON: {error}", where=str(path), mend=mend) from None
     if raw.pop("format", None) != FORMAT:
         raise ForebayError("written by another version of forebay", where=str(path), mend=mend)
-    raw["leaves"] = {k: LeafEntry(**v) for k, v in raw["leaves"].items()}
+    raw["leaves"] = {k: _leaf(v) for k, v in raw["leaves"].items()}
     raw["views"] = {k: _view(v) for k, v in raw["views"].items()}
     raw["services"] = {k: _service(v) for k, v in raw["services"].items()}
     raw["training_sets"] = {k: TrainingSetEntry(**v) for k, v in raw["training_sets"].items()}
@@ -208,6 +234,12 @@ def _view(raw: dict[str, Any]) -> ViewEntry:
     raw["leaves"] = tuple(raw["leaves"])
     raw["taken_on_word"] = tuple(raw["taken_on_word"])
     return ViewEntry(**raw)
+
+
+def _leaf(raw: dict[str, Any]) -> LeafEntry:
+    if raw.get("origin") is not None:
+        raw["origin"] = Origin(**raw["origin"])
+    return LeafEntry(**raw)
 
 
 def _service(raw: dict[str, Any]) -> ServiceEntry:

@@ -59,7 +59,9 @@ class Leaf:
         static: the author's word that the rows never change.
         visibility: ``event`` ignores loaded_at; ``history`` keeps closed versions.
         known_later: column to the column that says when its value became known.
-        written: ``append``, ``changelog`` or ``mutable``.
+        written: ``append``, ``changelog`` or ``mutable``. Of what is rewritten in place the past
+            is lost: it can be read as it stands, but not at the instants of a spine. It needs no
+            other role.
         timezone: the zone of naive timestamps among the time columns.
         date_visible: whether a date counts from the day's start or its end.
         valid_to_open: a far-future value of valid_to that means "still open".
@@ -131,7 +133,8 @@ class Leaf:
         if self.valid_from is not None:
             return "history"
         if self.event_time is None:
-            return None
+            # What is rewritten in place shows how things stand, at whatever instant it is read.
+            return "static" if self.written == "mutable" else None
         late = self.loaded_at is not None and self.visibility != "event"
         return "arrival" if late else "event"
 

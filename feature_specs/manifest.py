@@ -9,6 +9,15 @@ from typing import Any
 
 from feature_specs.errors import ForebayError, SpecError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf, read_changelog
+from feature_specs.leaf_nodes import (
+    has_role,
+    leaf_query,
+    leaf_relation,
+    meta_of,
+    require_role,
+    snapshot_columns,
+    stands_as_leaf,
+)
 from feature_specs.view import FeatureView
 from feature_specs.view_options import ViewOptions, read_options
 from feature_specs.yaml_places import place_of
@@ -17,6 +26,8 @@ _LEAF_META = (
     "valid_from", "valid_to", "valid_to_open", "changelog", "time", "time_safe", "visibility",
     "known_later", "written", "timezone", "date_visible", "iceberg_table", "rows_per_key",
 )  # fmt: skip
+
+_BUILT = ("model", "seed", "snapshot")
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,14 @@ class Manifest:
         """Unique id of every feature view to its name, sorted."""
         return {i: view_name(n) for i, n in sorted(self.nodes.items()) if is_feature_view(n)}
 
+    def leaf_nodes(self) -> list[str]:
+        """Unique ids of the seeds, snapshots and models that stand as leaves under feature views."""
+        read = (self._upstream(i) for i, node in self.nodes.items() if is_feature_view(node))
+        return sorted({i for found in read for i in found if self._is_leaf_node(i)})
+
+    def _is_leaf_node(self, unique_id: str) -> bool:
+        return unique_id in self.nodes and stands_as_leaf(self.nodes[unique_id])
+
     def view(self, unique_id: str) -> DeclaredView:
         """One feature view.
 
@@ -79,18 +98,19 @@ class Manifest:
         """
         node = self.nodes[unique_id]
         where = place_of(self.root, dict(node), "feature_view")
-        meta = node["config"].get("meta") or {}
+        meta = meta_of(node)
         options = read_options(meta.get("feature_view"), where, boundary=self.boundary)
         upstream = self._upstream(unique_id)
         for broken in (unique_id, *upstream):
             if broken in self.failed:
                 raise self.failed[broken]
         models = {
-            self.nodes[i]["relation_name"]: self.nodes[i]["compiled_code"]
-            for i in upstream
-            if i in self.nodes
+            read["relation_name"]: leaf_query(read)
+            if stands_as_leaf(read)
+            else read["compiled_code"]
+            for read in (self.nodes[i] for i in upstream if i in self.nodes)
         }
-        leaves = tuple(i for i in upstream if i in self.sources)
+        leaves = tuple(i for i in upstream if i in self.sources or self._is_leaf_node(i))
         return DeclaredView(
             unique_id,
             node,
@@ -110,7 +130,7 @@ class Manifest:
         )
 
     def _upstream(self, unique_id: str) -> list[str]:
-        """Ids of all that a view reads, leaves last; refuses what cannot be inlined."""
+        """Ids of all that a view reads, down to its leaves; refuses what can be neither."""
         seen: dict[str, None] = {}
         todo = list(self.nodes[unique_id]["depends_on"]["nodes"])
         while todo:
@@ -119,37 +139,68 @@ class Manifest:
                 continue
             seen[current] = None
             if current in self.sources:
+                self._refuse_made_by_a_node(current)
                 continue
             node = self.nodes[current]
-            self._require_inlinable(node)
-            todo += node["depends_on"]["nodes"]
+            where = place_of(self.root, dict(node))
+            if stands_as_leaf(node):
+                require_role(node, where)
+                self._refuse_features_under(current, where)
+            elif node["resource_type"] == "model":
+                todo += node["depends_on"]["nodes"]
+            else:
+                raise SpecError(
+                    f"{node['resource_type']} {node['name']!r} stands under a feature view",
+                    where=where,
+                    mend="read a source, seed, snapshot or model instead",
+                )
         return list(seen)
 
-    def _require_inlinable(self, node: Mapping[str, Any]) -> None:
-        kind = node["resource_type"]
-        inlinable = kind == "model" and node.get("language", "sql") == "sql"
-        if inlinable and node["config"]["materialized"] != "incremental":
-            return
-        what = "incremental model" if inlinable else f"{node.get('language', '')} {kind}".strip()
-        raise SpecError(
-            f"{what} {node['name']!r} stands under a feature view, but its rows are not in Iceberg",
-            where=place_of(self.root, dict(node)),
-            mend="load it with `forebay ingest`, declare that table as a source with a time role, "
-            "and read the source",
-        )
+    def _refuse_made_by_a_node(self, unique_id: str) -> None:
+        """A source that is a dbt node's own table: its rows come into Iceberg by the node alone."""
+        relation = self.sources[unique_id]["relation_name"]
+        for node in self.nodes.values():
+            if node.get("relation_name") == relation and node["resource_type"] in _BUILT:
+                source = self.sources[unique_id]
+                raise SpecError(
+                    f"source {source['source_name']}.{source['name']} is the table that "
+                    f"{node['resource_type']} {node['name']!r} makes",
+                    where=place_of(self.root, dict(source)),
+                    mend=f"read it by ref('{node['name']}')",
+                )
 
-    def leaf(self, unique_id: str, columns: Mapping[str, str]) -> Leaf:
-        """The leaf of a source.
+    def _refuse_features_under(self, unique_id: str, where: object) -> None:
+        todo, seen = [unique_id], {unique_id}
+        while todo:
+            node = self.nodes.get(todo.pop())
+            if node is None:
+                continue
+            if is_feature_view(node):
+                raise SpecError(
+                    f"{self.nodes[unique_id]['name']!r} stands as a leaf under a feature view, but "
+                    f"reads feature view {node['name']!r}",
+                    where=str(where),
+                    mend="let the one feature view read the other by ref(), or make it a view",
+                )
+            fresh = [i for i in node["depends_on"].get("nodes", ()) if i not in seen]
+            seen.update(fresh)
+            todo += fresh
+
+    def leaf(
+        self, unique_id: str, columns: Mapping[str, str], *, valid_to_open: str | None = None
+    ) -> Leaf:
+        """The leaf of a source, or of a seed, snapshot or model that stands as one.
 
         Args:
             columns: its columns and DuckDB types, as its Iceberg table has them.
+            valid_to_open: what a snapshot's ``dbt_valid_to_current`` comes to.
 
         Raises:
             SpecError: a role names a column that is not there, or a field is unknown.
         """
-        node = self.sources[unique_id]
+        node = self._node(unique_id)
         config = node["config"]
-        meta = {**(node.get("source_meta") or {}), **(config.get("meta") or node.get("meta") or {})}
+        meta = {**(node.get("source_meta") or {}), **meta_of(node)}
         where = str(place_of(self.root, dict(node)))
         options = {k: v for k, v in meta.items() if k in _LEAF_META}
         time = options.pop("time", None)
@@ -178,21 +229,45 @@ class Manifest:
                 where=where,
                 mend="write about how many rows a key has",
             )
+        if node["resource_type"] == "snapshot":
+            own = snapshot_columns(node)
+            defaults = {
+                "valid_from": own["dbt_valid_from"],
+                "valid_to": own["dbt_valid_to"],
+                "valid_to_open": valid_to_open,
+                "timezone": "UTC",
+            }
+            # A snapshot counts by its versions; an event_time is there for dbt's own sampling.
+            return Leaf(
+                leaf_relation(node),
+                columns,
+                static=time == "static",
+                where=where,
+                **{**defaults, **options},
+            )
         return Leaf(
-            node["relation_name"],
+            node["relation_name"] if unique_id in self.sources else leaf_relation(node),
             columns,
             event_time=config.get("event_time"),
-            loaded_at=config.get("loaded_at_field") or node.get("loaded_at_field"),
-            static=time == "static",
+            loaded_at=_first(
+                config.get("loaded_at_field"),
+                node.get("loaded_at_field"),
+                meta.get("loaded_at_field"),
+            ),
+            static=time == "static" or _never_declared(node),
             where=where,
             **options,
         )
 
+    def _node(self, unique_id: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.sources.get(unique_id) or self.nodes[unique_id]
+        return found
+
     def iceberg_table(self, unique_id: str) -> str:
-        """The Iceberg identifier behind a source: ``meta.iceberg_table``, else schema.identifier."""
-        node = self.sources[unique_id]
-        meta = node["config"].get("meta") or {}
-        return str(meta.get("iceberg_table") or f"{node['schema']}.{node['identifier']}")
+        """The Iceberg identifier behind a leaf: ``meta.iceberg_table``, else its schema and name."""
+        node = self._node(unique_id)
+        name = node["identifier"] if unique_id in self.sources else node["alias"]
+        return str(meta_of(node).get("iceberg_table") or f"{node['schema']}.{name}")
 
     def service_ids(self) -> list[str]:
         """Unique ids of the feature services: exposures of type ml."""
@@ -220,6 +295,7 @@ class Manifest:
         features: list[tuple[str, str]] = []
         for item in self._listed(unique_id):
             features += _references(item, views, f"{where} ({node['name']})")
+        self._require_edges(node, {view for view, _ in features}, str(where))
         owner = node.get("owner") or {}
         return DeclaredService(
             node["name"],
@@ -231,8 +307,7 @@ class Manifest:
 
     def _listed(self, unique_id: str) -> list[str]:
         node = self.exposures[unique_id]
-        meta = node["config"].get("meta") or node.get("meta") or {}
-        options = meta.get("feature_service") or {}
+        options = meta_of(node).get("feature_service") or {}
         listed = options.get("features") if isinstance(options, Mapping) else None
         if listed is None:
             reads = [i for i in node["depends_on"]["nodes"] if i in self.nodes]
@@ -247,6 +322,25 @@ class Manifest:
             )
         return [str(item) for item in listed]
 
+    def _require_edges(self, node: Mapping[str, Any], views: set[str], where: str) -> None:
+        """dbt's own graph must know what a service reads, or `+exposure:` and dbt docs miss it."""
+        known = set(node["depends_on"]["nodes"])
+        missed = [
+            n
+            for i, n in sorted(self.nodes.items())
+            if is_feature_view(n) and view_name(n) in views and i not in known
+        ]
+        if missed:
+            version = {n["name"]: f", v={n['version']}" for n in missed if n.get("version")}
+            lines = ", ".join(f"`- ref('{n['name']}'{version.get(n['name'], '')})`" for n in missed)
+            raise SpecError(
+                f"exposure {node['name']!r} lists features of "
+                + ", ".join(map(view_name, missed))
+                + ", which its depends_on does not name",
+                where=where,
+                mend=f"add {lines} to its depends_on",
+            )
+
     def training_sets(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Unique id and node of every model materialized as a training set."""
         for unique_id, node in sorted(self.nodes.items()):
@@ -255,6 +349,19 @@ class Manifest:
                 and node["config"]["materialized"] == "training_set"
             ):
                 yield unique_id, node
+
+
+def _never_declared(node: Mapping[str, Any]) -> bool:
+    """A seed of which nothing else is said is static: it changes only by a commit to the project."""
+    return (
+        node["resource_type"] == "seed"
+        and not has_role(node)
+        and meta_of(node).get("written") != "mutable"
+    )
+
+
+def _first(*said: str | None) -> str | None:
+    return next((name for name in said if name), None)
 
 
 def is_feature_view(node: Mapping[str, Any]) -> bool:

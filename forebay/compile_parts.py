@@ -38,12 +38,13 @@ def parts_of(view: CompiledView, oracle: TypeOracle) -> ViewParts:
 def _statements(view: CompiledView) -> dict[str, str]:
     steps = view.stored_queries()
     out = {
-        "point_in_time": view.point_in_time(),
         "as_of": view.as_of(),
         "create": steps.create,
         "step": steps.step,
         "features": view.features_over("forebay_stored"),
     }
+    if view.has_past:
+        out["point_in_time"] = view.point_in_time()
     if steps.touched is not None:
         out["touched"] = steps.touched
     return out

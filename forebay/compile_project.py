@@ -17,8 +17,10 @@ from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean, r
 from feature_specs.manifest import DeclaredService, Manifest
 from forebay.compile_cache import CompileCache, ViewParts
 from forebay.compile_views import Leaves, Views
+from forebay.copy_leaves import copy_leaves
 from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros
 from forebay.project import Project, write_if_changed
+from forebay.read_leaves import copied_relations, refuse_shared_tables
 from forebay.read_manifest import read_manifest
 from lakehouse.lake import open_lake, table_names
 from lakehouse.plans import write_plan
@@ -55,12 +57,15 @@ def compile_project(
     progress: Progress | None = None,
     write: bool = True,
     only: str | None = None,
+    manifest: Manifest | None = None,
 ) -> Compiled:
     """Compile every view and service of a project.
 
-    Nothing is written unless all of it compiles.
+    Nothing is written unless all of it compiles, but for rows of dbt nodes that stand as leaves and
+    were never copied into Iceberg: these are, since nothing else tells their columns.
 
     Args:
+        manifest: as it stands now, where somebody has just read it.
         only: the one view that is asked about: no other is compiled, no service is, and what is
             wrong with them does not matter. Nothing is written then.
 
@@ -70,7 +75,11 @@ def compile_project(
     """
     project.require_setup()
     copy_macros(project)
-    manifest = read_manifest(project)
+    manifest = manifest or read_manifest(project)
+    if write and only is None:
+        known = set(table_names(open_lake(project.lake)))
+        missing = [i for i in manifest.leaf_nodes() if manifest.iceberg_table(i) not in known]
+        copy_leaves(project, manifest, missing)
     with _rare_collections():
         compiled = _compile(project, manifest, progress or _silent, only)
     if write and only is None:
@@ -130,15 +139,16 @@ def _compile(
         now=project.now,
         compiler=version("forebay"),
         compiler_version=COMPILER_VERSION,
-        relations=_relations(manifest, tables),
+        relations=_relations(manifest, tables) | copied_relations(manifest, views.leaves.found),
         leaves=views.leaves.entries({n for entry in entries.values() for n in entry.leaves}),
         views=entries,
         services={
-            s.name: ServiceEntry(s.name, s.features, s.owner, s.description, s.file)
-            for s, _ in services.values()
+            s.name: ServiceEntry(s.name, s.features, s.owner, s.description, s.file, sql.no_past)
+            for s, sql in services.values()
         },
         training_sets=_training_sets(manifest),
     )
+    refuse_shared_tables(manifest, catalog, views.leaves.found)
     made = {s.name: sql for s, sql in services.values()}
     return Compiled(catalog, views.parts, made, views.compile, views.cache)
 
@@ -195,7 +205,11 @@ def _write(project: Project, compiled: Compiled) -> None:
         write_plan(folder, name, parts.files)
         cache.keep_view(name, parts)
     for name, service in compiled.services.items():
-        write_if_changed(folder / "sql" / "duckdb" / "services" / f"{name}.sql", service.template)
+        path = folder / "sql" / "duckdb" / "services" / f"{name}.sql"
+        if service.no_past:
+            path.unlink(missing_ok=True)
+            continue
+        write_if_changed(path, service.template)
         cache.keep_service(name, service.template)
     kept = {*compiled.parts, "services"}
     for path in (folder / "sql" / "duckdb").glob("*"):

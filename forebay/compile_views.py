@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from feature_specs.catalog import Feature, LeafEntry, ViewEntry
-from feature_specs.errors import UnknownNameError, did_you_mean
+from feature_specs.errors import TimeRoleError
 from feature_specs.leaf import Leaf
 from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
+from feature_specs.require_past import require_past
 from forebay.compile_cache import CompileCache, ViewParts
+from forebay.copy_leaves import origin_of
 from forebay.generate_macros import ServiceSql
 from forebay.project import Project
+from forebay.read_leaves import not_in_iceberg
 from lakehouse.duckdb_types import column_types
-from lakehouse.lake import load_table, table_names
+from lakehouse.lake import find_table
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
@@ -36,23 +41,33 @@ class Leaves:
             name = self.manifest.iceberg_table(unique_id)
             if name not in self.columns:
                 self.columns[name] = self._columns(unique_id, name)
-            self.found[unique_id] = self.manifest.leaf(unique_id, self.columns[name])
+            self.found[unique_id] = self.manifest.leaf(
+                unique_id, self.columns[name], valid_to_open=self._open_end(unique_id)
+            )
         return self.found[unique_id]
 
     def _columns(self, unique_id: str, name: str) -> dict[str, str]:
-        try:
-            return column_types(load_table(self.lake, name).schema())
-        except UnknownNameError:
-            source = self.manifest.sources[unique_id]
-            raise UnknownNameError(
-                f"source {source['source_name']}.{source['name']} has no Iceberg table {name!r}",
-                where=source["original_file_path"],
-                mend="load it with `forebay ingest`; " + did_you_mean(name, table_names(self.lake)),
-            ) from None
+        table = find_table(self.lake, name)
+        if table is None:
+            raise not_in_iceberg(self.lake, self.manifest, unique_id, name)
+        return column_types(table.schema())
+
+    def _open_end(self, unique_id: str) -> str | None:
+        config = self.manifest.nodes.get(unique_id, {}).get("config", {})
+        current = config.get("dbt_valid_to_current")
+        if current is None:
+            return None
+        from lakehouse.open_end import open_end
+
+        return open_end(str(current), self.manifest.nodes[unique_id]["original_file_path"])
+
+    def _entry(self, unique_id: str, leaf: Leaf) -> LeafEntry:
+        entry = _entry_of(leaf, self.manifest.iceberg_table(unique_id))
+        return replace(entry, origin=origin_of(self.manifest, unique_id, dict(leaf.columns)))
 
     def entries(self, used: set[str]) -> dict[str, LeafEntry]:
         return {
-            leaf.name: _entry_of(leaf, self.manifest.iceberg_table(i))
+            leaf.name: self._entry(i, leaf)
             for i, leaf in sorted(self.found.items())
             if leaf.name in used
         }
@@ -119,6 +134,9 @@ class Views:
         names = tuple(dict.fromkeys(view for view, _ in service.features))
         key = self.cache.service_key(service.features, (self.keys[n] for n in names))
         template = self.cache.service(service.name, key)
+        no_past = self._why_no_past(names)
+        if no_past:
+            template = ""
         if template is None:
             from forebay import compile_parts
 
@@ -126,7 +144,15 @@ class Views:
             template = compile_parts.service_template(service.features, views)
         nodes = [self.declared[n].node for n in names]
         models = [(str(n["package_name"]), str(n["name"]), n.get("version")) for n in nodes]
-        return ServiceSql(service.name, template, tuple(models))
+        return ServiceSql(service.name, template, tuple(models), no_past)
+
+    def _why_no_past(self, names: Iterable[str]) -> str:
+        try:
+            for name in names:
+                require_past(name, self._leaves(self.declared[name]))
+        except TimeRoleError as lost:
+            return str(lost)
+        return ""
 
 
 def _check_read_time(entry: ViewEntry) -> None:

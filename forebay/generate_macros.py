@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from feature_specs.durations import PATTERN, SECONDS
 
 #: The file of the macro that the project's point_in_time() calls.
 DISPATCHER = "forebay_point_in_time.sql"
+#: The file of the macro whose presence tells the project that something is compiled.
+COMPILED = "forebay_compiled.sql"
 
 # Names that stand in the compiled SQL for what dbt fills in.
 SPINE, TIMESTAMP, LAG = "forebay_macro_spine", "forebay_macro_timestamp", "forebay_macro_lag"
@@ -21,12 +24,14 @@ class ServiceSql:
     """A service's compiled statement, and each of its views' dbt package, model and version.
 
     Attributes:
-        template: SQL with names in place of its spine, timestamp and lag.
+        template: SQL with names in place of its spine, timestamp and lag; empty where it has none.
+        no_past: why there is none.
     """
 
     name: str
     template: str
     models: tuple[tuple[str, str, object], ...]
+    no_past: str = ""
 
 
 # A comment by which the plugin knows what a training set was made of; ids of tables go beside it.
@@ -44,7 +49,7 @@ def generate_macros(catalog: Catalog, services: Mapping[str, ServiceSql]) -> dic
         files[f"forebay_service_{service.name}.sql"] = _service_macro(service)
     digest = hashlib.blake2b("".join(sorted(files.values())).encode(), digest_size=8).hexdigest()
     files[DISPATCHER] = dispatcher(services, digest)
-    files["forebay_compiled.sql"] = (
+    files[COMPILED] = (
         f"{{% macro forebay_compiled() %}}{{# {catalog.compiler} {digest} #}}{{% endmacro %}}\n"
     )
     return files
@@ -106,6 +111,13 @@ def _ref(package: str, model: str, version: object) -> str:
 
 
 def _service_macro(service: ServiceSql) -> str:
+    if service.no_past:
+        return (
+            f"{{% macro forebay_service_{service.name}(spine, timestamp, lag_us) -%}}\n"
+            "{%- if execute -%}"
+            f"{{{{ exceptions.raise_compiler_error({json.dumps(service.no_past)}) }}}}"
+            "{%- endif -%}\nselect * from {{ spine }}\n{%- endmacro %}\n"
+        )
     sql = service.template
     for brace in ("{{", "{%", "{#"):
         sql = sql.replace(brace, "{{ '" + brace + "' }}")

@@ -35,8 +35,13 @@ def preview(
     requests: Sequence[str],
     at: datetime,
     limit: int,
+    *,
+    past: bool = False,
 ) -> Preview:
     """Evaluate the point-in-time variant for a spine of one row.
+
+    Args:
+        past: the instant is not the run's own, so the view has to have a past.
 
     Raises:
         ForebayError: the view or a key is unknown, or a value has the wrong type.
@@ -65,7 +70,8 @@ def preview(
             str(error).splitlines()[0], where="--key", mend="give a value of the key's type"
         ) from None
     chosen = compiled.view(view)
-    vector = _dicts(connection, chosen.point_in_time("fb_asked", "fb_asked_at"))[0]
+    statement = chosen.point_in_time if past else chosen.at_present
+    vector = _dicts(connection, statement("fb_asked", "fb_asked_at"))[0]
     features = {f.name: vector[f.name] for f in entry.features}
     sql = chosen.trace("fb_asked", "fb_asked_at")
     if sql is None:

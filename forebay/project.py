@@ -23,7 +23,13 @@ from forebay.terminal import wants_colors
 
 
 class DbtError(ForebayError):
-    """dbt failed."""
+    """dbt failed.
+
+    Attributes:
+        results: dbt's own, of each node that it came to; empty where it never began.
+    """
+
+    results: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,8 @@ def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
     if isinstance(problem, known_errors()) and isinstance(explain(problem), MachineError):
         return explain(problem)
     text = str(problem) if problem is not None else " | ".join(messages[:3])
-    failed = [r for r in getattr(result.result, "results", None) or [] if _has_failed(r)]
+    results = getattr(result.result, "results", None) or []
+    failed = [r for r in results if _has_failed(r)]
     where = f"dbt {command}"
     if failed:
         where = ", ".join(r.node.unique_id for r in failed[:3])
@@ -230,11 +237,13 @@ def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
         return machine
     # What stands behind the hint of an error of ours is the list of macros that were called.
     fault, hint = split_hint(_plain(text).partition(" > in macro ")[0])
-    return DbtError(
+    error = DbtError(
         fault[:600] or "dbt failed",
         where=where,
         mend=hint or "mend the file that it names; logs/dbt.log has the whole story",
     )
+    error.results = results
+    return error
 
 
 def _has_failed(result: Any) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feature_specs.errors import ForebayError
+from feature_specs.leaf_nodes import stands_as_leaf
 from feature_specs.manifest import Manifest
 from forebay.fingerprint_project import VOLATILE, Fingerprint, fingerprint_project, jinja_parts
 from forebay.project import DbtError, Project, write_if_changed
@@ -86,8 +87,13 @@ def ask_dbt(project: Project) -> Answer:
     views = [n.unique_id for n in nodes if n.config.get("materialized") == "feature_view"]
     failed: dict[str, ForebayError] = {}
     connected = False
+    needed = _upstream(views, parsed)
+    # A leaf's query is never read, and an incremental model's would ask the database.
+    spared = [i for i in _upstream(views, parsed, beyond_leaves=True) if i not in needed]
+    spared += [i for i in needed if _is_leaf(parsed.nodes.get(i))]
     while set(views) - set(failed):
         left_out = [".".join(parsed.nodes[i].fqn) + "+" for i in failed]
+        left_out += [".".join(parsed.nodes[i].fqn) for i in spared if i in parsed.nodes]
         words = [
             *("compile", "--select", "+config.materialized:feature_view"),
             *("--exclude", "resource_type:test", "resource_type:unit_test", *left_out),
@@ -138,7 +144,8 @@ def _is_volatile(parsed: Any, views: Iterable[str]) -> bool:
     That is the Jinja of feature views and of what they read, the macros that they call included; of
     a training set only its text is read.
     """
-    nodes = [n for i in _upstream(views, parsed) if (n := parsed.nodes.get(i)) is not None]
+    read = (parsed.nodes.get(i) for i in _upstream(views, parsed))
+    nodes = [n for n in read if n is not None and not _is_leaf(n)]
     macros = {i for n in nodes for i in n.depends_on.macros}
     macros |= {i for i, m in parsed.macros.items() if m.name.startswith("generate_")}
     todo = list(macros)
@@ -157,13 +164,19 @@ def _is_volatile(parsed: Any, views: Iterable[str]) -> bool:
     return any(VOLATILE.search(part) for text in texts for part in jinja_parts(text))
 
 
-def _upstream(views: Iterable[str], parsed: Any) -> set[str]:
-    """The views, and all that they read."""
+def _upstream(views: Iterable[str], parsed: Any, *, beyond_leaves: bool = False) -> set[str]:
+    """The views, and all that they read down to their leaves, or down to the sources."""
     seen = set(views)
     todo = list(seen)
     while todo:
         node = parsed.nodes.get(todo.pop())
-        found = set(getattr(node.depends_on, "nodes", ())) - seen if node is not None else set()
+        if node is None or (_is_leaf(node) and not beyond_leaves):
+            continue
+        found = set(getattr(node.depends_on, "nodes", ())) - seen
         seen |= found
         todo += found
     return seen
+
+
+def _is_leaf(node: Any) -> bool:
+    return node is not None and stands_as_leaf(node.to_dict(omit_none=False))

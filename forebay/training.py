@@ -87,6 +87,9 @@ def write_training_set(
         check_zone(timezone, where="--timezone")
     catalog = project.catalog()
     entry = catalog.service(service)
+    if entry.no_past:
+        what, _, mend = entry.no_past.rpartition(". Hint: ")
+        raise DataError(f"no training set can be made of it: {what}", where=entry.file, mend=mend)
     connection = connect(catalog)
     source = _read_spine(connection, spine)
     columns = _describe(connection, source)

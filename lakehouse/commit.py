@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import pyarrow as pa
@@ -49,6 +50,7 @@ def commit_rows(
     mode: Mode,
     columns: Columns = "fixed",
     properties: Mapping[str, str] | None = None,
+    retyped: Sequence[str] = (),
 ) -> Table:
     """Append rows to a table, or make them its whole content, in one commit.
 
@@ -63,6 +65,7 @@ def commit_rows(
         mode: ``append`` or ``replace``.
         columns: whether the table may gain columns, or lose those that the rows lack.
         properties: table properties to set.
+        retyped: columns of other types now; each is a new column under the old name.
 
     Raises:
         DataError: a column has changed its type, or other writers won every one of the tries.
@@ -72,7 +75,7 @@ def commit_rows(
             table = find_table(catalog, identifier)
             if table is None:
                 return _create(catalog, identifier, rows, properties or {})
-            return _write(table, rows, mode, columns, properties or {})
+            return _write(table, rows, mode, columns, properties or {}, retyped)
         except (CommitFailedException, TableAlreadyExistsError):
             continue
     raise DataError(
@@ -108,9 +111,18 @@ def _create(
 
 
 def _write(
-    table: Table, rows: pa.Table, mode: Mode, columns: Columns, properties: Mapping[str, str]
+    table: Table,
+    rows: pa.Table,
+    mode: Mode,
+    columns: Columns,
+    properties: Mapping[str, str],
+    retyped: Sequence[str],
 ) -> Table:
     with table.transaction() as transaction:
+        if retyped:
+            with transaction.update_schema() as change:
+                for name in retyped:
+                    change.delete_column(name)
         if columns != "fixed":
             _fit_columns(transaction, rows.schema, columns)
         if properties:
@@ -130,9 +142,20 @@ def _fit_columns(transaction: Transaction, wanted: pa.Schema, columns: Columns) 
             change.union_by_name(wanted)
             for name in sorted(surplus):
                 change.delete_column(name)
+        if columns == "exact":
+            _put_in_order(transaction, wanted.names)
     except (ValidationError, ValueError) as error:
         raise DataError(
             f"a column has changed its type, which its table cannot follow: {error}",
             where="table columns",
             mend="write a new version of the model (dbt's `versions:`), or cast to the old type",
         ) from None
+
+
+def _put_in_order(transaction: Transaction, names: Sequence[str]) -> None:
+    if [field.name for field in transaction.table_metadata.schema().fields] == list(names):
+        return
+    with transaction.update_schema() as change:
+        change.move_first(names[0])
+        for before, name in pairwise(names):
+            change.move_after(name, before)

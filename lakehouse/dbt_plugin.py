@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import pyarrow as pa
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 
-from feature_specs.catalog import Catalog, load_catalog
+from feature_specs.catalog import Catalog, LeafEntry, load_catalog
 from feature_specs.errors import ForebayError
 from lakehouse.commit import commit_rows
+from lakehouse.copy_leaf import LEAVES, Copied, copy_leaf
+from lakehouse.duckdb_types import column_types
 from lakehouse.instants import parse_instant
 from lakehouse.lake import load_table, open_lake
 from lakehouse.materialize import advance_view
@@ -39,7 +42,8 @@ class Plugin(BasePlugin):
     """Leaves in, feature tables and training sets out.
 
     The leaves are pinned to one snapshot each when dbt connects, so every view of a run sees the
-    same data.
+    same data. Those that are dbt nodes are copied, and pinned anew, before the first view of a run
+    that reads them; dbt has built them by then.
     """
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
@@ -48,6 +52,9 @@ class Plugin(BasePlugin):
         self.connection: duckdb.DuckDBPyConnection | None = None
         self.compiled_at: int | None = None
         self.lock = threading.Lock()
+        self.copying = threading.Lock()
+        self.run = ""
+        self.copied: set[str] = set()
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         self.connection = conn
@@ -85,7 +92,13 @@ class Plugin(BasePlugin):
         cursor = self.connection.cursor()
         try:
             tune(cursor)
-            if request["kind"] == "feature_view":
+            request["copied"] = []
+            if request["kind"] == "leaves":
+                catalog = load_catalog(self.folder / LEAVES)
+                for leaf in catalog.leaves.values():
+                    done = copy_leaf(cursor, open_lake(catalog.lake), leaf)
+                    request["copied"] += _notes(leaf, done) if done.how != "missing" else []
+            elif request["kind"] == "feature_view":
                 self._store_view(cursor, request)
             else:
                 self._store_rows(cursor, request)
@@ -104,6 +117,7 @@ class Plugin(BasePlugin):
                 mend="run `forebay compile`",
             )
         lake = open_lake(catalog.lake)
+        self._copy_leaves(cursor, catalog, view.leaves, request)
         advance = advance_view(
             cursor,
             lake,
@@ -125,6 +139,7 @@ class Plugin(BasePlugin):
     def _store_rows(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
         catalog = self._catalog()
         lake = open_lake(catalog.lake)
+        self._copy_leaves(cursor, catalog, _leaves_behind(catalog, request["unique_id"]), request)
         relation = cursor.sql(request["sql"])
         types = dict(zip(relation.columns, map(str, relation.types), strict=True))
         readings = readings_of(request["sql"])
@@ -146,8 +161,65 @@ class Plugin(BasePlugin):
         request["select"] = pin(table).sql
         request["message"] = f"{rows.num_rows} rows"
 
+    def _copy_leaves(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        catalog: Catalog,
+        names: Iterable[str],
+        request: dict[str, Any],
+    ) -> None:
+        """Copy the dbt nodes among some leaves, each once a run."""
+        with self.copying:
+            if self.run != request["run"]:
+                self.run, self.copied = request["run"], set()
+            for leaf in (catalog.leaves[name] for name in names):
+                if leaf.origin is not None and leaf.name not in self.copied:
+                    done = copy_leaf(cursor, open_lake(catalog.lake), leaf)
+                    request["copied"] += _notes(leaf, done)
+                    self._pin_anew(cursor, catalog, leaf)
+                    self.copied.add(leaf.name)
+
+    def _pin_anew(
+        self, cursor: duckdb.DuckDBPyConnection, catalog: Catalog, leaf: LeafEntry
+    ) -> None:
+        assert leaf.origin is not None
+        pinned = pin(load_table(open_lake(catalog.lake), leaf.table))
+        if column_types(pinned.table.schema()) != leaf.origin.columns:
+            raise ForebayError(
+                "its columns are others than when the feature views that read it were compiled",
+                where=leaf.origin.node,
+                mend="run `forebay build`, or `forebay compile` and then dbt again",
+            )
+        before = self.pinned.get(leaf.relation)
+        if before is None or before.snapshot != pinned.snapshot:
+            define_relations(cursor, {leaf.relation: pinned})
+            self.pinned[leaf.relation] = pinned
+
     def _catalog(self) -> Catalog:
         return load_catalog(self.folder / "catalog.json")
+
+
+def _leaves_behind(catalog: Catalog, training_set: str) -> list[str]:
+    """The leaves of all views of a training set's service."""
+    services = [s.service for s in catalog.training_sets.values() if s.unique_id == training_set]
+    views = {v for s in services if s in catalog.services for v, _ in catalog.services[s].features}
+    return sorted({leaf for view in views for leaf in catalog.views[view].leaves})
+
+
+def _notes(leaf: LeafEntry, done: Copied) -> list[str]:
+    """What a run says of a copied leaf: nothing where nothing has changed."""
+    if done.how == "unchanged":
+        return []
+    assert leaf.origin is not None
+    name = leaf.origin.node.split(".", 2)[-1]
+    if done.how == "missing":
+        return [f"{name}: not in the database of this target, so read as it was copied last"]
+    note = f"{name}: {done.added} rows came into Iceberg table {leaf.table}"
+    if not done.removed:
+        return [note]
+    note += f", {done.removed} went"
+    appended = leaf.written == "append" and leaf.role in ("event", "arrival")
+    return [note + (", although it is declared append-only" if appended else "")]
 
 
 def _now(request: dict[str, Any]) -> datetime:

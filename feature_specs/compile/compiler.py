@@ -65,6 +65,7 @@ from feature_specs.errors import (
     first_line,
 )
 from feature_specs.leaf import Leaf
+from feature_specs.require_past import require_past
 from feature_specs.view import FeatureReference, FeatureView
 
 #: From the author's text to the form that all variants are read from.
@@ -110,6 +111,11 @@ class CompiledView:
     def leaves(self) -> tuple[Leaf, ...]:
         return tuple(self.draft.leaves.values())
 
+    @property
+    def has_past(self) -> bool:
+        """Whether features of an earlier instant can be had: no leaf is rewritten in place."""
+        return all(leaf.written != "mutable" for leaf in self.leaves)
+
     def point_in_time(
         self,
         spine: str = "spine",
@@ -128,12 +134,18 @@ class CompiledView:
         Raises:
             SpecError: the spine or the lag is none.
             CompileError: the engine is unknown, or ``lowering`` is not valid for this view.
+            TimeRoleError: the view reads a table that is rewritten in place.
         """
+        require_past(self.name, self.leaves)
         known = _check_engine(engine)
         if (spine, timestamp, lowering, lag) == ("spine", "ts", None, None):
             return self._written(self._statement.sql, known)
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
         return self._written(self._joined(spine, timestamp, choice, lag).sql, known)
+
+    def at_present(self, spine: str = "spine", timestamp: str = "ts") -> str:
+        """SQL of the features at an instant that is the present: a table's past does not matter."""
+        return lay_out(self._joined(spine, timestamp, self.choice).sql)
 
     def _written(self, sql: str, engine: Engine) -> str:
         if engine == "duckdb":
@@ -241,8 +253,11 @@ class CompiledView:
             CompileError: ``lowering`` is not valid for this view.
         """
         choice = choose_lowering(self.draft, lowering) if lowering else self.choice
-        sql = self.point_in_time(lowering=lowering)
-        return explain_view(self.draft, choice, self.certificate, self.incremental(), sql)
+        if self.has_past:
+            shown = f"point in time, {choice.lowering}", self.point_in_time(lowering=lowering)
+        else:
+            shown = "as things stand", self.as_of()
+        return explain_view(self.draft, choice, self.certificate, self.incremental(), *shown)
 
 
 def compile_view(
@@ -313,10 +328,13 @@ def compile_service(
         UnknownNameError: a reference names no view or feature.
         SpecError: there is nothing to read, or two views hold one leaf to different declarations.
         CompileError: two features would come out under one name.
+        TimeRoleError: a view reads a table that is rewritten in place.
     """
     target = _check_engine(engine)
     known = {v.name: v for v in views}
     chosen = _chosen(views, features)
+    for name in chosen:
+        require_past(name, known[name].leaves)
     leaves = agreed_leaves({name: known[name].leaves for name in chosen})
     joined = [Joined(known[v].draft, known[v].choice, columns) for v, columns in chosen.items()]
     statement = join_spine(

@@ -9,6 +9,7 @@ from feature_specs.compile.lowerings.choose_lowering import Choice
 from feature_specs.compile.maintain_state import Incremental
 from feature_specs.compile.proof.certify_bounds import Certificate
 from feature_specs.compile.read_deltas import why_no_deltas
+from feature_specs.leaf import Leaf
 
 #: What the steps of an interval form are called in its CTEs' names.
 _STEPS = {
@@ -22,13 +23,13 @@ _STEPS = {
 
 
 def explain_view(
-    draft: Draft, choice: Choice, certificate: Certificate, state: Incremental, sql: str
+    draft: Draft, choice: Choice, certificate: Certificate, state: Incremental, title: str, sql: str
 ) -> str:
-    """The explanation as text; the SQL stands last."""
+    """The explanation as text; the SQL stands last, under its title."""
     view = draft.view
     kind = "history" if view.event_time else "as-of"
     lines = [f"view {view.name} ({kind} view), entities: {', '.join(view.entities)}"]
-    lines += ["leaves:"] + [f"  {leaf.name}: {leaf.role}" for leaf in draft.leaves.values()]
+    lines += ["leaves:"] + [f"  {leaf.name}: {_role(leaf)}" for leaf in draft.leaves.values()]
     lines += ["shape:", f"  {_shape(draft)}"]
     lines += [f"lowering: {choice.lowering}", *(f"  {reason}" for reason in choice.reasons)]
     how = "the entities that changed" if state.by_key else "every entity"
@@ -37,7 +38,11 @@ def explain_view(
     steps = "adds deltas to the sums it keeps" if why is None else f"adds no deltas, since {why}"
     lines += [f"  its feature table {steps}"]
     lines += ["certificate:", *(f"  {line}" for line in certificate.lines())]
-    return "\n".join([*lines, "", f"-- point in time, {choice.lowering}", sql])
+    return "\n".join([*lines, "", f"-- {title}", sql])
+
+
+def _role(leaf: Leaf) -> str:
+    return f"{leaf.role}, rewritten in place" if leaf.written == "mutable" else str(leaf.role)
 
 
 def _shape(draft: Draft) -> str:

@@ -70,12 +70,6 @@ def _check_leaf(draft: Draft, name: str) -> None:
             mend="add `config: {event_time: <column>}` to it, or `meta: {valid_from: <column>}`, "
             "or `meta: {time: static}` if it never changes",
         )
-    if leaf.written == "mutable":
-        raise TimeRoleError(
-            f"{leaf.name} is rewritten in place (written: mutable), so its past is lost",
-            where=where,
-            mend="read a dbt snapshot of it, or a changelog",
-        )
     for column in (leaf.event_time, leaf.loaded_at, leaf.valid_from, leaf.valid_to):
         if column is None:
             continue

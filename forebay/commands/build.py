@@ -6,6 +6,7 @@ import os
 
 import click
 
+from feature_specs.errors import ForebayError
 from forebay.options import clock_source, now_option, run_instant, target_option
 from forebay.project import Project, find_project
 from forebay.terminal import progress, say
@@ -44,19 +45,29 @@ def build(
     Raises:
         ForebayError: a model or a test failed.
     """
+    from forebay.build_leaves import build_leaves
     from forebay.compile_project import compile_project
     from lakehouse.dbt_plugin import CLOCK_VARIABLE, NOW_VARIABLE
 
+    project.require_setup()
+    upstream = build_leaves(project, select=select, full_refresh=full_refresh, quiet=quiet)
     with progress(quiet) as report:
-        compile_project(project, progress=report)
+        try:
+            compile_project(project, progress=report, manifest=upstream.manifest)
+        except ForebayError:
+            if upstream.failure is not None:
+                raise upstream.failure from None
+            raise
     if now is None and project.now is not None and not quiet:
         say(project.clock_line())
     os.environ[NOW_VARIABLE] = run_instant(project, now).isoformat()
     os.environ[CLOCK_VARIABLE] = clock_source(project, now)
     words = ["build", *(["--full-refresh"] if full_refresh else [])]
-    if select:
-        words += ["--select", *select]
     try:
-        project.dbt(words, quiet=quiet)
+        project.dbt([*words, *upstream.selection(select)], quiet=quiet)
+    except ForebayError as error:
+        raise upstream.failure or error from None
     finally:
         del os.environ[NOW_VARIABLE], os.environ[CLOCK_VARIABLE]
+    if upstream.failure is not None:
+        raise upstream.failure

@@ -30,7 +30,9 @@ def explain_command(view: str, lowering: str | None, target: str | None, as_json
                 "reasons": list(chosen.choice.reasons),
                 "certificate": chosen.certificate.lines(),
                 "semantic_hash": chosen.semantic_hash,
-                "point_in_time": chosen.point_in_time(lowering=lowering),
+                "point_in_time": (
+                    chosen.point_in_time(lowering=lowering) if chosen.has_past else None
+                ),
             }
         )
         return

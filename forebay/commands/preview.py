@@ -34,7 +34,7 @@ def preview_command(
     at = run_instant(project, now)
     with progress(True) as report:
         compiled = compile_project(project, progress=report, write=False, only=view)
-    made = preview(compiled, view, keys, requests, at, rows)
+    made = preview(compiled, view, keys, requests, at, rows, past=now is not None)
     if as_json:
         emit_json(
             {"at": at.isoformat(), "features": made.features, "rows": made.rows, "of": made.total}

@@ -13,11 +13,13 @@
     {%- else -%}
         {%- set request = {
             'kind': 'feature_view',
+            'run': invocation_id,
             'unique_id': model.unique_id,
             'now': var('forebay_now', run_started_at),
             'full_refresh': should_full_refresh(),
         } -%}
         {%- do adapter.store_relation('forebay', target, [], '', 'parquet', request) -%}
+        {{ forebay_log_copied(request) }}
         {%- do log(model.name ~ ': ' ~ request['message'], info=true) -%}
         {%- for line in request['notes'] -%}
             {%- do log(model.name ~ ': ' ~ line, info=true) -%}

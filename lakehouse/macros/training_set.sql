@@ -11,10 +11,13 @@
     {%- else -%}
         {%- set request = {
             'kind': 'training_set',
+            'run': invocation_id,
+            'unique_id': model.unique_id,
             'sql': sql,
             'table': this.schema ~ '.' ~ this.identifier,
         } -%}
         {%- do adapter.store_relation('forebay', target, [], '', 'parquet', request) -%}
+        {{ forebay_log_copied(request) }}
         {%- do log(model.name ~ ': ' ~ request['message'], info=true) -%}
         {%- set select = request['select'] -%}
     {%- endif -%}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pytest
 
-from feature_specs.compile import compile_view
+from feature_specs.compile import compile_service, compile_view
 from feature_specs.errors import (
     CompileError,
     ForebayError,
@@ -209,11 +210,6 @@ def test_a_misspelt_column_is_answered_with_the_closest_and_its_line() -> None:
 
 ROLES = {
     "no role": (Leaf("events", EVENTS.columns), "no declared time role", "event_time"),
-    "mutable": (
-        Leaf("events", EVENTS.columns, event_time="ts", written="mutable"),
-        "rewritten in place",
-        "snapshot",
-    ),
     "naive time": (
         Leaf("events", {**EVENTS.columns, "ts": "TIMESTAMP"}, event_time="ts"),
         "without a time zone",
@@ -244,6 +240,27 @@ def test_a_leaf_whose_past_is_unknown_is_refused(name: str) -> None:
         _compile("select k, count(*) as n from events group by k", replace(leaf, where="s.yml:7"))
     _check(caught.value)
     assert caught.value.file == "s.yml:7" and mend in caught.value.mend
+
+
+def test_what_is_rewritten_in_place_has_no_past_but_can_be_read_as_it_stands() -> None:
+    leaf = Leaf("dims", {"k": "VARCHAR", "weight": "INTEGER"}, written="mutable", where="s.yml:7")
+    compiled = compile_view(FeatureView("now", "select k, weight from dims", ("k",)), [leaf])
+    connection = duckdb.connect()
+    connection.execute("create table dims as select 'a' as k, 3 as weight")
+    connection.execute(
+        "create table spine as select 'a' as k, timestamptz '2000-01-01 00:00:00+00' as ts"
+    )
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    assert connection.execute(compiled.as_of(), {"as_of": at}).fetchall() == [("a", 3)]
+    assert connection.execute(compiled.at_present()).fetchall()[0][-1] == 3
+    assert "rewritten in place" in compiled.explain()
+    assert compiled.certificate.taken_on_word == ("dims is read as it stands",)
+    with pytest.raises(TimeRoleError, match="rewritten in place"):
+        compile_service([compiled])
+    with pytest.raises(TimeRoleError, match="rewritten in place") as caught:
+        compiled.point_in_time()
+    _check(caught.value)
+    assert caught.value.file == "s.yml:7" and "snapshot" in caught.value.mend
 
 
 def test_roles_that_contradict_each_other_are_refused() -> None:

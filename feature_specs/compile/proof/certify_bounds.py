@@ -117,7 +117,8 @@ def _certify(
             mend="this is a fault of forebay's: report it with the view's SQL",
         ) from None
     scans = [ScanBound(leaf, bound) for leaf, bound in bounds.scans]
-    words = [f"{leaf.name} is static" for leaf in leaves if leaf.role == "static"]
+    words = [f"{leaf.name} is static" for leaf in leaves if leaf.static]
+    words += [f"{leaf.name} is read as it stands" for leaf in leaves if leaf.written == "mutable"]
     words += [f"{leaf.name} is time_safe" for leaf in leaves if leaf.time_safe]
     words += [
         f"{leaf.name} is seen at its event_time, not when it was loaded"
