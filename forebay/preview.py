@@ -62,7 +62,7 @@ def preview(
     values = {f"v{i}": given.get(c.name) for i, c in enumerate((*entry.entities, *entry.requests))}
     try:
         connection.execute(
-            f"create table fb_asked as select {columns}, cast($at as timestamptz) as fb_asked_at",
+            f"create table forebay_asked as select {columns}, cast($at as timestamptz) as forebay_asked_at",
             {**values, "at": at},
         )
     except duckdb.ConversionException as error:
@@ -71,9 +71,9 @@ def preview(
         ) from None
     chosen = compiled.view(view)
     statement = chosen.point_in_time if past else chosen.at_present
-    vector = _dicts(connection, statement("fb_asked", "fb_asked_at"))[0]
+    vector = _dicts(connection, statement("forebay_asked", "forebay_asked_at"))[0]
     features = {f.name: vector[f.name] for f in entry.features}
-    sql = chosen.trace("fb_asked", "fb_asked_at")
+    sql = chosen.trace("forebay_asked", "forebay_asked_at")
     if sql is None:
         return Preview(features, [], None)
     rows = _dicts(connection, f"select * from ({sql}) limit {limit}")
