@@ -134,6 +134,11 @@ class _Question:
     keys: Sequence[str]
     source: str
 
+    @property
+    def name(self) -> str:
+        """The leaf's name, as a person reads it."""
+        return self.leaf.name.replace('"', "")
+
     def sql(self) -> str:
         """One row: rows, the first and the last instant, and a count of each kind."""
         times = [self.instant(role) for role in ("event_time", "loaded_at", "valid_from")]
@@ -188,7 +193,7 @@ class _Question:
 
 
 def _answer(run: Run, question: _Question) -> Sight:
-    name = question.leaf.name
+    name = question.name
     (found,) = run(question.sql()).fetchall()
     rows, first, last, *counts = found
     notes = [
@@ -201,7 +206,7 @@ def _answer(run: Run, question: _Question) -> Sight:
 
 
 def _warnings(run: Run, question: _Question) -> list[str]:
-    name, warnings = question.leaf.name, []
+    name, warnings = question.name, []
     inverted, still_open = question.inverted(), question.still_open()
     if inverted is not None:
         count, example = _rows(run, question, inverted)

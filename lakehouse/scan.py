@@ -66,11 +66,12 @@ def define_view(
     except duckdb.CatalogException as error:
         if "is of type Table" not in str(error):
             raise
+        shown = relation.replace('"', "")
         raise DataError(
-            f"{relation} is a table in the project's DuckDB file, and is to be a view of the lake's "
+            f"{shown} is a table in the project's DuckDB file, and is to be a view of the lake's "
             f"{'.'.join(pinned.table.name())}",
-            where=relation,
-            mend=f"if the lake has its rows, run `drop table {relation}` in that file; else declare "
+            where=shown,
+            mend=f"if the lake has its rows, run `drop table {shown}` in that file; else declare "
             "the leaf under another name or schema",
         ) from None
 
