@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -281,11 +281,17 @@ class Manifest:
         """
         return [_split_reference(item)[0] for item in self._listed(unique_id)]
 
-    def service(self, unique_id: str, views: Mapping[str, list[str]]) -> DeclaredService:
+    def service(
+        self,
+        unique_id: str,
+        views: Mapping[str, list[str]],
+        not_in_star: Mapping[str, Collection[str]] | None = None,
+    ) -> DeclaredService:
         """One feature service.
 
         Args:
             views: view name to its features, in order.
+            not_in_star: of a view, the columns that ``.*`` leaves out: they have to be named.
 
         Raises:
             UnknownNameError: it lists a view or feature that does not exist.
@@ -294,7 +300,7 @@ class Manifest:
         where = place_of(self.root, dict(node))
         features: list[tuple[str, str]] = []
         for item in self._listed(unique_id):
-            features += _references(item, views, f"{where} ({node['name']})")
+            features += _references(item, views, not_in_star or {}, f"{where} ({node['name']})")
         self._require_edges(node, {view for view, _ in features}, str(where))
         owner = node.get("owner") or {}
         return DeclaredService(
@@ -382,14 +388,20 @@ def _split_reference(item: str) -> tuple[str, str]:
     return view, feature
 
 
-def _references(item: str, views: Mapping[str, list[str]], where: str) -> list[tuple[str, str]]:
+def _references(
+    item: str,
+    views: Mapping[str, list[str]],
+    not_in_star: Mapping[str, Collection[str]],
+    where: str,
+) -> list[tuple[str, str]]:
     view, feature = _split_reference(item)
     if view not in views:
         raise UnknownNameError(
             f"no feature view is named {view!r}", where=where, mend=did_you_mean(view, views)
         )
     if feature in ("*", ""):
-        return [(view, name) for name in views[view]]
+        left_out = not_in_star.get(view, ())
+        return [(view, name) for name in views[view] if name not in left_out]
     if feature not in views[view]:
         raise UnknownNameError(
             f"feature view {view!r} has no feature {feature!r}",

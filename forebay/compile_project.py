@@ -15,6 +15,7 @@ from feature_specs.catalog import Catalog, ServiceEntry, TrainingSetEntry, ViewE
 from feature_specs.compiler_version import COMPILER_VERSION
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean, raise_all
 from feature_specs.manifest import DeclaredService, Manifest
+from feature_specs.names import fold_name
 from forebay.compile_cache import CompileCache, ViewParts
 from forebay.compile_views import Leaves, Views
 from forebay.copy_leaves import copy_leaves
@@ -162,13 +163,17 @@ def _services(
 ) -> dict[str, tuple[DeclaredService, ServiceSql]]:
     """Every service that reads no broken view, by unique id; what is wrong is added to ``wrong``."""
     features = {name: [f.name for f in entry.features] for name, entry in entries.items()}
+    # What settles ties is seldom a feature: ids and sequence numbers.
+    ties = {
+        name: {fold_name(c) for c in views.declared[name].options.tie_break} for name in entries
+    }
     broken = set(names) - set(features)
     out = {}
     for unique_id in manifest.service_ids():
         if broken & set(manifest.views_named_by(unique_id)):
             continue
         try:
-            service = manifest.service(unique_id, features)
+            service = manifest.service(unique_id, features, ties)
             out[unique_id] = service, views.service(service)
         except ForebayError as error:
             wrong.append(error)

@@ -23,6 +23,7 @@ from feature_specs.library_errors import explain_text
 from feature_specs.names import OWN_COLUMNS, fold_name
 from feature_specs.time_zones import check_zone
 from feature_specs.view import FeatureReference
+from forebay.empty_spine import typed_if_empty
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
 from forebay.project import Project
 from forebay.training_changes import TrainingChanges, compare, keep_record, last_record
@@ -93,6 +94,10 @@ def write_training_set(
     connection = connect(catalog)
     source = _read_spine(connection, spine)
     columns = _describe(connection, source)
+    if spine.suffix.lower() != ".parquet":
+        views = [view for view, _ in entry.features]
+        source = typed_if_empty(connection, source, columns, catalog, views, timestamp)
+        columns = _describe(connection, source)
     chosen = _timestamp(columns, timestamp, spine)
     source, columns = _zoned(source, columns, chosen, timezone, spine)
     _check_names(columns, [FeatureReference(*named).column for named in entry.features], spine)
@@ -264,7 +269,7 @@ def _timestamp(columns: dict[str, str], wanted: str | None, spine: Path) -> str:
     raise DataError(
         f"the spine has {len(times)} time columns, so which one is the instant asked is not clear",
         where=str(spine),
-        mend="name it with --timestamp" if times else "add a timestamp column",
+        mend="name it with --timestamp" if times else "add a column event_timestamp of instants",
     )
 
 
