@@ -29,23 +29,18 @@ def test_the_first_hour(reader: Reader) -> None:
     assert "forebay_now" not in (reader.folder / "dbt_project.yml").read_text()
     # Beside the project nothing was written.
     assert [p.name for p in start.iterdir()] == ["my_features"]
-    trained = (
-        duckdb.connect()
-        .execute(
-            f"""
+    connection = duckdb.connect(config={"TimeZone": "UTC"})
+    trained = connection.execute(
+        f"""
         select count(*), count(card_activity__payments_30d), count(customer_profile__plan)
         from '{reader.folder}/train.parquet'
         """
-        )
-        .fetchall()
-    )
+    ).fetchall()
     ((rows, active, known),) = trained
     assert rows == known == 451 and 300 < active <= 451
     # Each as of its own instant: by the rows themselves.
-    differing = (
-        duckdb.connect()
-        .execute(
-            f"""
+    differing = connection.execute(
+        f"""
         select count(*)
         from '{reader.folder}/train.parquet' t
         where coalesce(card_activity__payments_30d, 0) != (
@@ -55,9 +50,7 @@ def test_the_first_hour(reader: Reader) -> None:
                 and greatest(p.paid_at, p.loaded_at) <= t.event_timestamp
         )
         """
-        )
-        .fetchall()
-    )
+    ).fetchall()
     assert differing == [(0,)]
 
 
