@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -98,10 +99,7 @@ class Environment:
         except lmdb.MapFullError:
             raise
         except lmdb.Error as error:
-            # LMDB calls a write that the disk had no room for an input/output error.
-            full = shutil.disk_usage(self._folder).free < _NO_ROOM
-            number = errno.ENOSPC if full else errno.EIO
-            raise OSError(number, f"LMDB: {error}", str(self._folder)) from error
+            raise OSError(self._fault(), f"LMDB: {error}", str(self._folder)) from error
         finally:
             self._leave()
 
@@ -114,6 +112,15 @@ class Environment:
                 return
             except lmdb.MapFullError:
                 self._resize(double=True)
+
+    def _fault(self) -> int:
+        """The number of a write's error: LMDB calls one without room an input/output error."""
+        if shutil.disk_usage(self._folder).free < _NO_ROOM:
+            return errno.ENOSPC
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY:
+            return errno.EFBIG
+        return errno.EIO
 
     def _begin(self, *, write: bool) -> Any:
         try:
