@@ -29,7 +29,8 @@ def test_the_first_hour(reader: Reader) -> None:
     assert "forebay_now" not in (reader.folder / "dbt_project.yml").read_text()
     # Beside the project nothing was written.
     assert [p.name for p in start.iterdir()] == ["my_features"]
-    connection = duckdb.connect(config={"TimeZone": "UTC"})
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
     trained = connection.execute(
         f"""
         select count(*), count(card_activity__payments_30d), count(customer_profile__plan)
