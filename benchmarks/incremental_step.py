@@ -33,7 +33,7 @@ from pyiceberg.transforms import DayTransform
 from feature_specs import FeatureView, Leaf, compile_view
 from feature_specs.catalog import Column, Feature, ViewEntry
 from lakehouse.commit import TABLE_PROPERTIES, ensure_namespace
-from lakehouse.describe import TypeOracle
+from lakehouse.describe import table_types
 from lakehouse.lake import find_table, load_table, local_path, open_lake, read_state
 from lakehouse.materialize import EPOCH, Advance, advance_view
 from lakehouse.plans import ViewPlan
@@ -82,7 +82,7 @@ class World:
         uri, warehouse = f"sqlite:///{self.folder}/catalog.db", str(self.folder / "warehouse")
         self.lake: Catalog = open_lake({"name": "lake", "uri": uri, "warehouse": warehouse})
         compiled = compile_view(self.view, [EVENTS])
-        stored, features = TypeOracle().describe(compiled)
+        stored, features = table_types(compiled)
         steps = compiled.stored_queries()
         self.entry = ViewEntry(
             name=compiled.name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from feature_specs.errors import SpecError
+from feature_specs.names import fold_name
 from feature_specs.time_zones import check_zone
 
 Visibility = Literal["arrival", "event", "history"]
@@ -17,7 +18,7 @@ Role = Literal["event", "arrival", "history", "changelog", "static"]
 
 def leaf_key(name: str) -> str:
     """A leaf's name as one identifier, under which compiled SQL speaks of it."""
-    return re.sub(r"\W+", "_", re.sub(r'["`]', "", name).lower()).strip("_")
+    return re.sub(r"\W+", "_", fold_name(re.sub(r'["`]', "", name))).strip("_")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 from feature_specs.errors import SpecError
-from feature_specs.names import is_reserved
+from feature_specs.names import fold_name, is_reserved
 
 Boundary = Literal["inclusive", "exclusive"]
 
@@ -64,7 +64,7 @@ class FeatureView:
             raise SpecError(
                 "no entity is declared", where=where, mend="name the key columns under entities"
             )
-        lowered = [e.lower() for e in self.entities]
+        lowered = [fold_name(e) for e in self.entities]
         twice = next((e for e in lowered if lowered.count(e) > 1), None)
         if twice is not None:
             raise SpecError(f"entity {twice!r} is named twice", where=where, mend="name it once")

@@ -9,19 +9,15 @@ from feature_specs.compile import CompiledView, compile_service, compile_view
 from feature_specs.view import FeatureReference
 from forebay.compile_cache import ViewParts
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
-from lakehouse.describe import TypeOracle
+from lakehouse.describe import table_types
 from lakehouse.plans import plan_files
 
-__all__ = ["TypeOracle", "compile_view", "parts_of", "service_template"]
+__all__ = ["compile_view", "parts_of", "service_template"]
 
 
-def parts_of(view: CompiledView, oracle: TypeOracle) -> ViewParts:
-    """What is kept of a view.
-
-    Raises:
-        CompileError: DuckDB refuses the query.
-    """
-    stored, features = oracle.describe(view)
+def parts_of(view: CompiledView) -> ViewParts:
+    """What is kept of a view."""
+    stored, features = table_types(view)
     return ViewParts(
         entities=tuple(Column(k, stored[k]) for k in view.draft.view.entities),
         stored=tuple(Column(n, stored[n]) for n in view.draft.stored_names),

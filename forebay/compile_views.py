@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from feature_specs.catalog import Feature, LeafEntry, ViewEntry
 from feature_specs.errors import TimeRoleError
 from feature_specs.leaf import Leaf
 from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
+from feature_specs.names import fold_name
 from feature_specs.require_past import require_past
 from forebay.compile_cache import CompileCache, ViewParts
 from forebay.copy_leaves import origin_of
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
 
     from feature_specs.compile import CompiledView
-    from lakehouse.describe import TypeOracle
 
 
 class Leaves:
@@ -117,13 +116,7 @@ class Views:
     def _compile_parts(self, name: str) -> ViewParts:
         from forebay import compile_parts
 
-        return compile_parts.parts_of(self.compile(name), self._oracle)
-
-    @cached_property
-    def _oracle(self) -> TypeOracle:
-        from forebay import compile_parts
-
-        return compile_parts.TypeOracle()
+        return compile_parts.parts_of(self.compile(name))
 
     def service(self, service: DeclaredService) -> ServiceSql:
         """A service's statement.
@@ -166,7 +159,7 @@ def _check_read_time(entry: ViewEntry) -> None:
 
 def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
     node = view.node
-    documented = {name.lower(): c for name, c in (node.get("columns") or {}).items()}
+    documented = {fold_name(name): c for name, c in (node.get("columns") or {}).items()}
     table = f"{node['schema']}.{node['alias']}"
     return ViewEntry(
         name=view.view.name,
@@ -179,7 +172,7 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
             Feature(name, kind, str(documented.get(name, {}).get("description", "")), tree)
             for name, kind, tree in parts.features
         ),
-        event_time=view.view.event_time.lower() if view.view.event_time else None,
+        event_time=fold_name(view.view.event_time) if view.view.event_time else None,
         ttl_us=_us(view.options.ttl),
         freshness_us=_us(view.options.freshness),
         on_stale=view.options.on_stale,

@@ -9,7 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.duckdb_sql import DUCKDB
+from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.resolve_clock import bind_clock
 from feature_specs.compile.time_axis import instant_of, valid_to_of
 from feature_specs.leaf import Leaf
@@ -44,7 +44,7 @@ def cut_leaf(draft: Draft, leaf: Leaf, instant: exp.Expr) -> exp.Select:
         select = select.where(bound)
     if leaf.changelog is None:
         return select
-    return _latest_change(leaf, select)
+    return _latest_change(draft, leaf, select)
 
 
 def relation(leaf: Leaf) -> exp.Table:
@@ -102,12 +102,28 @@ def _or_null(test: exp.Expr, value: exp.Expr) -> exp.Expr:
     return exp.paren(exp.or_(exp.Is(this=value.copy(), expression=exp.Null()), test))
 
 
-def _latest_change(leaf: Leaf, changes: exp.Select) -> exp.Select:
+def change_order(draft: Draft, leaf: Leaf) -> str:
+    """SQL for ORDER BY of a key's changes, of which the first answers.
+
+    The latest; of several of one event_time the one that became visible last, then the greatest by
+    the other columns in declared order, null least.
+    """
+    assert leaf.event_time is not None
+    order = [f'"{leaf.event_time}" desc nulls last']
+    if leaf.loaded_at is not None and leaf.visibility != "event":
+        happened = duckdb_sql(instant_of(leaf, leaf.event_time))
+        if draft.view.boundary == "exclusive":
+            happened = f"{happened} + interval '1' microsecond"
+        loaded = duckdb_sql(instant_of(leaf, leaf.loaded_at))
+        order.append(f"greatest({happened}, {loaded}) desc nulls last")
+    rest = (c for c in leaf.columns if c != leaf.event_time)
+    return ", ".join([*order, *(f'"{c}" desc nulls last' for c in rest)])
+
+
+def _latest_change(draft: Draft, leaf: Leaf, changes: exp.Select) -> exp.Select:
     """Of the visible changes, each key's latest, unless that deletes it."""
-    assert leaf.changelog is not None and leaf.event_time is not None
-    first = [leaf.event_time] + ([leaf.loaded_at] if leaf.loaded_at else [])
-    rest = [c for c in leaf.columns if c not in first]
-    order = ", ".join(f'"{c}" desc nulls last' for c in [*first, *rest])
+    assert leaf.changelog is not None
+    order = change_order(draft, leaf)
     keys = ", ".join(f'"{k}"' for k in leaf.changelog.key)
     rank = sqlglot.parse_one(
         f"row_number() over (partition by {keys} order by {order})", dialect=DUCKDB

@@ -15,6 +15,7 @@ from feature_specs.compile.parse_query import name_key
 from feature_specs.durations import parse_duration
 from feature_specs.errors import SpecError, did_you_mean
 from feature_specs.leaf import Changelog, Leaf, leaf_key
+from feature_specs.names import fold_name
 from feature_specs.view import FeatureView
 
 
@@ -93,9 +94,9 @@ def lower_names(view: FeatureView) -> FeatureView:
     """DuckDB's names know no case, so the passes compare them in lower case."""
     return replace(
         view,
-        entities=tuple(e.lower() for e in view.entities),
-        event_time=view.event_time.lower() if view.event_time else None,
-        tie_break=tuple(t.lower() for t in view.tie_break),
+        entities=tuple(fold_name(e) for e in view.entities),
+        event_time=fold_name(view.event_time) if view.event_time else None,
+        tie_break=tuple(fold_name(t) for t in view.tie_break),
     )
 
 
@@ -195,18 +196,18 @@ def _lower_leaf(leaf: Leaf, dialect: str) -> Leaf:
             ) from None
 
     def low(name: str | None) -> str | None:
-        return name.lower() if name else None
+        return fold_name(name) if name else None
 
     log = leaf.changelog
     return replace(
         leaf,
-        columns={c.lower(): kind(c, t) for c, t in leaf.columns.items()},
+        columns={fold_name(c): kind(c, t) for c, t in leaf.columns.items()},
         event_time=low(leaf.event_time),
         loaded_at=low(leaf.loaded_at),
         valid_from=low(leaf.valid_from),
         valid_to=low(leaf.valid_to),
-        known_later={c.lower(): k.lower() for c, k in leaf.known_later.items()},
-        changelog=Changelog(tuple(k.lower() for k in log.key), log.deleted.lower())
+        known_later={fold_name(c): fold_name(k) for c, k in leaf.known_later.items()},
+        changelog=Changelog(tuple(fold_name(k) for k in log.key), fold_name(log.deleted))
         if log
         else None,
     )

@@ -21,6 +21,7 @@ from feature_specs.compile.check_arguments import (
     lower_names,
 )
 from feature_specs.compile.check_session import guarded
+from feature_specs.compile.describe_view import Described, describe_view
 from feature_specs.compile.draft import Draft, OutputFeature
 from feature_specs.compile.engines import ENGINES, Engine, write_for_engine
 from feature_specs.compile.explain_view import explain_view
@@ -65,6 +66,7 @@ from feature_specs.errors import (
     first_line,
 )
 from feature_specs.leaf import Leaf
+from feature_specs.names import fold_name
 from feature_specs.require_past import require_past
 from feature_specs.view import FeatureReference, FeatureView
 
@@ -232,6 +234,21 @@ class CompiledView:
         """
         return self.certificate
 
+    def describe(self) -> Described:
+        """DuckDB's types of the view's columns.
+
+        Raises:
+            CompileError: DuckDB refuses the query, or a key is a float.
+        """
+        return self.types
+
+    @cached_property
+    def types(self) -> Described:
+        """DuckDB's types of stored columns and of features."""
+        at_reading = [f for f in self.features if f.expression is not None]
+        read = self.features_over("forebay_nulls", at_reading) if at_reading else None
+        return describe_view(self.draft, self.stored_now, read)
+
     @cached_property
     def certificate(self) -> Certificate:
         """The bound of every leaf scan in the point-in-time variant."""
@@ -276,7 +293,7 @@ def compile_view(
     known = leaves_by_name(leaves, dialect, view.file or f"view {view.name}")
     written = [c for leaf in leaves for c in leaf.columns]
     written += [*view.entities, *([view.event_time] if view.event_time else [])]
-    draft = Draft(lower_names(view), dialect, known, labels={w.lower(): w for w in written})
+    draft = Draft(lower_names(view), dialect, known, labels={fold_name(w): w for w in written})
     try:
         return _compile(draft)
     except SqlglotError as error:
@@ -301,9 +318,10 @@ def _compile(draft: Draft) -> CompiledView:
 
 
 def _certified(draft: Draft) -> CompiledView:
-    """The view, once its point-in-time variant is proved. Raises UnsafeQueryError where it is not."""
+    """The view, once its point-in-time variant is proved and DuckDB takes its query."""
     compiled = CompiledView(draft, choose_lowering(draft))
     compiled.prove()
+    compiled.describe()
     return compiled
 
 
@@ -351,7 +369,7 @@ def _chosen(
 ) -> dict[str, list[tuple[str, str]]]:
     """View name to its features and their column names, which differ."""
     known = {v.name: v for v in views}
-    names = [v.name.lower() for v in views]
+    names = [fold_name(v.name) for v in views]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
         raise CompileError(
@@ -362,7 +380,7 @@ def _chosen(
         for v in views:
             chosen[v.name] = [(f.name, f"{v.name}__{v.draft.label(f.name)}") for f in v.features]
     for reference in features or ():
-        feature = reference.feature.lower()
+        feature = fold_name(reference.feature)
         if reference.view not in known:
             raise UnknownNameError(
                 f"no feature view is named {reference.view!r}",
@@ -389,14 +407,14 @@ def _check_columns(chosen: Mapping[str, Sequence[tuple[str, str]]]) -> None:
     taken: dict[str, str] = {}
     for view, columns in chosen.items():
         for feature, column in columns:
-            other = taken.setdefault(column.lower(), f"{view}.{feature}")
+            other = taken.setdefault(fold_name(column), f"{view}.{feature}")
             if other != f"{view}.{feature}":
                 raise CompileError(
                     f"{other} and {view}.{feature} both come out as column {column!r}",
                     where="service",
                     mend="rename one of the views or features",
                 )
-    listed = [column.lower() for columns in chosen.values() for _, column in columns]
+    listed = [fold_name(column) for columns in chosen.values() for _, column in columns]
     twice = next((c for c in listed if listed.count(c) > 1), None)
     if twice is not None:
         raise CompileError(

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import logging
+from typing import TypeVar
 
 from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.duckdb import DuckDB
 
 from feature_specs.compile.parenthesise import is_misread, parenthesised
+from feature_specs.names import fold_name
+
+E = TypeVar("E", bound=exp.Expr)
 
 
 class _DuckDB(DuckDB):
-    """DuckDB, of which a JSON path stays as it is written: ``'a.b'`` is a key, ``'$.a.b'`` a path."""
+    """DuckDB as it is: it folds A to Z in names, and a JSON path stays as it is written.
+
+    ``'a.b'`` is a key, ``'$.a.b'`` a path.
+    """
+
+    def normalize_identifier(self, expression: E) -> E:
+        """The name as DuckDB compares it; SQLGlot would fold ``Ä`` too."""
+        if isinstance(expression, exp.Identifier):
+            expression.set("this", fold_name(expression.name))
+        return expression
 
     def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
         """The path itself."""

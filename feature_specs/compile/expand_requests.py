@@ -10,6 +10,7 @@ from sqlglot.errors import ParseError
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.read_time_tree import REQUEST_PREFIX
 from feature_specs.errors import CompileError, Location
+from feature_specs.names import fold_name
 
 _BRACES = re.compile(r"\{\{-?(\s*request\s*\([^{}]*\)\s*)-?\}\}", re.IGNORECASE)
 _MEND = "write request('amount', 'double'): a name and a DuckDB type, both in quotes"
@@ -48,7 +49,7 @@ def expand_requests(query: exp.Query, file: str) -> exp.Query:
         where = Location(file, place.get("line"), place.get("col"))
         if len(said) != 2 or len(node.expressions) != 2 or not said[0].isidentifier():
             raise CompileError("a request needs a name and a type", where=where, mend=_MEND)
-        variable = exp.Literal.string(REQUEST_PREFIX + said[0].lower())
+        variable = exp.Literal.string(REQUEST_PREFIX + fold_name(said[0]))
         value = exp.Anonymous(this="getvariable", expressions=[variable])
         value._meta = node._meta
         try:

@@ -12,6 +12,7 @@ from feature_specs.compile.parse_query import name_key, parse_text, relation_key
 from feature_specs.compile.refuse_shapes import refuse_shapes
 from feature_specs.errors import CompileError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf, leaf_key
+from feature_specs.names import fold_name
 
 
 def inline_models(draft: Draft) -> Draft:
@@ -39,7 +40,7 @@ def _inline(
     # A CTE may have a table's name, and be read where another model's body reads that table.
     taken = {*known, *models, *(leaf_key(n) for n in draft.known)}
     name_ctes_apart(tree, taken)
-    local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    local = {fold_name(cte.alias) for cte in tree.find_all(exp.CTE)}
     for table in list(tree.find_all(exp.Table)):
         if not isinstance(table.this, exp.Identifier):
             raise CompileError(

@@ -18,6 +18,7 @@ from feature_specs.compile.read_features import feature_columns
 from feature_specs.compile.time_axis import instant_parameter
 from feature_specs.deltas import added_relation
 from feature_specs.errors import CompileError
+from feature_specs.names import fold_name
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class _Names:
     def refuse_taken(self) -> None:
         """Raises CompileError where a leaf has such a name."""
         for key, leaf in self.draft.leaves.items():
-            if key.startswith(self.prefix.lower()):
+            if key.startswith(fold_name(self.prefix)):
                 raise CompileError(
                     f"table {leaf.name} has a name that the state of {self.draft.view.name} uses "
                     "itself",

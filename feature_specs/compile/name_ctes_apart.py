@@ -10,25 +10,27 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
+from feature_specs.names import fold_name
+
 
 def name_ctes_apart(tree: exp.Expr, taken: Iterable[str] = ()) -> None:
     """Rename in place what has the name of another one, or one that is taken; case is no difference."""
-    seen = {name.lower() for name in taken}
+    seen = {fold_name(name) for name in taken}
     for cte in list(tree.find_all(exp.CTE)):
         name = cte.alias
-        if name.lower() in seen:
+        if fold_name(name) in seen:
             number = 2
-            while f"{name}__{number}".lower() in seen:
+            while fold_name(f"{name}__{number}") in seen:
                 number += 1
             _rename(cte, f"{name}__{number}")
-        seen.add(cte.alias.lower())
+        seen.add(fold_name(cte.alias))
 
 
 def _rename(cte: exp.CTE, new: str) -> None:
     old, holder = cte.alias, cte.parent
     query = holder.parent if holder is not None else None
     for table in list(query.find_all(exp.Table)) if query is not None else []:
-        if table.name.lower() == old.lower() and not table.db and _nearest(table, old) is cte:
+        if fold_name(table.name) == fold_name(old) and not table.db and _nearest(table, old) is cte:
             alias = table.alias or table.name
             table.set("this", exp.to_identifier(new, quoted=True))
             table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
@@ -44,7 +46,7 @@ def _nearest(node: exp.Expr, name: str) -> exp.Expr | None:
         for cte in within.expressions if within is not None else []:
             if any(cte is above for above in _above(node)):
                 break  # its own definition sees only those before it
-            if cte.alias.lower() == name.lower():
+            if fold_name(cte.alias) == fold_name(name):
                 found = cte
         if found is not None:
             return found  # type: ignore[no-any-return]

@@ -26,6 +26,7 @@ from feature_specs.compile.read_values import UngroupedError
 from feature_specs.compile.refuse_shapes import pivot_fault
 from feature_specs.compile.type_divisions import mark_typed_divisions
 from feature_specs.errors import CompileError, Location
+from feature_specs.names import fold_name
 
 
 def parse_query(draft: Draft) -> Draft:
@@ -35,7 +36,7 @@ def parse_query(draft: Draft) -> Draft:
         CompileError: it is not one SELECT query in the dialect.
     """
     tree = parse_text(draft.view.sql, draft.dialect, draft.file)
-    written = {s.alias.lower(): s.alias for s in tree.selects if isinstance(s, exp.Alias)}
+    written = {fold_name(s.alias): s.alias for s in tree.selects if isinstance(s, exp.Alias)}
     return replace(draft, tree=tree, labels={**draft.labels, **written})
 
 
@@ -200,9 +201,9 @@ def _as_aggregate(node: exp.Expr) -> exp.Expr:
 def _name_windows(query: exp.Expr) -> None:
     """Write out `over w` where the SELECT says `window w as (...)`."""
     for select in query.find_all(exp.Select):
-        named = {w.name.lower(): w for w in select.args.get("windows") or []}
+        named = {fold_name(w.name): w for w in select.args.get("windows") or []}
         for node in list(select.find_all(exp.Window)) if named else []:
-            base = named.get(node.alias.lower()) if node.args.get("alias") else None
+            base = named.get(fold_name(node.alias)) if node.args.get("alias") else None
             if base is None or node.parent_select is not select:
                 continue
             for part in ("partition_by", "order", "spec"):
@@ -216,9 +217,9 @@ def _name_windows(query: exp.Expr) -> None:
 
 def relation_key(table: exp.Table) -> str:
     """A table's dotted name, lower case, as leaves and models are looked up."""
-    return ".".join(part.name for part in table.parts).lower()
+    return fold_name(".".join(part.name for part in table.parts))
 
 
 def name_key(name: str) -> str:
     """The same key from a name as it stands in text, quoted or not."""
-    return re.sub(r'["`]', "", name).lower()
+    return fold_name(re.sub(r'["`]', "", name))

@@ -9,6 +9,7 @@ from sqlglot import exp
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.errors import CompileError
+from feature_specs.names import fold_name
 
 _FIELDS = "write its fields one by one, as in `st.a as a, st.b as b`"
 
@@ -20,16 +21,16 @@ def refuse_shapes(draft: Draft, query: exp.Expr) -> None:
         CompileError: PIVOT, UNPIVOT, a struct spread into columns, or an empty name.
     """
     sources = {
-        s.alias_or_name.lower() for s in query.find_all(exp.Table, exp.DerivedTable, exp.CTE)
+        fold_name(s.alias_or_name) for s in query.find_all(exp.Table, exp.DerivedTable, exp.CTE)
     }
-    sources |= {a.name.lower() for a in query.find_all(exp.TableAlias)}
+    sources |= {fold_name(a.name) for a in query.find_all(exp.TableAlias)}
     for node in query.walk():
         if isinstance(node, exp.Pivot):
             _refuse(draft, node, *pivot_fault(node))
         if isinstance(node, exp.Identifier) and node.args.get("quoted") and not node.name:
             _refuse(draft, node.parent or node, 'a name is empty: ""', "give it letters")
         starred = node.table if isinstance(node, exp.Column) and node.is_star else ""
-        if starred and starred.lower() not in sources:
+        if starred and fold_name(starred) not in sources:
             what = f"{starred}.* names no table, and spreading a struct is not supported"
             _refuse(draft, node, what, _FIELDS)
 
@@ -45,7 +46,7 @@ def pivot_fault(pivot: exp.Pivot) -> tuple[str, str]:
 
 def refuse_spread(draft: Draft, node: exp.Explode) -> None:
     """Raises CompileError for unnest(st) of what is a struct wherever a leaf has such a column."""
-    name = node.this.name.lower() if isinstance(node.this, exp.Column) else ""
+    name = fold_name(node.this.name) if isinstance(node.this, exp.Column) else ""
     kinds = [leaf.columns[name].upper() for leaf in draft.leaves.values() if name in leaf.columns]
     if kinds and all(k.startswith("STRUCT") and k.endswith(")") for k in kinds):
         what = f"unnest({name}) spreads a struct into columns, which is not supported"

@@ -17,6 +17,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.name_sources_apart import rename_source
 from feature_specs.compile.parse_query import relation_key
 from feature_specs.errors import CompileError
+from feature_specs.names import fold_name
 
 _WITH_FIELDS = ("STRUCT", "UNION", "ROW")
 
@@ -34,7 +35,7 @@ def show_hidden_tables(draft: Draft) -> Draft:
     read = [(scope, c) for scope in scopes for c in scope.find_all(exp.Column) if c.table]
     hidden: dict[tuple[int, str], Scope] = {}
     for scope, column in read:
-        table = column.table.lower()
+        table = fold_name(column.table)
         owner = _owner(scope, table)
         hiding = [] if owner in (None, scope) else list(_hiding(draft, scope, table))
         if owner is None or not hiding:
@@ -50,9 +51,11 @@ def show_hidden_tables(draft: Draft) -> Draft:
     for (_, table), owner in hidden.items():
         fresh = _fresh(table, scopes)
         for scope, column in read:
-            if column.table.lower() == table and _owner(scope, table) is owner:
+            if fold_name(column.table) == table and _owner(scope, table) is owner:
                 column.set("table", exp.to_identifier(fresh, quoted=True))
-        node = next(n for name, (n, _) in owner.selected_sources.items() if name.lower() == table)
+        node = next(
+            n for name, (n, _) in owner.selected_sources.items() if fold_name(name) == table
+        )
         rename_source(node, fresh)
     return replace(draft, tree=tree) if hidden else draft
 
@@ -65,7 +68,7 @@ def _owner(scope: Scope | None, table: str) -> Scope | None:
 
 
 def _names(scope: Scope) -> set[str]:
-    return {name.lower() for name in scope.selected_sources}
+    return {fold_name(name) for name in scope.selected_sources}
 
 
 def _hiding(draft: Draft, scope: Scope | None, table: str) -> Iterator[str | None]:
@@ -78,7 +81,7 @@ def _hiding(draft: Draft, scope: Scope | None, table: str) -> Iterator[str | Non
 
 def _types(draft: Draft, source: Scope | exp.Expr, column: str) -> Iterator[str | None]:
     query = source.expression if isinstance(source, Scope) else source
-    if isinstance(query, exp.Query) and column in map(str.lower, query.named_selects):
+    if isinstance(query, exp.Query) and column in map(fold_name, query.named_selects):
         yield None
     elif isinstance(query, exp.Table) or (isinstance(query, exp.Query) and query.is_star):
         for table in query.find_all(exp.Table):

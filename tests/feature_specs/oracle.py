@@ -181,11 +181,18 @@ class Oracle:
         if leaf.changelog is None:
             return cut
         keys = " and ".join(f'later."{k}" is not distinct from c."{k}"' for k in leaf.changelog.key)
-        when = leaf.event_time
+        ranks = [leaf.event_time, "oracle_seen", *(c for c in leaf.columns if c != leaf.event_time)]
+        equal, greater = "true", []
+        for name in ranks:
+            mine, other = f'c."{name}"', f'later."{name}"'
+            more = f"{other} is not null and ({mine} is null or {other} > {mine})"
+            greater.append(f"({equal} and {more})")
+            equal += f" and {other} is not distinct from {mine}"
         return (
-            f"with cut as ({cut}) select * from cut as c where coalesce(not c."
+            f"with cut as (select distinct *, {visible} as oracle_seen from ({cut}) as cut) "
+            "select * exclude (oracle_seen) from cut as c where coalesce(not c."
             f'"{leaf.changelog.deleted}", true) and not exists (select 1 from cut as later '
-            f'where {keys} and later."{when}" > c."{when}")'
+            f"where {keys} and ({' or '.join(greater)}))"
         )
 
     def _column(self, leaf: Leaf, column: str, now: str) -> str:

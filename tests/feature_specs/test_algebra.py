@@ -341,24 +341,24 @@ CASES = [
     ),
     Case(
         "the latest row by QUALIFY",
-        f"select k, x, s, ts from events qualify row_number() over (partition by k order by {AVERSE}) = 1",
+        f"select k, x, s, ts as seen from events qualify row_number() over (partition by k order by {AVERSE}) = 1",
         (EVENTS,),
     ),
     Case(
         "the latest row of late ones, by a subquery's rank",
-        "select k, x, s, ts from (select *, row_number() over (partition by k "
+        "select k, x, s, ts as seen from (select *, row_number() over (partition by k "
         f"order by {AVERSE}) as n from events) as e where n = 1",
         (LATE,),
     ),
     Case(
         "the latest row in a window",
-        "select k, x, s, ts from events where ts > now() - interval '1' hour "
+        "select k, x, s, ts as seen from events where ts > now() - interval '1' hour "
         f"qualify row_number() over (partition by k order by {AVERSE}) = 1",
         (EVENTS,),
     ),
     Case(
         "the least row, not the latest",
-        f"select k, x, ts from events qualify row_number() over (partition by k order by x, {TOTAL}) = 1",
+        f"select k, x, ts as seen from events qualify row_number() over (partition by k order by x, {TOTAL}) = 1",
         (EVENTS,),
     ),
     Case(

@@ -139,7 +139,10 @@ def test_a_type_is_one_of_the_dialect() -> None:
     view = FeatureView("v", SQL, ["k"])
     error = refused(lambda: compile_view(view, [leaf], dialect="postgres"), "'FOO', which postgres")
     assert error.where == "s.yml:3"
-    assert compile_view(view, [leaf]).point_in_time()  # a type that DuckDB's user may have made
+    error = refused(lambda: compile_view(view, [leaf]), "'FOO', which DuckDB does not have")
+    assert error.where == "s.yml:3" and "ENUM" in error.mend
+    listed = replace(leaf, columns={**COLUMNS, "k": "ENUM('a', 'b')"})
+    assert compile_view(view, [listed]).point_in_time()
 
 
 @pytest.mark.parametrize("at", ["2024-01-01", datetime(2024, 1, 1), 5])

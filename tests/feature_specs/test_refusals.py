@@ -20,7 +20,6 @@ from feature_specs.errors import (
 )
 from feature_specs.leaf import Changelog, Leaf
 from feature_specs.view import FeatureView
-from lakehouse.describe import TypeOracle
 from tests.feature_specs.worlds import DIMS, EVENTS, LATE, LOCAL, TZ, VERSIONS
 
 FILE = "models/v.sql"
@@ -296,14 +295,14 @@ def test_a_view_that_contradicts_itself_is_refused() -> None:
 def test_a_float_is_no_key() -> None:
     view = FeatureView("v", "select f, count(*) as n from events group by f", ("f",), file=FILE)
     with pytest.raises(CompileError, match="floats are no keys") as caught:
-        TypeOracle().describe(compile_view(view, [EVENTS]))
+        compile_view(view, [EVENTS])
     assert caught.value.file == FILE
 
 
 def test_what_the_engine_refuses_is_refused_at_compile() -> None:
     view = FeatureView("v", "select k, sum(s) as n from events group by k", ("k",), file=FILE)
     with pytest.raises(CompileError, match="DuckDB refuses"):
-        TypeOracle().describe(compile_view(view, [EVENTS]))
+        compile_view(view, [EVENTS])
 
 
 def test_a_lowering_that_is_not_valid_or_known_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,11 +11,11 @@ import duckdb
 import pytest
 
 from feature_specs.compile import compile_view
-from feature_specs.leaf import Leaf
+from feature_specs.leaf import Changelog, Leaf
 from feature_specs.view import FeatureView
 from tests.feature_specs.agreement import make_world
 from tests.feature_specs.oracle import Row
-from tests.feature_specs.worlds import BASE, EVENTS, LATE, QUARTER, US
+from tests.feature_specs.worlds import BASE, EVENTS, LATE, QUARTER, TZ, US
 
 HISTORY = "select k, ts, x, s, f from events"
 
@@ -165,3 +166,75 @@ def test_an_event_time_that_is_not_when_a_row_is_seen() -> None:
     for lowering in (None, "decorrelated"):
         sql = compiled.point_in_time(lowering=lowering)
         assert connection.execute(f"select x, s from ({sql})").fetchall() == [(7, 24)]
+
+
+CHANGE_COLUMNS = {
+    "id": "INTEGER", "k": "VARCHAR", "loaded": TZ, "amount": "INTEGER", "gone": "BOOLEAN", "ts": TZ,
+    "note": "VARCHAR",
+}  # fmt: skip
+ONCE = Leaf("changes", CHANGE_COLUMNS, event_time="ts", changelog=Changelog(("id",), "gone"))
+CHANGES_LATE = replace(ONCE, loaded_at="loaded")
+CHANGES_SEEN = replace(CHANGES_LATE, visibility="event")
+
+
+def _changes(seed: int) -> list[Row]:
+    """Several changes of one key at one instant, some of which differ in one column only."""
+    rng = random.Random(seed)
+    rows: list[Row] = []
+    for _ in range(60):
+        ts = BASE + rng.randrange(3) * QUARTER
+        loaded = ts + rng.choice([-1, 0, 0, 1, 3]) * QUARTER + rng.choice([US * 0, US])
+        rows.append(
+            (rng.randrange(4), rng.choice("ab"), loaded, rng.choice([None, 1, 2]),
+             rng.choice([None, False, False, True]), ts, rng.choice([None, "p", "q"]))
+        )  # fmt: skip
+    return rows + rows[:10]
+
+
+@pytest.mark.parametrize("boundary", ["inclusive", "exclusive"])
+@pytest.mark.parametrize(
+    "leaf", [ONCE, CHANGES_LATE, CHANGES_SEEN], ids=["event", "arrival", "seen at its event"]
+)
+@pytest.mark.parametrize(
+    ("sql", "entity"),
+    [
+        ("select id as j, k as letter, amount as x, note from changes", "j"),
+        ("select k, count(*) as n, sum(amount) as s, max(note) as m from changes group by k", "k"),
+    ],
+    ids=["rows", "grouped"],
+)
+def test_changes_of_one_key_at_one_instant(
+    sql: str, entity: str, leaf: Leaf, boundary: Any
+) -> None:
+    times = [BASE + n * QUARTER + j for n in range(6) for j in (US * 0, US)]
+    for seed in range(2):
+        rows = _changes(seed)
+        keys: list[Any] = list(range(4)) if entity == "j" else ["a", "b"]
+        spine = [
+            (n, key, t, None) for n, (t, key) in enumerate((t, k) for t in times for k in keys)
+        ]
+        view = FeatureView("v", sql, (entity,), boundary=boundary)
+        world = make_world(view, [leaf], {"changes": rows}, spine)
+        assert len(world.check_point_in_time()) > 1
+        world.check_as_of(times)
+        world.check_online(times[::3], QUARTER * 0)
+
+
+def test_the_rule_for_changes_of_one_instant() -> None:
+    """The last visible counts; of those visible at once the greatest by declared order, null least."""
+    database = duckdb.connect()
+    database.execute("set timezone = 'UTC'")
+    listed = ", ".join(f"{c} {t}" for c, t in CHANGE_COLUMNS.items())
+    database.execute(f"create table changes ({listed})")
+    at, later = "2024-01-01 00:00+00", "2024-01-01 01:00+00"
+    database.execute(
+        f"""insert into changes values
+        (1, 'a', '{at}', 9, false, '{at}', 'early'), (1, 'a', '{later}', 1, false, '{at}', 'late'),
+        (2, 'a', '{at}', null, false, '{at}', 'null'), (2, 'a', '{at}', 0, false, '{at}', 'zero'),
+        (3, 'a', '{at}', 5, false, '{at}', 'kept'), (3, 'a', '{at}', 5, true, '{at}', 'gone')"""
+    )
+    view = FeatureView("v", "select id, note from changes", ["id"])
+    compiled = compile_view(view, [CHANGES_LATE])
+    for hour, said in ((0, [(1, "early"), (2, "zero")]), (2, [(1, "late"), (2, "zero")])):
+        t = datetime(2024, 1, 1, hour, tzinfo=UTC)
+        assert sorted(database.execute(compiled.as_of(t)).fetchall()) == said

@@ -22,7 +22,7 @@ from feature_specs.compile import CompiledView, compile_view
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
-from lakehouse.describe import TypeOracle
+from lakehouse.describe import table_types
 from lakehouse.lake import STATE_PROPERTY, load_table, local_path, open_lake, read_arrow, read_state
 from lakehouse.materialize import Advance, advance_view
 from lakehouse.plans import ViewPlan
@@ -46,7 +46,7 @@ _ARROW = {
 
 def entry_of(compiled: CompiledView) -> tuple[ViewEntry, ViewPlan]:
     """What `forebay compile` makes of a view, as the materialization takes it."""
-    stored, features = TypeOracle().describe(compiled)
+    stored, features = table_types(compiled)
     view = compiled.draft.view
     steps = compiled.stored_queries()
     entry = ViewEntry(

@@ -30,6 +30,7 @@ from feature_specs.compile.engines.trace_columns import Schema, Trace
 from feature_specs.compile.engines.unnest_laterals import unnest_laterals
 from feature_specs.compile.engines.write_out_names import write_out_names
 from feature_specs.compile.name_ctes_apart import name_ctes_apart
+from feature_specs.names import fold_name
 
 __all__ = [
     "ENGINES",
@@ -91,7 +92,7 @@ def _rewritten(
     sql: str, engine: Engine, spine_columns: Sequence[str] | None, schema: Schema | None
 ) -> exp.Expr:
     tree: exp.Expr = sqlglot.parse_one(sql, dialect="duckdb")
-    known = {name.lower(): columns for name, columns in (schema or {}).items()}
+    known = {fold_name(name): columns for name, columns in (schema or {}).items()}
     drop_infinities(tree)
     drop_type_checks(tree)
     name_ctes_apart(tree)

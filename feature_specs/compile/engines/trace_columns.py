@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
+from feature_specs.names import fold_name
+
 #: Alias of a relation to its columns; None where they are not known.
 Sources = Mapping[str, Sequence[str] | None]
 
@@ -26,7 +28,7 @@ class Trace:
     def __init__(
         self, tree: exp.Expr, schema: Schema, spine_columns: Sequence[str] | None = None
     ) -> None:
-        self._schema = {name.lower(): list(columns) for name, columns in schema.items()}
+        self._schema = {fold_name(name): list(columns) for name, columns in schema.items()}
         self._spine = list(spine_columns) if spine_columns is not None else None
         self._sources: dict[int, dict[str, Sequence[str] | None]] = {}
         self._query(tree, {})
@@ -117,7 +119,7 @@ class Trace:
                 return self._spine
             if not node.db and node.name in known:
                 return known[node.name]
-            full = ".".join(part.name for part in node.parts).lower()
+            full = fold_name(".".join(part.name for part in node.parts))
             return self._schema.get(full)
         if isinstance(node, (exp.Subquery, exp.Lateral)):
             if within == SPINE and node.alias == SPINE_SOURCE and self._spine is not None:
@@ -142,7 +144,7 @@ class Trace:
     def starred(self, select: exp.Select, item: exp.Expr) -> list[tuple[str, str]] | None:
         """The columns that ``*`` or ``x.*`` stands for, with their relations."""
         star = item.this if isinstance(item, exp.Column) else item
-        dropped = {e.name.lower() for e in star.args.get("except_") or []}
+        dropped = {fold_name(e.name) for e in star.args.get("except_") or []}
         sources = self.sources(select)
         table = item.table if isinstance(item, exp.Column) else ""
         chosen = {table: sources.get(table)} if table else sources
@@ -150,7 +152,7 @@ class Trace:
         for alias, names in chosen.items():
             if names is None:
                 return None
-            found += [(alias, n) for n in names if n.lower() not in dropped]
+            found += [(alias, n) for n in names if fold_name(n) not in dropped]
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.engines.trace_columns import Trace
-from feature_specs.names import OWN_COLUMNS
+from feature_specs.names import OWN_COLUMNS, fold_name
 
 _CLAUSES = ("group", "where", "having", "qualify")
 
@@ -18,9 +18,9 @@ def write_out_names(tree: exp.Expr, trace: Trace) -> None:
 
 
 def _windows(select: exp.Select) -> None:
-    named = {w.name.lower(): w for w in select.args.get("windows") or []}
+    named = {fold_name(w.name): w for w in select.args.get("windows") or []}
     for node in list(select.find_all(exp.Window)) if named else []:
-        base = named.get(node.alias.lower()) if node.args.get("alias") else None
+        base = named.get(fold_name(node.alias)) if node.args.get("alias") else None
         if base is None or node.parent_select is not select:
             continue
         for part in ("partition_by", "order", "spec"):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlglot import exp
 
-from feature_specs.compile.bound_leaves import relation
+from feature_specs.compile.bound_leaves import change_order, relation
 from feature_specs.compile.draft import Draft, Window
 from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.intervals.relation import (
@@ -85,7 +85,7 @@ def weave_changelog(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
 
     Changes are ranked; one answers from its own start until a greater one starts.
     """
-    assert leaf.changelog is not None and leaf.event_time is not None
+    assert leaf.changelog is not None
     if splits_of(loom.draft, leaf, leaf.columns):
         raise NoFormError(f"columns of the changelog {leaf.name} become known later")
     draft, alias = loom.draft, "leaf"
@@ -95,11 +95,7 @@ def weave_changelog(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
         physical(draft, _source(draft, leaf, alias), leaf_window(draft, leaf, alias), items),
     )
     keys = [f'"{k}"' for k in leaf.changelog.key]
-    first = [leaf.event_time] + ([leaf.loaded_at] if leaf.loaded_at else [])
-    order = ", ".join(
-        f'"{c}" desc nulls last' for c in [*first, *(c for c in leaf.columns if c not in first)]
-    )
-    sql = winners_sql(f'"{changes}"', ", ".join(keys), order)
+    sql = winners_sql(f'"{changes}"', ", ".join(keys), change_order(draft, leaf))
     columns = ", ".join(f'"{c}"' for c in used)
     name = loom.add(
         "versions",

@@ -17,7 +17,7 @@ from feature_specs.compile.proof.relation import UnboundError
 from feature_specs.compile.statement import Statement
 from feature_specs.errors import CompileError, UnsafeQueryError
 from feature_specs.leaf import Leaf
-from feature_specs.names import is_reserved
+from feature_specs.names import fold_name, is_reserved
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def certify_statement(statement: Statement, leaves: tuple[Leaf, ...], file: str)
         UnsafeQueryError: a scan is not bounded by t; the statement must not be used.
         CompileError: a leaf has the name of one of the statement's own tables.
     """
-    own = {part.name.strip('"').lower() for part in statement.parts}
+    own = {fold_name(part.name.strip('"')) for part in statement.parts}
     for leaf in leaves:
         if relation_key(exp.to_table(leaf.name, dialect=DUCKDB)) in own:
             raise CompileError(
