@@ -172,7 +172,9 @@ def _calls(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
 def _value(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[str, list[str]] | None:
     try:
         result = connection.execute(sql)
-        return str((result.description or [[0, 0]])[0][1]), [repr(r) for r in result.fetchall()]
+        return str([column[1] for column in result.description or []]), [
+            repr(r) for r in result.fetchall()
+        ]
     except duckdb.Error:
         return None
 
