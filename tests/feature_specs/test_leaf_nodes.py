@@ -149,10 +149,10 @@ def test_roles_of_seeds_snapshots_and_models() -> None:
 
 
 def test_deletions_of_a_snapshot_are_no_rows_unless_its_history_is_read() -> None:
-    config = {"hard_deletes": "new_record", "materialized": "snapshot"}
+    config: dict[str, Any] = {"hard_deletes": "new_record", "materialized": "snapshot"}
     snapshot = node("snap", "snapshot", **config)
     assert leaf_query(snapshot).endswith("where \"dbt_is_deleted\" is distinct from 'True'")
-    renamed = {**config, "snapshot_meta_column_names": {"dbt_is_deleted": "gone"}}
+    renamed: dict[str, Any] = {**config, "snapshot_meta_column_names": {"dbt_is_deleted": "gone"}}
     assert '"gone" is distinct' in leaf_query(node("snap", "snapshot", **renamed))
     history = node("snap", "snapshot", **config, meta={"visibility": "history"})
     assert "where" not in leaf_query(history)
