@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "init": "Make a new project that runs at once.",
     "ingest": "Load a file, or the example's flights, into Iceberg.",
+    "drop": "Drop an Iceberg table and its files.",
     "plan": "Show what changed since the last build, and what that touches.",
     "compile": "Compile features into variants, catalog and macros.",
     "explain": "Show how a view is compiled, why, and why it cannot leak.",

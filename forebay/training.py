@@ -15,7 +15,6 @@ from feature_specs.durations import parse_duration
 from feature_specs.errors import (
     DataError,
     ForebayError,
-    UnknownNameError,
     did_you_mean,
     first_line,
 )
@@ -23,10 +22,10 @@ from feature_specs.library_errors import explain_text
 from feature_specs.names import OWN_COLUMNS, fold_name
 from feature_specs.time_zones import check_zone
 from feature_specs.view import FeatureReference
-from forebay.empty_spine import typed_if_empty
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
 from forebay.project import Project
 from forebay.training_changes import TrainingChanges, compare, keep_record, last_record
+from lakehouse.ingest.spine import read_spine
 from lakehouse.lake import find_table, open_lake
 from lakehouse.quote import literal, quoted
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
@@ -42,7 +41,6 @@ from lakehouse.training_record import (
 )
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".json": "read_json"}
 
 
 @dataclass(frozen=True)
@@ -92,21 +90,22 @@ def write_training_set(
         what, _, mend = entry.no_past.rpartition(". Hint: ")
         raise DataError(f"no training set can be made of it: {what}", where=entry.file, mend=mend)
     connection = connect(catalog)
-    source = _read_spine(connection, spine)
-    columns = _describe(connection, source)
-    if spine.suffix.lower() != ".parquet":
-        views = [view for view, _ in entry.features]
-        source = typed_if_empty(connection, source, columns, catalog, views, timestamp)
-        columns = _describe(connection, source)
-    chosen = _timestamp(columns, timestamp, spine)
-    source, columns = _zoned(source, columns, chosen, timezone, spine)
+    views = [v for v, _ in entry.features]
+    asked = read_spine(
+        connection,
+        spine,
+        timestamp=timestamp,
+        timezone=timezone,
+        types=_agreed_types(catalog, views),
+    )
+    columns, chosen = asked.columns, asked.timestamp
     _check_names(columns, [FeatureReference(*named).column for named in entry.features], spine)
-    keys = _check_columns(catalog, [v for v, _ in entry.features], columns, spine)
+    keys = _check_columns(catalog, views, columns, spine)
     behind = "0" if lag is None else str(_microseconds(lag))
-    sql = point_in_time_sql(project, service, f"({source})", chosen, behind)
+    sql = point_in_time_sql(project, service, f"({asked.sql})", chosen, behind)
     nulls = " or ".join(f'"{k}" is null' for k in sorted({chosen, *keys}))
     counted = connection.execute(
-        f"select count(*), count(*) filter (where {nulls}) from ({source})"
+        f"select count(*), count(*) filter (where {nulls}) from ({asked.sql})"
     ).fetchone()
     assert counted is not None
     leaves = {n for v, _ in entry.features for n in catalog.view(v).leaves}
@@ -226,77 +225,13 @@ def copy_to_parquet(
         partial.unlink(missing_ok=True)
 
 
-def _read_spine(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(
-            f"a spine of kind {path.suffix!r}",
-            where=str(path),
-            mend="give a .parquet, .csv or .json file",
-        )
-    if not path.exists():
-        raise DataError("there is no such file", where=str(path), mend="check --spine")
-    text = str(path).replace("'", "''")
-    return f"select * from {reader}('{text}')"
-
-
-def _describe(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
-    try:
-        rows = connection.execute(f"describe {source}").fetchall()
-    except duckdb.Error as error:
-        raise DataError(
-            f"the spine cannot be read: {str(error).splitlines()[0]}",
-            where="--spine",
-            mend="give a whole Parquet, CSV or JSON file",
-        ) from None
-    return {name: kind for name, kind, *_ in rows}
-
-
-def _timestamp(columns: dict[str, str], wanted: str | None, spine: Path) -> str:
-    if wanted is not None:
-        if wanted not in columns:
-            raise UnknownNameError(
-                f"the spine has no column {wanted!r}",
-                where=f"{spine}, --timestamp",
-                mend=did_you_mean(wanted, columns),
-            )
-        return wanted
-    times = [n for n, kind in columns.items() if kind.startswith(("TIMESTAMP", "DATE"))]
-    if "event_timestamp" in times:
-        return "event_timestamp"
-    if len(times) == 1:
-        return times[0]
-    raise DataError(
-        f"the spine has {len(times)} time columns, so which one is the instant asked is not clear",
-        where=str(spine),
-        mend="name it with --timestamp" if times else "add a column event_timestamp of instants",
-    )
-
-
-def _zoned(
-    source: str, columns: dict[str, str], name: str, timezone: str | None, spine: Path
-) -> tuple[str, dict[str, str]]:
-    kind = columns[name]
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return source, columns
-    if not kind.startswith("TIMESTAMP"):
-        raise DataError(
-            f"the instant {name!r} is a {kind}",
-            where=str(spine),
-            mend="make it a timestamp with time zone",
-        )
-    if timezone is None:
-        raise DataError(
-            f"the instants in {name!r} have no time zone",
-            where=str(spine),
-            mend="say which it is: --timezone UTC",
-        )
-    # Finer than a microsecond rounds down, so that nothing later than the instant is seen.
-    zoned = f"timezone('{timezone}', cast(date_trunc('microseconds', \"{name}\") as timestamp))"
-    return f'select * replace ({zoned} as "{name}") from ({source})', {
-        **columns,
-        name: "TIMESTAMP WITH TIME ZONE",
-    }
+def _agreed_types(catalog: Catalog, views: list[str]) -> dict[str, str]:
+    """Types of keys and request values on which all views agree; a text spine is read by them."""
+    found: dict[str, set[str]] = {}
+    for name in dict.fromkeys(views):
+        for column in (*catalog.view(name).entities, *catalog.view(name).requests):
+            found.setdefault(fold_name(column.name), set()).add(column.type)
+    return {name: kinds.pop() for name, kinds in found.items() if len(kinds) == 1}
 
 
 def _check_names(columns: Iterable[str], features: Iterable[str], spine: Path) -> None:
@@ -318,7 +253,7 @@ def _check_names(columns: Iterable[str], features: Iterable[str], spine: Path) -
 
 
 def _check_columns(
-    catalog: Catalog, views: list[str], columns: dict[str, str], spine: Path
+    catalog: Catalog, views: list[str], columns: Mapping[str, str], spine: Path
 ) -> set[str]:
     keys: set[str] = set()
     kinds = {fold_name(name): kind for name, kind in columns.items()}

@@ -15,10 +15,12 @@ from pyiceberg.exceptions import (
     ValidationError,
 )
 from pyiceberg.table import Table, Transaction
+from pyiceberg.table.update.schema import UpdateSchema
 from sqlalchemy.exc import IntegrityError
 
 from feature_specs.errors import DataError
 from lakehouse.lake import find_table
+from lakehouse.row_stream import RowStream, append_stream
 
 Mode = Literal["append", "replace"]
 
@@ -45,10 +47,11 @@ _TRIES = 5
 def commit_rows(
     catalog: Catalog,
     identifier: str,
-    rows: pa.Table,
+    rows: pa.Table | RowStream,
     *,
     mode: Mode,
     columns: Columns = "fixed",
+    change: Callable[[UpdateSchema], None] | None = None,
     properties: Mapping[str, str] | None = None,
     retyped: Sequence[str] = (),
 ) -> Table:
@@ -64,6 +67,7 @@ def commit_rows(
         rows: what to write; fields that are not nullable become required columns.
         mode: ``append`` or ``replace``.
         columns: whether the table may gain columns, or lose those that the rows lack.
+        change: renames or drops columns of a table that is there, before its rows are written.
         properties: table properties to set.
         retyped: columns of other types now; each is a new column under the old name.
 
@@ -75,7 +79,7 @@ def commit_rows(
             table = find_table(catalog, identifier)
             if table is None:
                 return _create(catalog, identifier, rows, properties or {})
-            return _write(table, rows, mode, columns, properties or {}, retyped)
+            return _write(table, rows, mode, columns, change, properties or {}, retyped)
         except (CommitFailedException, TableAlreadyExistsError):
             continue
     raise DataError(
@@ -99,35 +103,45 @@ def ensure_namespace(catalog: Catalog, identifier: str) -> None:
 
 
 def _create(
-    catalog: Catalog, identifier: str, rows: pa.Table, properties: Mapping[str, str]
+    catalog: Catalog, identifier: str, rows: pa.Table | RowStream, properties: Mapping[str, str]
 ) -> Table:
     ensure_namespace(catalog, identifier)
     creation = catalog.create_table_transaction(
         identifier, schema=rows.schema, properties={**TABLE_PROPERTIES, **properties}
     )
     with creation as transaction:
-        transaction.append(rows)
+        if isinstance(rows, RowStream):
+            append_stream(transaction, rows, replace=False)
+        else:
+            transaction.append(rows)
     return catalog.load_table(identifier)
 
 
 def _write(
     table: Table,
-    rows: pa.Table,
+    rows: pa.Table | RowStream,
     mode: Mode,
     columns: Columns,
+    change: Callable[[UpdateSchema], None] | None,
     properties: Mapping[str, str],
     retyped: Sequence[str],
 ) -> Table:
+    adds = mode == "append" or table.current_snapshot() is None
     with table.transaction() as transaction:
+        if change is not None:
+            with transaction.update_schema() as update:
+                change(update)
         if retyped:
-            with transaction.update_schema() as change:
+            with transaction.update_schema() as update:
                 for name in retyped:
-                    change.delete_column(name)
+                    update.delete_column(name)
         if columns != "fixed":
             _fit_columns(transaction, rows.schema, columns)
         if properties:
             transaction.set_properties(dict(properties))
-        if mode == "append" or table.current_snapshot() is None:
+        if isinstance(rows, RowStream):
+            append_stream(transaction, rows, replace=not adds)
+        elif adds:
             transaction.append(rows)
         else:
             transaction.overwrite(rows)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 import pyarrow as pa
@@ -14,20 +15,29 @@ from pyiceberg.exceptions import ValidationError
 from pyiceberg.io.pyarrow import UnsupportedPyArrowTypeException
 from pyiceberg.table import Table
 
-from feature_specs.errors import DataError, ForebayError
+from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean, first_line
+from feature_specs.time_zones import check_zone
 from lakehouse.commit import Mode, Progress, commit_rows
-from lakehouse.ingest.columns import new_columns, table_columns
+from lakehouse.duckdb_types import column_types
+from lakehouse.ingest.fit_table import Fit, SchemaChanges, fit_table
+from lakehouse.ingest.infer_types import infer_types
+from lakehouse.ingest.open_source import open_source
+from lakehouse.ingest.read_columns import known_type, read_columns, refuse_changed, select_columns
+from lakehouse.ingest.read_text import INSTANT
+from lakehouse.ingest.read_typed import NAIVE, stored_type
+from lakehouse.ingest.source import (
+    JSON,
+    TEXT,
+    FileOptions,
+    Source,
+    check_file,
+    first_row,
+    types_hint,
+)
 from lakehouse.lake import find_table
-from lakehouse.quote import quoted
+from lakehouse.row_stream import RowStream
 
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-}
+_BATCH = 65_536
 
 
 def ingest_file(
@@ -36,135 +46,205 @@ def ingest_file(
     path: Path,
     *,
     mode: Mode,
-    timezone: str | None = None,
+    options: FileOptions | None = None,
+    changes: SchemaChanges | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Append a file's rows to a table, or make them its whole content.
 
-    The table and its namespace are created when missing, with the types that DuckDB reads from the
-    file. An existing table's types hold: CSV and JSON are read as those types, Parquet's may widen
-    to them. Nothing is written unless all rows are. Empty CSV fields are null. Instants are stored
-    in UTC to the microsecond; finer ones are rounded up.
+    The table and its namespace are created when missing. Each value comes through unchanged, or
+    nothing is written and the first that would not is named with its line. See docs/ingest.md.
 
     Args:
         catalog: where the table is.
         identifier: its dotted name.
         path: a .csv, .tsv, .parquet, .json, .jsonl or .ndjson file; text may be gzipped (.gz).
         mode: ``append`` or ``replace``.
-        timezone: the zone of the file's naive timestamps, e.g. ``America/New_York``; they are
-            then stored as instants. Without it they stay naive.
-        progress: called as (label, done, total).
+        options: how the file is written, where its name does not say.
+        changes: what may become of the columns of a table that is there.
+        progress: called as (label, done, total) with rows.
 
     Returns:
         How many rows were written.
 
     Raises:
-        ForebayError: the file's format, the table's name or the zone is not one we know.
-        DataError: the file cannot be read, or its columns are not the table's.
+        ForebayError: the table's name or an option is not one we know.
+        DataError: the file cannot be read, its columns are not the table's, or a value would change.
     """
-    _check(identifier, path, timezone)
-    _tell(progress, f"reading {path.name}", 0)
+    options, changes = options or FileOptions(), changes or SchemaChanges()
+    _check(identifier, path, options)
     table = find_table(catalog, identifier)
-    with duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory(prefix="forebay") as folder, duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"set temp_directory = '{folder}'")
         try:
-            rows = _read(connection, path, table, identifier, timezone)
-        except (duckdb.Error, pa.ArrowInvalid, ValueError) as error:
+            source = open_source(connection, path, options, Path(folder))
+            options = replace(options, types=_known_types(connection, source, options))
+            fit = (
+                Fit({n: options.types.get(n) for n in source.kinds}, None)
+                if table is None
+                else fit_table(table.schema(), source, options, changes, identifier)
+            )
+            rows, count = read_rows(connection, source, fit, table, options, identifier)
+            rows = _told(rows, count, f"rows into {identifier}", progress)
+            commit_rows(catalog, identifier, rows, mode=mode, columns="add", change=fit.change)
+        except duckdb.Error as error:
             raise DataError(
-                f"cannot read it for table {identifier}: {_gist(error)}",
+                f"cannot read it for table {identifier}: {first_line(error)}",
                 where=str(path),
                 mend="mend the file; nothing was written",
             ) from error
-    _tell(progress, f"writing {identifier}", 1)
-    try:
-        commit_rows(catalog, identifier, rows, mode=mode)
-    except (UnsupportedPyArrowTypeException, ValidationError) as error:
-        raise DataError(
-            f"Iceberg has no such column: {error}",
-            where=str(path),
-            mend="write it as a type that Iceberg has, such as text; nothing was written",
-        ) from error
-    _tell(progress, f"wrote {identifier}", 2)
-    return int(rows.num_rows)
+        except (UnsupportedPyArrowTypeException, ValidationError) as error:
+            raise DataError(
+                f"Iceberg has no such column: {error}",
+                where=str(path),
+                mend="write it as a type that Iceberg has, such as text; nothing was written",
+            ) from error
+    return count
 
 
-def _read(
+def read_rows(
     connection: duckdb.DuckDBPyConnection,
-    path: Path,
+    source: Source,
+    fit: Fit,
     table: Table | None,
+    options: FileOptions,
     identifier: str,
-    timezone: str | None,
-) -> pa.Table:
-    found = _types(connection, f"select * from {_scan(path)}")
-    if table is None:
-        columns = new_columns(found, timezone)
-        forced: dict[str, str] = {}
-    else:
-        schema = table.schema().as_arrow()
-        connection.register("target", schema.empty_table())
-        wanted = _types(connection, "select * from target")
-        text = _format(path) != "parquet"
-        columns, forced = table_columns(
-            found, wanted, timezone, text=text, where=str(path), identifier=identifier
+) -> tuple[RowStream, int]:
+    """The rows as they are to be written, once every value was looked at; and how many."""
+    held = {} if table is None else column_types(table.schema())
+    wanted = _types(connection, source, fit.types, options)
+    _refuse_naive(source, wanted, fit.types, options, identifier)
+    readings = read_columns(source, wanted, timezone=options.timezone)
+    required = frozenset(
+        field.name
+        for field in (table.schema().fields if table is not None else ())
+        if field.required
+    )
+    # Every value of a column whose type was inferred has been read as that type already.
+    seen = {n for n in wanted if fit.types[n] is None and source.kinds[n] == TEXT}
+    unseen = {n: r for n, r in readings.items() if n not in seen or options.timezone is not None}
+    refuse_changed(connection, source, unseen, wanted, timezone=options.timezone, required=required)
+    sql = select_columns(source, readings)
+    schema = connection.sql(f"{sql} limit 0").to_arrow_table().schema
+    if table is not None:
+        schema = _as_held(schema, table.schema().as_arrow(), held, wanted)
+    counted = first_row(connection, f"select count(*) from {source.relation}")
+    assert counted is not None
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in connection.sql(sql).to_arrow_reader(_BATCH):
+            yield batch.cast(schema)
+
+    return RowStream(schema, batches), int(counted[0])
+
+
+def _types(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    asked: Mapping[str, str | None],
+    options: FileOptions,
+) -> dict[str, str]:
+    """A DuckDB type for each column: as asked, as the file has it, or as its values look."""
+    open_ended = [
+        n for n, kind in asked.items() if kind is None and source.kinds[n] in (TEXT, JSON)
+    ]
+    inferred = infer_types(connection, source, open_ended)
+    types: dict[str, str] = {}
+    for name, kind in asked.items():
+        own = kind or inferred.get(name) or stored_type(source.kinds[name])
+        local = own == "TIMESTAMP" and kind is None and options.timezone is not None
+        types[name] = INSTANT if local else own
+    return types
+
+
+def _refuse_naive(
+    source: Source,
+    wanted: Mapping[str, str],
+    asked: Mapping[str, str | None],
+    options: FileOptions,
+    identifier: str,
+) -> None:
+    """New columns take local times only when told to; a zone goes only to columns of instants."""
+    local = [n for n, kind in wanted.items() if asked[n] is None and _has_local_times(kind)]
+    if local:
+        raise DataError(
+            f"the times of {', '.join(map(repr, local))} have no time zone",
+            where=str(source.path),
+            mend="say which it is, for example --timezone UTC, or keep local times with "
+            + types_hint(local, "timestamp"),
         )
-    select = ", ".join(f"{sql} as {quoted(name)}" for name, sql in columns.items())
-    rows = connection.sql(f"select {select} from {_scan(path, forced)}").to_arrow_table()
-    return rows if table is None else rows.cast(schema)
+    if options.timezone is None:
+        return
+    for name, kind in wanted.items():
+        naive = source.kinds[name] in (TEXT, JSON, *NAIVE)
+        if kind == "TIMESTAMP" and naive and name not in options.types:
+            raise DataError(
+                f"column {name!r} of table {identifier} holds times without a zone, so --timezone "
+                "would be lost",
+                where="--timezone",
+                mend=f"leave it out, or make the column one of instants: `forebay drop {identifier}`"
+                ", then load all of its rows with --timezone",
+            )
 
 
-def _types(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
-    return {name: kind for name, kind, *_ in connection.execute(f"describe {sql}").fetchall()}
+def _has_local_times(kind: str) -> bool:
+    return "TIMESTAMP" in kind.replace(INSTANT, "").replace("TIMESTAMPTZ", "")
 
 
-def _scan(path: Path, forced: Mapping[str, str] | None = None) -> str:
-    """A call of DuckDB's reader; forced types go by column where the format is text."""
-    kind = _format(path)
-    arguments = ["'" + str(path).replace("'", "''") + "'"]
-    types = ", ".join(f"{quoted(name)}: '{kind}'" for name, kind in (forced or {}).items())
-    if kind == "csv":
-        arguments += ["header = true", "sample_size = -1"]
-        arguments += [f"types = {{{types}}}"] if types else []
-    if kind == "json":
-        arguments += [f"columns = {{{types}}}"] if types else ["sample_size = -1"]
-    return f"read_{kind}({', '.join(arguments)})"
+def _as_held(
+    schema: pa.Schema, held: pa.Schema, was: Mapping[str, str], wanted: Mapping[str, str]
+) -> pa.Schema:
+    """The rows' schema, with the table's own fields where their types are as they were."""
+    fields = []
+    for own in schema:
+        if own.name in was and was[own.name] == stored_type(wanted[own.name]):
+            own = held.field(own.name)
+        fields.append(own.remove_metadata())
+    return pa.schema(fields)
 
 
-def _format(path: Path) -> str | None:
-    suffixes = [s.lower() for s in path.suffixes if s.lower() != ".gz"]
-    return _FORMATS.get(suffixes[-1]) if suffixes else None
+def _known_types(
+    connection: duckdb.DuckDBPyConnection, source: Source, options: FileOptions
+) -> dict[str, str]:
+    for name in options.types:
+        if name not in source.kinds:
+            raise UnknownNameError(
+                f"the file has no column {name!r}",
+                where="--types",
+                mend=did_you_mean(name, source.kinds),
+            )
+    return {name: known_type(connection, name, kind) for name, kind in options.types.items()}
 
 
-def _check(identifier: str, path: Path, timezone: str | None) -> None:
+def _told(rows: RowStream, total: int, label: str, progress: Progress | None) -> RowStream:
+    if progress is None:
+        return rows
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        done = 0
+        progress(label, done, total)
+        for batch in rows.batches():
+            yield batch
+            done += batch.num_rows
+            progress(label, done, total)
+
+    return RowStream(rows.schema, batches)
+
+
+def _check(identifier: str, path: Path, options: FileOptions) -> None:
     if not re.fullmatch(r"\w+(\.\w+)+", identifier):
         raise ForebayError(
             f"{identifier!r} is not a table's dotted name",
             where="forebay ingest",
             mend="write namespace.table",
         )
-    if _format(path) is None:
-        raise ForebayError(
-            f"the format of {path.name!r} is not known",
-            where=str(path),
-            mend="give a file that ends in " + ", ".join(_FORMATS),
-        )
-    if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="check the path")
-    if timezone is not None:
-        try:
-            ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError):
+    check_file(path)
+    if options.timezone is not None:
+        check_zone(options.timezone, where="--timezone")
+    for option, text in (("--delimiter", options.delimiter), ("--quote", options.quote)):
+        least = 0 if option == "--quote" else 1
+        if text is not None and not (least <= len(text) <= 1 and text not in ("\n", "\r")):
             raise ForebayError(
-                f"there is no time zone {timezone!r}",
-                where="forebay ingest",
-                mend="name one of the IANA database, such as America/New_York",
-            ) from None
-
-
-def _gist(error: Exception) -> str:
-    """What DuckDB or Arrow found, without the advice that follows its first paragraph."""
-    return str(error).strip().split("\n\n")[0]
-
-
-def _tell(progress: Progress | None, label: str, done: int) -> None:
-    if progress is not None:
-        progress(label, done, 2)
+                f"{text!r} is not one character", where=option, mend="give one, such as ';'"
+            )

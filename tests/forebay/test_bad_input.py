@@ -135,7 +135,7 @@ def test_spine_missing_or_not_parquet(shell: Shell, tmp_path: Path) -> None:
     none = tmp_path / "none.parquet"
     assert "no such file" in shell.refused("train", "arrival_delay_v1", "--spine", str(none))
     none.write_text("not parquet")
-    assert "cannot be read" in shell.refused("train", "arrival_delay_v1", "--spine", str(none))
+    assert "cannot read it" in shell.refused("train", "arrival_delay_v1", "--spine", str(none))
 
 
 def test_instant_without_zone(shell: Shell) -> None:

@@ -1,0 +1,156 @@
+"""Take JSON objects apart into a column a key, and name the line of what is no object."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+
+from feature_specs.errors import DataError, Location, first_line
+from lakehouse.ingest.plain_text import text_lines
+from lakehouse.ingest.source import JSON, Source, check_names, first_row
+from lakehouse.quote import literal, quoted
+
+#: The column that keeps an object as it is written: DuckDB's JSON values have lost a number's
+#: further digits.
+RAW = "forebay_raw_json"
+
+
+def open_json(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, name: str) -> Source:
+    """Objects one a line, in an array, or one after the other, as a table of JSON values.
+
+    A key that an object lacks is null there, as one whose value is null.
+
+    Raises:
+        DataError: a line is no JSON object, or names a key twice.
+    """
+    scan = f"read_json_objects({literal(str(text))}, format = '{_layout(text, path)}')"
+    try:
+        connection.execute(
+            f"create or replace temp table {name}_objects as select json::varchar as raw from {scan}"
+        )
+        wrong = first_row(
+            connection,
+            f"select row, raw, kind from (select row_number() over () as row, raw, "
+            f"json_type(raw) as kind from {name}_objects) where kind <> 'OBJECT' limit 1",
+        )
+        if wrong is not None:
+            raise DataError(
+                f"{str(wrong[1])[:40]!r} is no JSON object",
+                where=_place(text, path, wrong[0]),
+                mend='write objects: {"key": "value"}, one a line',
+            )
+        keys = _keys(connection, text, path, name)
+        _take_apart(connection, keys, name)
+    except duckdb.Error as error:
+        raise _malformed(text, path, error) from None
+    return Source(
+        path,
+        name,
+        dict.fromkeys(keys, JSON),
+        lambda number: _place(text, path, number),
+        raw=RAW,
+    )
+
+
+def _layout(text: Path, path: Path) -> str:
+    if any(s.lower() in (".jsonl", ".ndjson") for s in path.suffixes):
+        # DuckDB's reader of lines takes no byte order mark.
+        with text.open("rb") as file:
+            marked = file.read(3) == b"\xef\xbb\xbf"
+        return "unstructured" if marked else "newline_delimited"
+    with text_lines(text) as file:
+        for line in file:
+            if line.strip():
+                return "array" if line.lstrip().startswith("[") else "unstructured"
+    return "unstructured"
+
+
+def _keys(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, name: str) -> list[str]:
+    twice = first_row(
+        connection,
+        f"select row, keys from (select row_number() over () as row, json_keys(raw) as keys "
+        f"from {name}_objects) where len(keys) <> list_unique(keys) limit 1",
+    )
+    if twice is not None:
+        again = next(k for k in twice[1] if twice[1].count(k) > 1)
+        raise DataError(
+            f"the object has the key {again!r} twice",
+            where=_place(text, path, twice[0]),
+            mend="keep one of them",
+        )
+    found = connection.execute(
+        "select key from (select unnest(keys) as key, min(row) as row from ("
+        f"select json_keys(raw) as keys, min(row) as row from (select raw, row_number() over () "
+        f"as row from {name}_objects) group by keys) group by key) order by row"
+    ).fetchall()
+    names = _in_order(connection, [k for (k,) in found], name)
+    if not names:
+        raise DataError(
+            "there are no rows in it, and so no columns",
+            where=str(path),
+            mend='give a file with JSON objects: {"key": "value"}, one a line',
+        )
+    check_names(names, path)
+    return names
+
+
+def _in_order(connection: duckdb.DuckDBPyConnection, found: list[str], name: str) -> list[str]:
+    """Keys as the first object has them, then those of later ones."""
+    first = first_row(connection, f"select json_keys(raw) from {name}_objects limit 1")
+    leading = [] if first is None else list(first[0])
+    return leading + [k for k in found if k not in leading]
+
+
+def _take_apart(connection: duckdb.DuckDBPyConnection, keys: list[str], name: str) -> None:
+    pointers = ", ".join(literal("/" + k.replace("~", "~0").replace("/", "~1")) for k in keys)
+    columns = ", ".join(f"found[{n}] as {quoted(k)}" for n, k in enumerate(keys, 1))
+    connection.execute(
+        f"create or replace temp table {name} as select {columns}, raw as {RAW} from "
+        f"(select raw, json_extract(raw, [{pointers}]) as found from {name}_objects)"
+    )
+    connection.execute(f"drop table {name}_objects")
+
+
+def _malformed(text: Path, path: Path, error: duckdb.Error) -> DataError:
+    """The first place at which it is not JSON, by Python's reader; DuckDB counts lines otherwise."""
+    content = text.read_text(encoding="utf-8-sig")
+    decoder, at = json.JSONDecoder(), 0
+    array = content.lstrip().startswith("[")
+    try:
+        if array:
+            json.loads(content)
+        while not array and (at := _after_blanks(content, at)) < len(content):
+            at = decoder.raw_decode(content, at)[1]
+    except json.JSONDecodeError as fault:
+        return DataError(
+            f"it is not JSON: {fault.msg}",
+            where=Location(str(path), fault.lineno, fault.colno),
+            mend="mend the line; nothing was written",
+        )
+    return DataError(
+        f"cannot read it: {first_line(error)}",
+        where=str(path),
+        mend="write an object a line; nothing was written",
+    )
+
+
+def _place(text: Path, path: Path, number: int) -> Location | str:
+    """The line on which an object starts; counted from 1."""
+    content = text.read_text(encoding="utf-8-sig")
+    decoder, at = json.JSONDecoder(), 0
+    if content.lstrip().startswith("["):
+        at = content.index("[") + 1
+    for seen in range(1, number + 1):
+        at = _after_blanks(content, at, " \t\r\n,")
+        if seen == number:
+            return Location(str(path), content.count("\n", 0, at) + 1)
+        at = decoder.raw_decode(content, at)[1]
+    return str(path)
+
+
+def _after_blanks(content: str, at: int, blanks: str = " \t\r\n") -> int:
+    while at < len(content) and content[at] in blanks:
+        at += 1
+    return at

@@ -1,0 +1,170 @@
+"""Read a spine file by the rules of every other file, its instants cut to the microsecond."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from feature_specs.errors import DataError, UnknownNameError, did_you_mean, first_line
+from feature_specs.names import fold_name
+from feature_specs.time_zones import check_zone
+from lakehouse.ingest.infer_types import infer_types
+from lakehouse.ingest.open_source import open_source
+from lakehouse.ingest.plain_text import plain_text
+from lakehouse.ingest.read_columns import read_columns, refuse_changed
+from lakehouse.ingest.read_json import Reading
+from lakehouse.ingest.read_text import INSTANT, read_text
+from lakehouse.ingest.read_typed import NAIVE
+from lakehouse.ingest.source import (
+    JSON,
+    TEXT,
+    FileOptions,
+    Source,
+    check_file,
+    first_row,
+    format_of,
+)
+from lakehouse.quote import quoted
+
+_TABLE = "forebay_spine_file"
+_EVENT = "event_timestamp"
+
+
+@dataclass(frozen=True)
+class Spine:
+    """A spine's rows: SQL that reads them, DuckDB types by column, and the column of instants."""
+
+    sql: str
+    columns: Mapping[str, str]
+    timestamp: str
+
+
+def read_spine(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    timestamp: str | None,
+    timezone: str | None,
+    types: Mapping[str, str],
+) -> Spine:
+    """The rows of a Parquet, CSV or JSON file, each value as it stands there.
+
+    Args:
+        timestamp: the column of instants; by default ``event_timestamp``, or the only time there is.
+        timezone: the zone of instants that have none.
+        types: DuckDB types of keys and request values, as which text and JSON are read.
+
+    Raises:
+        DataError: the file cannot be read, a value is not of its type, or an instant has no zone.
+        UnknownNameError: there is no such column.
+    """
+    if timezone is not None:
+        check_zone(timezone, where="--timezone")
+    with tempfile.TemporaryDirectory(prefix="forebay") as folder:
+        try:
+            if _holds_nothing(path, Path(folder)):
+                return _no_rows(types, timestamp)
+            source = open_source(connection, path, FileOptions(), Path(folder), _TABLE)
+            columns = _types(connection, source, types, timestamp)
+            chosen = _chosen(columns, timestamp, path)
+            _check_instant(columns[chosen], chosen, timezone, path)
+            return _read(connection, source, columns, chosen, timezone)
+        except duckdb.Error as error:
+            raise DataError(
+                f"the spine cannot be read: {first_line(error)}",
+                where=str(path),
+                mend="give a whole Parquet, CSV or JSON file",
+            ) from None
+
+
+def _holds_nothing(path: Path, folder: Path) -> bool:
+    """Whether a text file has neither rows nor the names of columns."""
+    check_file(path)
+    if format_of(path) == "parquet":
+        return False
+    text = plain_text(path, FileOptions(), folder)
+    return text.stat().st_size < 100 and text.read_text().strip("\ufeff \t\r\n") in ("", "[]")
+
+
+def _no_rows(types: Mapping[str, str], timestamp: str | None) -> Spine:
+    columns = {**types, timestamp or _EVENT: INSTANT}
+    listed = ", ".join(f"cast(null as {kind}) as {quoted(n)}" for n, kind in columns.items())
+    return Spine(f"select {listed} where false", columns, timestamp or _EVENT)
+
+
+def _types(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    given: Mapping[str, str],
+    timestamp: str | None,
+) -> dict[str, str]:
+    if first_row(connection, f"select 1 from {source.relation} limit 1") is None:
+        given = {**given, fold_name(timestamp or _EVENT): INSTANT}
+    text = [n for n, kind in source.kinds.items() if kind in (TEXT, JSON)]
+    asked = {n: given.get(fold_name(n), "") for n in text}
+    known = {n: kind for n, kind in asked.items() if read_text("x", kind, None, "down")}
+    inferred = infer_types(connection, source, [n for n in text if n not in known], empty="VARCHAR")
+    return {n: known.get(n) or inferred.get(n) or kind for n, kind in source.kinds.items()}
+
+
+def _chosen(columns: Mapping[str, str], wanted: str | None, path: Path) -> str:
+    if wanted is not None:
+        if wanted not in columns:
+            raise UnknownNameError(
+                f"the spine has no column {wanted!r}",
+                where=f"{path}, --timestamp",
+                mend=did_you_mean(wanted, columns),
+            )
+        return wanted
+    times = [n for n, kind in columns.items() if kind.startswith(("TIMESTAMP", "DATE"))]
+    if _EVENT in times:
+        return _EVENT
+    if len(times) == 1:
+        return times[0]
+    raise DataError(
+        f"the spine has {len(times)} time columns, so which one is the instant asked is not clear",
+        where=str(path),
+        mend="name it with --timestamp" if times else "add a column event_timestamp of instants",
+    )
+
+
+def _check_instant(kind: str, name: str, timezone: str | None, path: Path) -> None:
+    if not kind.startswith("TIMESTAMP"):
+        raise DataError(
+            f"the instant {name!r} is a {kind}",
+            where=str(path),
+            mend="make it a timestamp with time zone, in text 2024-01-31T13:30:00Z",
+        )
+    if kind in NAIVE and timezone is None:
+        raise DataError(
+            f"the instants in {name!r} have no time zone",
+            where=str(path),
+            mend="say which it is: --timezone UTC",
+        )
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    columns: dict[str, str],
+    chosen: str,
+    timezone: str | None,
+) -> Spine:
+    """Text is read once, into a table; of a Parquet file only its instants are."""
+    columns = {**columns, chosen: INSTANT}
+    stored = [n for n, kind in source.kinds.items() if kind not in (TEXT, JSON) and n != chosen]
+    cast = {n: kind for n, kind in columns.items() if n not in stored}
+    readings = read_columns(source, cast, timezone=timezone, rounding="down", exact_types=True)
+    refuse_changed(connection, source, readings, cast, timezone=timezone)
+    readings = {n: readings.get(n) or Reading(quoted(n), None) for n in columns}
+    select = ", ".join(f"{r.value} as {quoted(n)}" for n, r in readings.items())
+    sql = f"select {select} from {source.relation}"
+    if len(stored) == len(columns) - 1:
+        return Spine(sql, columns, chosen)
+    connection.execute(f"create or replace temp table {_TABLE}_rows as {sql}")
+    connection.execute(f"drop table {_TABLE}")
+    return Spine(f"select * from {_TABLE}_rows", columns, chosen)
