@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
     """
     # SQLGlot warns of dialect differences that the compiler has decided about already.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    # A log without room must not print tracebacks: what it is about is told below.
+    logging.raiseExceptions = False
     sys.excepthook = report_fault
     try:
         code = forebay.main(args=arguments, prog_name="forebay", standalone_mode=False)

@@ -230,7 +230,8 @@ def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
     failed = [r for r in results if _has_failed(r)]
     where = f"dbt {command}"
     if failed:
-        where = ", ".join(r.node.unique_id for r in failed[:3])
+        # A macro that `run-operation` ran has a result without a node.
+        where = ", ".join(getattr(r, "node", r).unique_id for r in failed[:3])
         text = str(failed[0].message or text)
     machine = explain_text(text)
     if machine is not None:

@@ -29,15 +29,13 @@ from feature_specs.errors import DataError
 from lakehouse.constants import constant
 from lakehouse.duckdb_types import duckdb_type
 from lakehouse.footers import FileColumn, Shape
-from lakehouse.quote import literal
+from lakehouse.quote import literal, quoted
 
 #: What pyiceberg and Spark write into a table that is migrated.
 NAME_MAPPING = "schema.name-mapping.default"
 
 _SIGNED = {"TINYINT": 1, "SMALLINT": 2, "INTEGER": 4, "BIGINT": 8}
 _UNSIGNED = {"UTINYINT": 1, "USMALLINT": 2, "UINTEGER": 4}
-
-_ZONED, _NAIVE = "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,6 @@ def project_columns(fields: Sequence[NestedField], source: Source, columns: Sequ
     has_ids = any(column.field_id is not None for column in source.shape)
     items = []
     for field in fields:
-        name = '"' + field.name.replace('"', '""') + '"'
         place = found.get(field.field_id)
         if field.field_id in source.partition and (
             place is None or source.shape[place].field_id is None
@@ -83,7 +80,7 @@ def project_columns(fields: Sequence[NestedField], source: Source, columns: Sequ
             sql = _read(
                 columns[place], field.field_type, source.shape[place], inner, source, field.name
             )
-        items.append(f"{sql} as {name}")
+        items.append(f"{sql} as {quoted(field.name)}")
     return ", ".join(items)
 
 
@@ -322,7 +319,7 @@ def _time(sql: str, wanted: str, held: str) -> str | None:
         case ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP") | ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
             return f"{sql} at time zone 'UTC'"
         case ("TIMESTAMP_NS" | "TIMESTAMPTZ_NS", "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE"):
-            made = "make_timestamp" if wanted == _NAIVE else "make_timestamptz"
+            made = "make_timestamp" if wanted == "TIMESTAMP" else "make_timestamptz"
             # Rounded up, as all times finer than a microsecond: no row is visible before its time.
             return (
                 f"{made}(epoch_ns({sql}) // 1000 "

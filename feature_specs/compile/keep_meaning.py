@@ -87,6 +87,10 @@ def keep_meaning(query: exp.Expr, file: str) -> None:
         elif isinstance(node, exp.Reduce):
             given = [node.this, node.args.get("initial"), node.args.get("merge")]
             _call(node, "list_reduce", given)
+        elif isinstance(node, (exp.Any, exp.All)):
+            _write_out_quantifier(node, node.this, file)
+        elif isinstance(node, exp.Anonymous) and node.name.lower() in ("any", "some", "all"):
+            _write_out_quantifier(node, node.expressions[0] if node.expressions else None, file)
         elif isinstance(node, exp.StartsWith):  # which SQLGlot would cast to text
             _call(node, "starts_with", [node.this, node.expression])
         elif isinstance(node, exp.Lambda):
@@ -104,6 +108,29 @@ def keep_meaning(query: exp.Expr, file: str) -> None:
                 )
         else:
             _refuse_lost(node, file)
+
+
+def _write_out_quantifier(node: exp.Expr, values: exp.Expr | None, file: str) -> None:
+    """``x <> all([1, 2])`` as a test of each value; DuckDB makes a subquery of it, as of a query."""
+    test = node.parent
+    while isinstance(values, exp.Paren):
+        values = values.this
+    if values is None or isinstance(values, (exp.Query, exp.Subquery)):
+        return
+    if not isinstance(values, exp.Array) or not isinstance(test, exp.Binary):
+        what = "any() or all() over a list that is not written out"
+        _refuse(what, "write list_contains(values, x), or unnest the list in a subquery", file)
+    if test.expression is not node:
+        _refuse("any() or all() on the left", "write it on the right, as in x = any([1, 2])", file)
+    every = isinstance(node, exp.All) or node.name.lower() == "all"
+    tests = [
+        type(test)(this=exp.paren(test.this.copy()), expression=exp.paren(item.copy()))
+        for item in values.expressions
+    ]
+    made: exp.Expr = exp.Boolean(this=every)
+    if tests:
+        made = exp.and_(*tests) if every else exp.or_(*tests)
+    test.replace(exp.Paren(this=made))
 
 
 def _read_arrow(node: exp.Lambda) -> None:

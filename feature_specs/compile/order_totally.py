@@ -268,12 +268,28 @@ def _is_windowed(node: exp.Expr) -> bool:
     return isinstance(parent, exp.Window)
 
 
+#: What a list's order does not matter to: sorting it, its length, and what counts or adds it up.
+_UNORDERED = (exp.ArraySort, exp.ArrayMax, exp.ArrayMin, exp.ArraySize, exp.ArrayContains)
+_UNORDERED_NAMES = frozenset({
+    "list_sort", "list_reverse_sort", "array_reverse_sort", "len", "array_length", "length",
+    "list_unique", "array_unique", "list_sum", "list_avg", "list_count", "list_min", "list_max",
+    "list_median", "list_product", "list_bool_and", "list_bool_or", "list_bit_and", "list_bit_or",
+    "list_bit_xor", "list_var_pop", "list_var_samp", "list_stddev_pop", "list_stddev_samp",
+    "list_sem", "list_mad", "list_entropy", "list_skewness", "list_kurtosis", "list_kurtosis_pop",
+    "list_histogram",
+})  # fmt: skip
+
+
 def _is_sorted_later(node: exp.Expr) -> bool:
-    """list_sort(list(x)), perhaps with a FILTER."""
-    parent = node.parent
-    while isinstance(parent, exp.Filter):
-        parent = parent.parent
-    return isinstance(node, exp.ArrayAgg) and isinstance(parent, exp.ArraySort)
+    """list_sort(list(x)), list_max(list(x) filter (...)), and list_sort(list_distinct(list(x)))."""
+    child, parent = node, node.parent
+    while isinstance(parent, (exp.Filter, exp.Paren, exp.ArrayDistinct)):
+        child, parent = parent, parent.parent
+    if not isinstance(node, exp.ArrayAgg) or parent is None:
+        return False
+    if isinstance(parent, exp.Anonymous):
+        return parent.name.lower() in _UNORDERED_NAMES and parent.expressions[0] is child
+    return isinstance(parent, (*_UNORDERED, exp.Length)) and parent.this is child
 
 
 def _extend(order: exp.Expr, columns: list[exp.Expr]) -> None:

@@ -13,6 +13,7 @@ from sqlglot.tokenizer_core import Token
 
 from feature_specs.compile.ask_duckdb import reads_alike, syntax_error
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_functions import UNKNOWN_AGGREGATES
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.expand_requests import drop_braces, expand_requests
 from feature_specs.compile.group_operators import (
@@ -164,18 +165,23 @@ class _Place(dict[str, Any]):
         return self
 
 
-#: DuckDB's aggregates that SQLGlot takes for plain functions.
-_AGGREGATES = {
-    "kurtosis", "kurtosis_pop", "skewness", "entropy", "product", "fsum", "kahan_sum", "sumkahan",
-    "sum_no_overflow", "favg", "mad", "geomean", "geometric_mean", "sem", "histogram", "bit_xor",
-    "arg_max_null", "arg_min_null", "approx_top_k", "reservoir_quantile", "bitstring_agg",
-    "histogram_exact", "quantile_disc", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept",
-    "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "arbitrary", "countif",
-}  # fmt: skip
+def _weighted(values: list[exp.Expr]) -> exp.Expr:
+    """weighted_avg(value, weight), which is a macro in DuckDB, and so takes no FILTER there."""
+    value, weight = (exp.paren(v) for v in values)
+    weights = exp.case().when(exp.Is(this=value.copy(), expression=exp.Null()), "0").else_(weight)
+    share = exp.Div(
+        this=exp.Sum(this=exp.Mul(this=value, expression=weight.copy())),
+        expression=exp.Sum(this=weights),
+        typed=False,
+        safe=False,
+    )
+    return exp.Paren(this=share)
 
 
 _ALIASES: dict[str, Callable[[list[exp.Expr]], exp.Expr]] = {
     "mean": lambda values: exp.Avg(this=values[0]),
+    "weighted_avg": _weighted,
+    "wavg": _weighted,
     "count_star": lambda _: exp.Count(this=exp.Star(), big_int=True),
 }
 
@@ -191,7 +197,7 @@ def _as_aggregate(node: exp.Expr) -> exp.Expr:
         made = _ALIASES[node.name.lower()](node.expressions)
         made._meta = node._meta
         return made
-    if isinstance(node, exp.Anonymous) and node.name.lower() in _AGGREGATES:
+    if isinstance(node, exp.Anonymous) and node.name.lower() in UNKNOWN_AGGREGATES:
         made = exp.AnonymousAggFunc(this=node.name.lower(), expressions=node.expressions)
         made._meta = node._meta
         return made

@@ -5,42 +5,27 @@ from __future__ import annotations
 from sqlglot import exp
 
 from feature_specs.compile.draft import Draft
+from feature_specs.compile.duckdb_functions import AGGREGATES, CLOCKS, PURE, refusal
+from feature_specs.compile.read_time_tree import REQUEST_PREFIX
 from feature_specs.compile.refuse_shapes import refuse_spread, refuse_unnamed
 from feature_specs.compile.resolve_clock import is_now
 from feature_specs.compile.type_divisions import TYPED_DIVISION
 from feature_specs.errors import TimeRoleError, UnsafeQueryError
 
-#: Functions whose value is not a function of the data and the clock.
-RANDOM = {
-    "rand", "random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "setseed", "nextval",
-    "currval", "txid_current", "current_user", "session_user", "current_setting", "version",
-    "pg_backend_pid", "current_query", "getenv", "current_database", "current_schema",
+_KNOWN = PURE | CLOCKS | AGGREGATES
+#: What SQLGlot calls otherwise than DuckDB does.
+_DUCKDB_NAMES: dict[type[exp.Expr], str] = {
+    exp.Rand: "random", exp.Randn: "random", exp.Uuid: "uuid", exp.CurrentVersion: "version",
 }  # fmt: skip
-
-#: Aggregates whose choice among rows no order can settle.
-UNSETTLED = {"arbitrary", "arg_max_null", "arg_min_null", "approx_top_k", "reservoir_quantile"}
-
-#: DuckDB functions that SQLGlot does not know and that depend on nothing but their arguments.
-KNOWN_PURE = {
-    "epoch", "epoch_us", "epoch_ms", "epoch_ns", "getvariable", "now", "get_current_timestamp",
-    "transaction_timestamp", "today", "make_timestamp", "make_timestamptz", "make_date",
-    "to_microseconds", "to_milliseconds", "to_seconds", "to_minutes", "to_hours", "to_days",
-    "to_weeks", "even", "gamma", "lgamma", "isfinite", "isinf", "isnan", "bit_count", "damerau_levenshtein",
-    "hamming", "jaccard", "jaro_similarity", "jaro_winkler_similarity", "levenshtein", "nfc_normalize",
-    "monthname", "dayname", "yearweek", "isodow",
-    "isoyear", "millennium", "decade", "century", "era", "prefix", "suffix", "strip_accents",
-    "age", "hash", "to_months", "to_years", "row", "struct_pack", "list_value", "list_distinct",
-    "list_sort", "list_reverse_sort", "list_sum", "list_avg", "list_min", "list_max", "list_count",
-    "list_extract", "list_element", "list_contains", "list_position", "array_length", "len",
-    "element_at", "map_keys", "map_values", "struct_extract", "list_slice", "array_slice",
-    "list_concat", "list_unique", "cardinality", "date_part", "datepart", "date_sub", "datesub",
-    "weekday", "timezone", "julian", "fmod", "fdiv", "gcd", "lcm", "greatest_common_divisor",
-    "least_common_multiple", "list_aggregate", "list_reduce", "list_zip", "list_cosine_similarity",
-    "list_cosine_distance", "list_distance", "list_inner_product", "list_dot_product",
-    "array_distance", "array_cosine_similarity", "array_cosine_distance", "array_inner_product",
-    "array_dot_product", "json_array_length", "to_json", "struct_insert", "regexp_split_to_array",
-    "strlen", "ord", "starts_with", "url_encode", "url_decode", "printf", "format", "try_strptime",
-}  # fmt: skip
+_MENDS = {
+    "gives another value at every call": (
+        "remove it, or derive the value from a column, for example hash(key)"
+    ),
+    "hides the clock": "write current_timestamp - interval '...'",
+    "depends on the order of rows": "use arg_max(value, order), or min or max",
+    "stops the query": "remove it, and test the column with a dbt data test",
+    "makes several rows of one": "write unnest(...) in a subquery, and aggregate over it",
+}
 
 
 def refuse_unsafe(draft: Draft) -> Draft:
@@ -163,14 +148,17 @@ def _is_number_of_rows(limit: exp.Limit) -> bool:
 
 
 def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
-    if isinstance(node, exp.Rand):
-        name = "random"  # SQLGlot has one name for every dialect's; this is DuckDB's
-    if name in RANDOM or isinstance(node, (exp.Rand, exp.Randn, exp.Uuid)):
+    name = _DUCKDB_NAMES.get(type(node), name)
+    why = refusal(name)
+    if why is not None:
+        mend = _MENDS.get(why, "remove it, or compute the value in the table's own pipeline")
+        _refuse(draft, node, f"{name}() {why}", mend)
+    if name == "getvariable" and not _is_request(node):
         _refuse(
             draft,
             node,
-            f"{name}() gives another value at every call, so no variant can agree with another",
-            "remove it, or derive the value from a column, for example hash(key)",
+            "getvariable() tells of the session, not of the data",
+            "write the value, or request('name', 'type') where the caller sends it",
         )
     if name == "age" and len(list(node.args.get("expressions") or [])) == 1:
         _refuse(
@@ -179,20 +167,18 @@ def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
             "age() with one argument hides the clock",
             "write date_diff('day', column, current_timestamp)",
         )
-    if name in UNSETTLED:
-        _refuse(
-            draft,
-            node,
-            f"{name}() depends on the order of rows",
-            "use arg_max(value, order), or min or max",
-        )
-    if isinstance(node, exp.Anonymous) and name not in KNOWN_PURE and name != TYPED_DIVISION:
+    if isinstance(node, exp.Anonymous) and name not in _KNOWN and name != TYPED_DIVISION:
         _refuse(
             draft,
             node,
             f"{name}() is not known to depend on its arguments alone",
             "use a standard function, or compute the value in the table's own pipeline",
         )
+
+
+def _is_request(node: exp.Func) -> bool:
+    said = node.expressions[0] if node.expressions else None
+    return isinstance(said, exp.Literal) and said.name.startswith(REQUEST_PREFIX)
 
 
 def _refuse(draft: Draft, node: exp.Expr, what: str, mend: str) -> None:

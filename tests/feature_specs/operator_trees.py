@@ -43,7 +43,7 @@ def _draw(rng: random.Random, depth: int, share: float) -> str:
     if kind < 0.62:
         operator = rng.choice(BINARY)
         if operator == "= any":
-            return f"{inner()} = any([1, 2])"
+            return f"{inner()} = any(select 1)"
         return f"{inner()} {operator} {inner()}"
     if kind < 0.74:
         return rng.choice(BEFORE) + inner()

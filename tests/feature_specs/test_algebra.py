@@ -430,6 +430,23 @@ CASES = [
         (LATE,),
     ),
     Case(
+        "lists whose order does not matter",
+        "select k, list_max(list(x)) as most, len(list(distinct x)) as kinds, "
+        "list_sort(list_distinct(list(x) filter (where ok))) as some from events "
+        "where ts > now() - interval '6' hour group by k",
+        (LATE,),
+    ),
+    Case(
+        "weighted means, quantifiers, and functions of text and JSON",
+        "select k, weighted_avg(x, x + 1) as w, count(*) filter (where x <> all([1, null, 3])) as n, "
+        "count(*) filter (where x = any([1, 2])) as m, max(octet_length(encode(k))) as octets, "
+        "min(base64(encode(k))) as coded, bool_or(json_valid(k)) as valid, "
+        "bool_and(json_contains('[1, 2]', x::varchar)) as contained, "
+        "bool_or(json_exists('{\"a\": 1}'::json, '$.a')) as there from events "
+        "where ts > now() - interval '6' hour group by k",
+        (LATE,),
+    ),
+    Case(
         "ranks and leads over rows that leave",
         f"select k, max(r) as r, sum(l) as l from (select k, rank() over (partition by k order by x) as r, "
         f"lead(x) over (partition by k order by {TOTAL}) as l from events "

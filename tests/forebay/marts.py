@@ -65,16 +65,15 @@ SNAPSHOTS = """
 snapshots:
   - name: customers_check
     relation: source('raw', 'customers')
-    config: {schema: main, unique_key: id, strategy: check, check_cols: [segment, balance],
+    config: {unique_key: id, strategy: check, check_cols: [segment, balance],
              hard_deletes: invalidate}
   - name: customers_record
     relation: source('raw', 'customers')
-    config: {schema: main, unique_key: id, strategy: check, check_cols: [segment, balance],
+    config: {unique_key: id, strategy: check, check_cols: [segment, balance],
              hard_deletes: new_record}
   - name: customers_stamp
     relation: source('raw', 'customers')
     config:
-      schema: main
       unique_key: id
       strategy: timestamp
       updated_at: updated_at
