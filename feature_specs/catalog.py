@@ -55,6 +55,8 @@ class ViewEntry:
         on_stale: ``serve`` stale values, or read them as ``null``.
         table, history_table: Iceberg identifiers of the latest rows and of their log.
         leaves: names of the leaves it reads, as keys of Catalog.leaves.
+        semantic_hash: of what decides the rows of the table.
+        definition_hash: of that and of what is applied when features are read, ttl included.
     """
 
     name: str
@@ -76,6 +78,7 @@ class ViewEntry:
     description: str = ""
     requests: tuple[Column, ...] = ()
     taken_on_word: tuple[str, ...] = ()
+    definition_hash: str = ""
 
     def feature(self, name: str) -> Feature:
         """The feature of that name.

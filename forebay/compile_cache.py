@@ -20,7 +20,7 @@ import serving
 from feature_specs.catalog import Column, Expression
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
-from forebay.project import write_if_changed
+from lakehouse.write_text import write_if_changed
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class ViewParts:
         entities, stored: columns of the feature table besides event_time.
         features: name, type and read-time expression (None for a stored column) of each.
         files: its plan on disk, file name to text.
+        definition: what it is made of, as plain data.
     """
 
     entities: tuple[Column, ...]
@@ -42,6 +43,7 @@ class ViewParts:
     semantic_hash: str
     taken_on_word: tuple[str, ...]
     files: Mapping[str, str]
+    definition: Mapping[str, Any]
 
 
 class CompileCache:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from feature_specs.catalog import Column
 from feature_specs.compile import CompiledView, compile_service, compile_view
+from feature_specs.compile.define_view import define_view
 from feature_specs.view import FeatureReference
 from forebay.compile_cache import ViewParts
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
@@ -28,6 +29,7 @@ def parts_of(view: CompiledView) -> ViewParts:
         semantic_hash=view.semantic_hash,
         taken_on_word=view.certificate.taken_on_word,
         files=plan_files(_statements(view), view.deltas()),
+        definition=define_view(view.draft, features),
     )
 
 

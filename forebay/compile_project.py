@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import shutil
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +19,14 @@ from feature_specs.names import fold_name
 from forebay.compile_cache import CompileCache, ViewParts
 from forebay.compile_views import Leaves, Views
 from forebay.copy_leaves import copy_leaves
-from forebay.generate_macros import DISPATCHER, ServiceSql, generate_macros
-from forebay.project import Project, write_if_changed
+from forebay.generate_macros import ServiceSql
+from forebay.project import Project
 from forebay.read_leaves import copied_relations, refuse_shared_tables
 from forebay.read_manifest import read_manifest
+from forebay.write_compiled import write_compiled
 from lakehouse.lake import open_lake, table_names
-from lakehouse.plans import write_plan
+from lakehouse.plans import DEFINITION
+from lakehouse.write_text import write_if_changed
 
 if TYPE_CHECKING:
     from feature_specs.compile import CompiledView
@@ -41,6 +43,15 @@ class Compiled:
     services: Mapping[str, ServiceSql]
     compile: Callable[[str], CompiledView]
     cache: CompileCache
+
+    def definition(self, name: str) -> str:
+        """What a view is made of, and which services read it, as JSON."""
+        services = {
+            s.name: [feature for view, feature in s.features if view == name]
+            for s in self.catalog.services.values()
+        }
+        read = {service: features for service, features in services.items() if features}
+        return json.dumps({**self.parts[name].definition, "services": read})
 
     def view(self, name: str) -> CompiledView:
         """One view in full; what the cache holds of it is not all that can be asked.
@@ -204,28 +215,16 @@ def _service_named_in(code: str, default: str) -> str:
 
 
 def _write(project: Project, compiled: Compiled) -> None:
-    folder = project.folder
-    cache = compiled.cache
+    plans = {
+        name: {**parts.files, DEFINITION: compiled.definition(name)}
+        for name, parts in compiled.parts.items()
+    }
+    write_compiled(project, compiled.catalog, plans, compiled.services)
     for name, parts in compiled.parts.items():
-        write_plan(folder, name, parts.files)
-        cache.keep_view(name, parts)
+        compiled.cache.keep_view(name, parts)
     for name, service in compiled.services.items():
-        path = folder / "sql" / "duckdb" / "services" / f"{name}.sql"
-        if service.no_past:
-            path.unlink(missing_ok=True)
-            continue
-        write_if_changed(path, service.template)
-        cache.keep_service(name, service.template)
-    kept = {*compiled.parts, "services"}
-    for path in (folder / "sql" / "duckdb").glob("*"):
-        if path.is_dir() and path.name not in kept:
-            shutil.rmtree(path)
-    if not (folder / "macros" / DISPATCHER).exists():
-        # dbt's cache of a parse without the macro does not know who will call it.
-        (project.root / "target" / "partial_parse.msgpack").unlink(missing_ok=True)
-    for name, text in generate_macros(compiled.catalog, compiled.services).items():
-        write_if_changed(folder / "macros" / name, text)
-    write_if_changed(folder / "catalog.json", compiled.catalog.dumps())
+        if not service.no_past:
+            compiled.cache.keep_service(name, service.template)
 
 
 def _silent(label: str, done: int, total: int) -> None:

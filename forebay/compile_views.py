@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feature_specs.catalog import Feature, LeafEntry, ViewEntry
 from feature_specs.errors import TimeRoleError
@@ -184,7 +186,13 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         description=str(node.get("description", "")),
         requests=parts.requests,
         taken_on_word=parts.taken_on_word,
+        definition_hash=_digest(parts.definition),
     )
+
+
+def _digest(definition: Mapping[str, Any]) -> str:
+    text = json.dumps(definition, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _us(duration: timedelta | None) -> int | None:

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from feature_specs.catalog import Catalog, LeafEntry, Origin
 from feature_specs.leaf_nodes import leaf_relation, snapshot_columns
 from feature_specs.manifest import Manifest
-from forebay.project import Project, write_if_changed
+from forebay.project import Project
 from lakehouse.copy_leaf import LEAVES
+from lakehouse.write_text import write_if_changed
 
 
 def copy_leaves(project: Project, manifest: Manifest, leaves: Collection[str]) -> None:

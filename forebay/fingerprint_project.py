@@ -48,10 +48,12 @@ class Fingerprint:
 
     Attributes:
         key: equal for equal states.
+        paths: equal where the same files are there, whatever they hold.
         volatile: a file whose Jinja may say another thing in the next run, None where there is none.
     """
 
     key: str
+    paths: str
     volatile: str | None
 
 
@@ -85,7 +87,9 @@ def fingerprint_project(project: Project) -> Fingerprint | None:
     for name in sorted(names):
         _add(digest, name, os.environ.get(name, "\0"))
     _add(digest, str(project.root), str(project.profiles), str(project.target), *_installed())
-    return Fingerprint(digest.hexdigest(), volatile)
+    listed = "\0".join(map(str, files))
+    paths = hashlib.blake2b(listed.encode(), digest_size=16).hexdigest()
+    return Fingerprint(digest.hexdigest(), paths, volatile)
 
 
 class _UnknownPathError(Exception):

@@ -34,6 +34,45 @@ def clock_source(project: Project, now: str | None) -> str:
     return "the present" if project.now is None else "var forebay_now in dbt_project.yml"
 
 
+def wait_option(function: _F) -> _F:
+    return click.option(
+        "--wait",
+        type=click.FloatRange(0),
+        is_flag=False,
+        flag_value=float("inf"),
+        metavar="[SECONDS]",
+        help="Wait for another build, or for whoever has the database open.",
+    )(function)
+
+
+class SeveralValues(click.Command):
+    """A command some of whose options take several values at once, as dbt's do.
+
+    Args:
+        several: those options; all words up to the next option are values of theirs.
+    """
+
+    def __init__(self, *args: Any, several: tuple[str, ...] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.several = several
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        out: list[str] = []
+        option, opened = "", False
+        for word in args:
+            if word.startswith("-"):
+                name, _, value = word.partition("=")
+                option = name if name in self.several else ""
+                out.append(word)
+                opened = bool(option) and not value
+            elif option and not opened:
+                out += [option, word]
+            else:
+                out.append(word)
+                opened = False
+        return super().parse_args(ctx, out)
+
+
 def run_instant(project: Project, now: str | None) -> datetime:
     """T of a run: --now, else the dbt var forebay_now, else the present."""
     from lakehouse.instants import parse_instant

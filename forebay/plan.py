@@ -1,17 +1,42 @@
-"""What a build would do: which views are new or mean something else, and what that touches."""
+"""What a build would do: which views are new or changed, how, and what that touches."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from feature_specs.catalog import Catalog, ViewEntry
-from feature_specs.errors import ForebayError
-from forebay.compile_project import Progress, compile_project
+from forebay.compile_project import Compiled, Progress, compile_project
 from forebay.project import Project
 from forebay.terminal import table
-from lakehouse.lake import find_table, open_lake, read_state
+from lakehouse.choose_step import choose_step
+from lakehouse.lake import (
+    DEFINITION_PROPERTY,
+    FeatureState,
+    find_table,
+    open_lake,
+    read_state,
+    table_names,
+)
+from lakehouse.materialize import EPOCH
+from lakehouse.plans import plan_of
 from lakehouse.relations import leaf_relations, pin_relations
+from lakehouse.scan import Pinned, reading_of
+from lineage.compare_definitions import (
+    Change,
+    changed_features,
+    compare_definitions,
+    removed_features,
+)
 from lineage.impact import services_touched, training_sets_touched
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog as Lake
+
+_HISTORY = "__history"
 
 
 @dataclass(frozen=True)
@@ -21,74 +46,143 @@ class PlannedView:
     Attributes:
         change: ``new``, ``changed``, ``unchanged`` or ``removed``.
         recompute: ``full``, ``step`` or ``nothing``.
+        why: of ``recompute``, in a clause.
         columns: feature columns added (+) and removed (-).
+        changes: what differs from what the last build was compiled from; None where that was not
+            recorded.
+        features: the features that may have other values than at the last build, for the same data.
+        breaks: services that lose a feature, as ``service.feature``.
     """
 
     view: str
     change: str
     recompute: str
+    why: str
     columns: tuple[str, ...]
+    changes: tuple[Change, ...] | None
+    features: tuple[str, ...]
+    breaks: tuple[str, ...]
     services: tuple[str, ...]
     training_sets: tuple[str, ...]
 
 
-def make_plan(project: Project, report: Progress) -> list[PlannedView]:
-    """Compile without writing, and compare with what was compiled and built last."""
-    before = _catalog_before(project)
-    after = compile_project(project, progress=report, write=False).catalog
+def make_plan(project: Project, at: datetime, report: Progress) -> list[PlannedView]:
+    """Compile without writing, and compare with what each table was built from.
+
+    Args:
+        at: the clock of the build that is planned.
+    """
+    compiled = compile_project(project, progress=report, write=False)
+    catalog = compiled.catalog
     lake = open_lake(project.lake)
-    pinned = pin_relations(lake, leaf_relations(after.leaves.values()))
-    snapshots = {name: p.snapshot for name, p in pinned.items()}
-    out = []
-    for view in after.views.values():
-        state = read_state(find_table(lake, view.history_table))
-        if state is None:
-            change, recompute = "new", "full"
-        elif state.semantic_hash != view.semantic_hash:
-            change, recompute = "changed", "full"
-        else:
-            fresh = {name: snapshots[name] for name in view.leaves}
-            change, recompute = "unchanged", "nothing" if fresh == state.snapshots else "step"
-        old = before.views.get(view.name) if before else None
-        out.append(_planned(view, old, change, recompute, after))
-    for name, view in (before.views if before else {}).items():
-        if name not in after.views and before is not None:
-            out.append(_planned(None, view, "removed", "nothing", before))
-    return out
+    pinned = pin_relations(lake, leaf_relations(catalog.leaves.values()))
+    planned = [_plan_view(compiled, lake, pinned, view, at) for view in catalog.views.values()]
+    return [*planned, *_removed(catalog, lake)]
 
 
 def plan_text(plan: list[PlannedView]) -> str:
-    """The plan as a table, with a closing line."""
+    """The plan as a table, what has changed in each view, and a closing line."""
     rows = [
         (p.view, p.change, p.recompute, " ".join(p.columns) or "-",
          ", ".join((*p.services, *(f"{t} (training set)" for t in p.training_sets))) or "-")
         for p in plan
     ]  # fmt: skip
     text = table(rows, ("view", "change", "recompute", "columns", "touches"))
+    details = "".join(f"\n{p.view}\n{lines}\n" for p in plan if (lines := "\n".join(_details(p))))
     full = sum(p.recompute == "full" for p in plan)
-    return f"{text}\n{full} of {len(plan)} views would be computed in full"
+    return f"{text}\n{details}\n{full} of {len(plan)} views would be computed in full"
 
 
-def _planned(
-    view: ViewEntry | None, old: ViewEntry | None, change: str, recompute: str, catalog: Catalog
+def _details(planned: PlannedView) -> Iterator[str]:
+    if planned.changes is None:
+        yield "  built by an earlier forebay, which did not record what it was compiled from"
+    for change in planned.changes or ():
+        yield f"  {change}" + (" (applied at reading)" if change.at_reading else "")
+    for broken in planned.breaks:
+        service, _, feature = broken.partition(".")
+        yield f"  BREAKS service {service}, which loses feature {feature}"
+    if planned.recompute != "nothing" and planned.change != "new":
+        yield f"  {planned.recompute}: {planned.why}"
+
+
+def _plan_view(
+    compiled: Compiled,
+    lake: Lake,
+    pinned: Mapping[str, Pinned],
+    view: ViewEntry,
+    at: datetime,
 ) -> PlannedView:
-    now = {f.name for f in view.features} if view else set()
-    was = {f.name for f in old.features} if old else set()
-    columns = [f"+{n}" for n in sorted(now - was)] if old else []
-    columns += [f"-{n}" for n in sorted(was - now)] if view else []
-    name = (view or old).name if (view or old) else ""  # type: ignore[union-attr]
+    history = find_table(lake, view.history_table)
+    before = read_state(history)
+    state = FeatureState(
+        at=(at - EPOCH) // timedelta(microseconds=1),
+        semantic_hash=view.semantic_hash,
+        snapshots={name: pinned[name].snapshot for name in sorted(view.leaves)},
+        readings={name: reading_of(pinned[name].table) for name in sorted(view.leaves)},
+    )
+    plan = plan_of(compiled.parts[view.name].files, view.name)
+    choice = choose_step(view, plan, pinned, find_table(lake, view.table), before, state)
+    now = json.loads(compiled.definition(view.name))
+    was = _definition(history.properties.get(DEFINITION_PROPERTY) if history else None)
+    changes = compare_definitions(was, now) if was else None if before else ()
+    different = before is not None and before.semantic_hash != view.semantic_hash
     return PlannedView(
-        name,
-        change,
-        recompute,
-        tuple(columns),
-        services_touched(catalog, name),
-        training_sets_touched(catalog, name),
+        view=view.name,
+        change="new" if before is None else "changed" if changes or different else "unchanged",
+        recompute=choice.how,
+        why=choice.why,
+        columns=_columns(was, now),
+        changes=() if changes is None and not different else changes,
+        features=changed_features(was, now) if was else (),
+        breaks=_breaks(was, now),
+        services=services_touched(compiled.catalog, view.name),
+        training_sets=training_sets_touched(compiled.catalog, view.name),
     )
 
 
-def _catalog_before(project: Project) -> Catalog | None:
-    try:
-        return project.catalog()
-    except ForebayError:
-        return None  # never compiled: everything is new
+def _removed(catalog: Catalog, lake: Lake) -> Iterator[PlannedView]:
+    """Views that have tables in the lake and stand in the project no more."""
+    known = {view.history_table for view in catalog.views.values()}
+    for name in table_names(lake):
+        if not name.endswith(_HISTORY) or name in known:
+            continue
+        table = find_table(lake, name)
+        if table is None or read_state(table) is None:
+            continue
+        was = _definition(table.properties.get(DEFINITION_PROPERTY)) or {}
+        services = was.get("services", {})
+        yield PlannedView(
+            view=was.get("view", name.removesuffix(_HISTORY)),
+            change="removed",
+            recompute="nothing",
+            why="its tables stay as they are",
+            columns=tuple(f"-{n}" for n in was.get("features", {})),
+            changes=(),
+            features=(),
+            breaks=tuple(f"{s}.{f}" for s, names in services.items() for f in names),
+            services=tuple(services),
+            training_sets=(),
+        )
+
+
+def _columns(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tuple[str, ...]:
+    if was is None:
+        return ()
+    added = sorted(set(now["features"]) - set(was["features"]))
+    return (*(f"+{n}" for n in added), *(f"-{n}" for n in sorted(removed_features(was, now))))
+
+
+def _breaks(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Features that a service had of the view at the last build and has no more."""
+    if was is None:
+        return ()
+    return tuple(
+        f"{service}.{feature}"
+        for service, features in was.get("services", {}).items()
+        for feature in features
+        if feature not in now["services"].get(service, ())
+    )
+
+
+def _definition(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else dict(json.loads(text))

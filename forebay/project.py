@@ -11,12 +11,12 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from feature_specs.catalog import Catalog, load_catalog
 from feature_specs.errors import ForebayError, split_hint
 from feature_specs.library_errors import MachineError, explain, explain_text, known_errors
 from forebay.check_setup import PLUGIN, ProfileTarget, profile_faults, require_setup
+from forebay.find_holder import held_error
 from forebay.read_profile import read_target
 from forebay.read_yaml import read_yaml
 from forebay.terminal import wants_colors
@@ -184,21 +184,6 @@ def find_project(start: Path | None = None, target: str | None = None) -> Projec
     )
 
 
-def write_if_changed(path: Path, text: str) -> bool:
-    """Write a file only when its text differs, so that dbt does not parse it again."""
-    if path.exists() and path.read_text() == text:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: two commands may write the same file at once.
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
 @contextmanager
 def _inside(folder: Path) -> Iterator[None]:
     before = Path.cwd()
@@ -233,6 +218,9 @@ def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
         # A macro that `run-operation` ran has a result without a node.
         where = ", ".join(getattr(r, "node", r).unique_id for r in failed[:3])
         text = str(failed[0].message or text)
+    held = held_error(_plain(text))
+    if held is not None:
+        return held
     machine = explain_text(text)
     if machine is not None:
         return machine

@@ -12,7 +12,8 @@ from feature_specs.errors import ForebayError
 from feature_specs.leaf_nodes import stands_as_leaf
 from feature_specs.manifest import Manifest
 from forebay.fingerprint_project import VOLATILE, Fingerprint, fingerprint_project, jinja_parts
-from forebay.project import DbtError, Project, write_if_changed
+from forebay.project import DbtError, Project
+from lakehouse.write_text import write_if_changed
 
 #: Raised when other things are kept.
 _FORMAT = 1
@@ -30,12 +31,14 @@ def read_manifest(project: Project) -> Manifest:
         ForebayError: dbt cannot parse the project.
     """
     before = fingerprint_project(project)
-    plain = _kept(project, before)
-    if plain is not None:
-        return Manifest(plain, project.root, project.boundary)
-    answer = ask_dbt(project)
-    if answer.steady and not answer.failed and before is not None and before.volatile is None:
-        _keep(project, before, answer.manifest)
+    kept = _kept(project)
+    if before is not None and before.volatile is None and kept.get("key") == before.key:
+        return Manifest(kept["manifest"], project.root, project.boundary)
+    # dbt's partial parse forgets the YAML of a model whose file went away and came back.
+    same_files = before is not None and kept.get("paths") == before.paths
+    answer = ask_dbt(project, same_files)
+    if before is not None:
+        _keep(project, before, answer)
     return Manifest(answer.manifest, project.root, project.boundary, answer.failed)
 
 
@@ -54,35 +57,36 @@ class Answer:
     failed: Mapping[str, ForebayError]
 
 
-def _kept(project: Project, now: Fingerprint | None) -> dict[str, Any] | None:
-    if now is None or now.volatile is not None:
-        return None
+def _kept(project: Project) -> dict[str, Any]:
+    """What was kept, empty where nothing was."""
     try:
         kept = json.loads((project.folder / "manifest.json").read_text())
     except (OSError, ValueError):
-        return None  # never written, or spoilt
-    wanted = {"format": _FORMAT, "key": now.key}
-    if not isinstance(kept, dict) or {n: kept.get(n) for n in wanted} != wanted:
-        return None
-    manifest: dict[str, Any] = kept["manifest"]
-    return manifest
+        return {}  # never written, or spoilt
+    return kept if isinstance(kept, dict) and kept.get("format") == _FORMAT else {}
 
 
-def _keep(project: Project, before: Fingerprint, plain: dict[str, Any]) -> None:
+def _keep(project: Project, before: Fingerprint, answer: Answer) -> None:
     if fingerprint_project(project) != before:
         return  # a file changed while dbt was reading
-    kept = {"format": _FORMAT, "key": before.key, "manifest": plain}
+    kept: dict[str, Any] = {"format": _FORMAT, "paths": before.paths}
+    if answer.steady and not answer.failed and before.volatile is None:
+        kept |= {"key": before.key, "manifest": answer.manifest}
     text = json.dumps(kept, default=str)
     write_if_changed(project.folder / "manifest.json", text)
 
 
-def ask_dbt(project: Project) -> Answer:
+def ask_dbt(project: Project, same_files: bool) -> Answer:
     """Let dbt parse the project, and compile its feature views and all that they read.
+
+    Args:
+        same_files: whether dbt may start from its last parse.
 
     Raises:
         ForebayError: dbt cannot parse the project.
     """
-    parsed = project.dbt(["parse", "--no-write-json"], quiet=True).result
+    words = ["parse", "--no-write-json", *([] if same_files else ["--no-partial-parse"])]
+    parsed = project.dbt(words, quiet=True).result
     nodes = parsed.nodes.values()
     views = [n.unique_id for n in nodes if n.config.get("materialized") == "feature_view"]
     failed: dict[str, ForebayError] = {}

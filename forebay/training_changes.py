@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forebay.project import Project, write_if_changed
+from forebay.project import Project
 from lakehouse.training_record import FOOTER_KEY, Record, parse_record
+from lakehouse.write_text import write_if_changed
 
 #: What was before, and what is now.
 Change = tuple[Any, Any]
@@ -99,7 +100,9 @@ def _by_name(record: Record) -> dict[str, dict[str, Any]]:
 
 
 def _meaning(record: Record, feature: Mapping[str, Any]) -> Any:
-    return (feature["feature"], record["views"][feature["view"]]["semantic_hash"])
+    view = record["views"][feature["view"]]
+    # The one is of the stored rows, the other also of what is applied at reading, such as a ttl.
+    return (feature["feature"], view["semantic_hash"], view.get("definition_hash"))
 
 
 def _tables(before: Record, now: Record) -> dict[str, Change]:

@@ -17,6 +17,8 @@ from pyiceberg.table import Table
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
 
 STATE_PROPERTY = "forebay.state"
+#: What the view was made of when its table was built, as JSON.
+DEFINITION_PROPERTY = "forebay.definition"
 
 
 @dataclass(frozen=True)

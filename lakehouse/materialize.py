@@ -26,7 +26,7 @@ from feature_specs.deltas import added_relation
 from feature_specs.errors import DataError
 from lakehouse.choose_step import Choice, choose_step, stands_at
 from lakehouse.commit import Columns, Mode
-from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, read_state
+from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, FeatureState, find_table, read_state
 from lakehouse.notice_rows import look_at_leaves, why_no_rows
 from lakehouse.plans import ViewPlan, instants_of
 from lakehouse.quote import quoted
@@ -90,6 +90,7 @@ def advance_view(
     choice = session.decide(full_refresh)
     how, why = choice.how, choice.why
     if how == "nothing":
+        session.note_definition()
         rows = session.count_latest()
         done = Advance(view.name, how, why, 0, 0, 0, rows)
         return done if rows else session.look(done, roles or {}, clock)
@@ -133,6 +134,7 @@ class _Session:
             readings={name: reading_of(leaves[name].table) for name in sorted(view.leaves)},
         )
         self.properties = {STATE_PROPERTY: self.state.dumps()}
+        self.defined = {DEFINITION_PROPERTY: plan.definition} if plan.definition else {}
         self.keys = ", ".join(quoted(c.name) for c in view.entities)
         timed = [view.event_time] if view.event_time else []
         self.columns = [*(c.name for c in view.entities), *timed, *(c.name for c in view.stored)]
@@ -151,6 +153,13 @@ class _Session:
         )
         self.added = choice.added
         return choice
+
+    def note_definition(self) -> None:
+        """Keep what the view is made of, where only that has changed: how it is read, or by whom."""
+        if self.history is None or not self.defined:
+            return
+        if self.history.properties.get(DEFINITION_PROPERTY) != self.plan.definition:
+            set_properties(self.history, self.defined)
 
     def compute(self, how: str) -> int:
         """Fill ``forebay_fresh``, and ``forebay_touched`` for a step. Returns entities computed."""
@@ -244,7 +253,7 @@ class _Session:
 
     def _log(self, changed: bool) -> Callable[[], int]:
         if not changed and self.history is not None:
-            return partial(set_properties, self.history, self.properties)
+            return partial(set_properties, self.history, self.properties | self.defined)
         sql = (
             f"select {self.listed}, deleted, $as_of as computed_at, "
             "cast(get_current_timestamp() as timestamptz) as committed_at from forebay_changes"
@@ -288,7 +297,8 @@ class _Session:
             at=self.at,
             mode=mode,
             columns=columns,
-            properties=self.properties | (_LATEST_PROPERTIES if mode == "replace" else {}),
+            properties=self.properties
+            | (_LATEST_PROPERTIES if mode == "replace" else self.defined),
             table=table,
         )
 

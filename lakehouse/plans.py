@@ -15,6 +15,8 @@ _MEND = "run `forebay compile`"
 
 #: The file that says which rows the deltas are made of, and their statements, a file each.
 _DELTAS = "deltas.json"
+#: The file that says what the view is made of.
+DEFINITION = "definition.json"
 _OF_DELTAS = ("fold", "deltas", "finish")
 
 
@@ -29,6 +31,7 @@ class ViewPlan:
         features: the author's columns over the stored ones; ``$as_of``.
         deltas: how running sums in the table take the place of ``touched`` and ``step``; None
             where they cannot.
+        definition: what the view is made of, as JSON, to be kept with its table.
     """
 
     create: str
@@ -36,6 +39,7 @@ class ViewPlan:
     step: str
     features: str
     deltas: Deltas | None = None
+    definition: str | None = None
 
 
 def plan_folder(folder: Path, view: str, engine: str = "duckdb") -> Path:
@@ -52,19 +56,6 @@ def plan_files(statements: Mapping[str, str], deltas: Deltas | None = None) -> d
     return files
 
 
-def write_plan(folder: Path, view: str, files: Mapping[str, str]) -> None:
-    """Write the files of a view's plan; files of other names go."""
-    home = plan_folder(folder, view)
-    home.mkdir(parents=True, exist_ok=True)
-    for old in [*home.glob("*.sql"), *home.glob("*.json")]:
-        if old.name not in files:
-            old.unlink()
-    for name, text in files.items():
-        path = home / name
-        if not path.exists() or path.read_text() != text + "\n":
-            path.write_text(text + "\n")
-
-
 def read_statement(folder: Path, view: str, name: str) -> str:
     """One statement of a view, or of a service, by file name.
 
@@ -79,29 +70,47 @@ def read_statement(folder: Path, view: str, name: str) -> str:
 
 
 def read_plan(folder: Path, view: str) -> ViewPlan:
-    """The statements that maintain a view's table."""
-    touched = plan_folder(folder, view) / "touched.sql"
+    """The statements that maintain a view's table.
+
+    Raises:
+        ForebayError: it was not compiled.
+    """
+    home = plan_folder(folder, view)
+    return plan_of({p.name: p.read_text() for p in home.glob("[!.]*")}, home)
+
+
+def plan_of(files: Mapping[str, str], where: Path | str) -> ViewPlan:
+    """A view's plan from the texts of its files.
+
+    Raises:
+        ForebayError: one is missing.
+    """
+    missing = [name for name in ("create", "step", "features") if f"{name}.sql" not in files]
+    if missing:
+        raise ForebayError(
+            f"compiled SQL is missing: {missing[0]}.sql", where=str(where), mend=_MEND
+        )
     return ViewPlan(
-        create=read_statement(folder, view, "create"),
-        touched=touched.read_text() if touched.exists() else None,
-        step=read_statement(folder, view, "step"),
-        features=read_statement(folder, view, "features"),
-        deltas=_read_deltas(folder, view),
+        create=files["create.sql"],
+        touched=files.get("touched.sql"),
+        step=files["step.sql"],
+        features=files["features.sql"],
+        deltas=_deltas_of(files),
+        definition=files.get(DEFINITION, "").strip() or None,
     )
 
 
-def _read_deltas(folder: Path, view: str) -> Deltas | None:
-    path = plan_folder(folder, view) / _DELTAS
-    if not path.exists():
+def _deltas_of(files: Mapping[str, str]) -> Deltas | None:
+    if _DELTAS not in files:
         return None
-    known = json.loads(path.read_text())
+    known = json.loads(files[_DELTAS])
     edges = {n: tuple(Edge(**e) for e in known[n]) for n in ("edges", "starts", "ends")}
     return Deltas(
         leaf=known["leaf"],
         sums=known["sums"],
-        fold=read_statement(folder, view, "fold"),
-        deltas=read_statement(folder, view, "deltas"),
-        finish=read_statement(folder, view, "finish"),
+        fold=files["fold.sql"],
+        deltas=files["deltas.sql"],
+        finish=files["finish.sql"],
         edges=edges["edges"],
         starts=edges["starts"],
         ends=edges["ends"],

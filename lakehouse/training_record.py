@@ -87,7 +87,11 @@ def make_record(
             for r in dict.fromkeys(references)
         ],
         "views": {
-            name: {"semantic_hash": view.semantic_hash, **_table(find_table(lake, view.table), view.table)}
+            name: {
+                "semantic_hash": view.semantic_hash,
+                "definition_hash": view.definition_hash,
+                **_table(find_table(lake, view.table), view.table),
+            }
             for name, view in views.items()
         },
         "leaves": {

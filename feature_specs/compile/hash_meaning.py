@@ -15,16 +15,19 @@ from feature_specs.leaf import Leaf
 
 
 def hash_meaning(draft: Draft) -> str:
-    """32 hex digits over the canonical query, its leaves' roles and what else decides values."""
+    """32 hex digits over all that decides the rows of the feature table.
+
+    What is applied when features are read (ttl, expressions over stored columns) is not in it: a
+    change of that alone recomputes nothing.
+    """
     view = draft.view
     meaning = {
         "compiler": COMPILER_VERSION,
-        "query": parenthesised(draft.tree).sql(
+        "query": parenthesised(draft.stored).sql(
             "duckdb", comments=False, unsupported_level=ErrorLevel.IGNORE
         ),
         "entities": list(view.entities),
         "event_time": view.event_time,
-        "ttl": view.ttl.total_seconds() if view.ttl else None,
         "boundary": view.boundary,
         "tie_break": list(view.tie_break),
         "leaves": {leaf.name: _roles(leaf) for leaf in draft.leaves.values()},

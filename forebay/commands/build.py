@@ -7,19 +7,32 @@ import os
 import click
 
 from feature_specs.errors import ForebayError
-from forebay.options import clock_source, now_option, run_instant, target_option
+from forebay.options import (
+    SeveralValues,
+    clock_source,
+    now_option,
+    run_instant,
+    target_option,
+    wait_option,
+)
 from forebay.project import Project, find_project
 from forebay.terminal import progress, say
 
 
-@click.command()
+@click.command(cls=SeveralValues, several=("--select",))
 @target_option
 @now_option
-@click.option("--select", multiple=True, help="dbt's node selection.")
+@click.option("--select", multiple=True, help="dbt's node selection, one or several.")
+@wait_option
 @click.option("--full-refresh", is_flag=True, help="Recompute every feature table in full.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and build nothing.")
 def build_command(
-    target: str | None, now: str | None, select: tuple[str, ...], full_refresh: bool, dry_run: bool
+    target: str | None,
+    now: str | None,
+    select: tuple[str, ...],
+    wait: float | None,
+    full_refresh: bool,
+    dry_run: bool,
 ) -> None:
     """Compile, then dbt build: models, feature tables, training sets and their tests."""
     project = find_project(target=target)
@@ -27,9 +40,9 @@ def build_command(
         from forebay.plan import make_plan, plan_text
 
         with progress() as report:
-            say(plan_text(make_plan(project, report)))
+            say(plan_text(make_plan(project, run_instant(project, now), report)))
         return
-    build(project, now=now, select=select, full_refresh=full_refresh)
+    build(project, now=now, select=select, full_refresh=full_refresh, wait=wait)
 
 
 def build(
@@ -39,17 +52,38 @@ def build(
     select: tuple[str, ...] = (),
     full_refresh: bool = False,
     quiet: bool = False,
+    wait: float | None = None,
 ) -> None:
     """Compile and build a project at one instant.
 
+    Args:
+        wait: for how many seconds to wait for another build, or for whoever has the database open.
+
     Raises:
         ForebayError: a model or a test failed.
+        HeldError: another process builds the project, or has its database open.
     """
+    from lakehouse.run_lock import hold_project
+
+    with hold_project(project.folder, "forebay build", wait):
+        _build(project, now, select, full_refresh, quiet, wait)
+
+
+def _build(
+    project: Project,
+    now: str | None,
+    select: tuple[str, ...],
+    full_refresh: bool,
+    quiet: bool,
+    wait: float | None,
+) -> None:
     from forebay.build_leaves import build_leaves
     from forebay.compile_project import compile_project
+    from forebay.find_holder import wait_for_database
     from lakehouse.dbt_plugin import CLOCK_VARIABLE, NOW_VARIABLE
 
     project.require_setup()
+    wait_for_database(project, wait)
     upstream = build_leaves(project, select=select, full_refresh=full_refresh, quiet=quiet)
     with progress(quiet) as report:
         try:

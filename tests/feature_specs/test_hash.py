@@ -72,12 +72,20 @@ def test_what_the_view_declares_matters() -> None:
     history: dict[str, object] = {"event_time": "ts"}
     variants: list[dict[str, object]] = [
         history,
-        {**history, "ttl": timedelta(hours=1)},
-        {**history, "ttl": timedelta(hours=2)},
         {**history, "tie_break": ("x",)},
         {**history, "boundary": "exclusive"},
     ]
     assert len({_hash(sql, EVENTS, **options) for options in variants}) == len(variants)
+
+
+def test_what_is_applied_at_reading_does_not_matter() -> None:
+    sql = "select k, ts, x, epoch(now() - ts) as age from events"
+    plain = _hash(sql, EVENTS, event_time="ts")
+    assert plain == _hash(sql, EVENTS, event_time="ts", ttl=timedelta(hours=1))
+    assert plain == _hash(
+        sql.replace("epoch(now() - ts)", "epoch(now() - ts) / 60"), event_time="ts"
+    )
+    assert plain != _hash(sql.replace("x,", "x + 1 as x,"), event_time="ts")
 
 
 def test_an_inlined_model_matters_and_its_layout_does_not() -> None:

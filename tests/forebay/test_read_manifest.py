@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A word for each time that dbt was asked; it answers with an empty project."""
     times: list[str] = []
 
-    def answer(project: Project) -> Any:
+    def answer(project: Project, same_files: bool) -> Any:
         times.append("asked")
         return forebay.read_manifest.Answer(PLAIN, True, {})
 
@@ -191,9 +192,9 @@ def test_a_file_that_changes_while_dbt_reads_is_not_missed(
 ) -> None:
     before = forebay.read_manifest.ask_dbt
 
-    def slow(project: Project) -> Any:
+    def slow(project: Project, same_files: bool) -> Any:
         add("models/spending.sql", "-- meanwhile\n")(root)
-        return before(project)
+        return before(project, same_files)
 
     monkeypatch.setattr(forebay.read_manifest, "ask_dbt", slow)
     read_manifest(Project(root))
@@ -250,15 +251,28 @@ def test_a_view_that_asks_the_database_is_read_anew_each_time(root: Path) -> Non
         "select customer, {{ n }} as n,",
     )  # fmt: skip
     read_manifest(Project(root))
-    assert not (root / "target/forebay/manifest.json").exists()
+    assert "manifest" not in json.loads((root / "target/forebay/manifest.json").read_text())
 
 
 @pytest.mark.slow
 def test_a_macro_under_a_view_with_a_clock_is_read_anew(root: Path) -> None:
     add("macros/own.sql", "{% macro day() %}{{ run_started_at.day }}{% endmacro %}")(root)
     read_manifest(Project(root))
-    assert (root / "target/forebay/manifest.json").exists()  # no view calls it
-    (root / "target/forebay/manifest.json").unlink()
+    kept = root / "target/forebay/manifest.json"
+    assert json.loads(kept.read_text())["manifest"]["nodes"]  # no view calls it
     edit(root, "models/stg_payments.sql", "select *", "select *, {{ day() }} as d")
     read_manifest(Project(root))
-    assert not (root / "target/forebay/manifest.json").exists()
+    assert "manifest" not in json.loads(kept.read_text())
+
+
+@pytest.mark.slow
+def test_a_model_that_went_away_and_came_back_is_a_feature_view_again(root: Path) -> None:
+    texts = {p: p.read_text() for p in (root / "models").iterdir()}
+    read_manifest(Project(root))
+    (root / "models/last_payment.sql").unlink()
+    edit(root, "models/views.yml", ", ref('last_payment')", "")
+    assert list(read_manifest(Project(root)).view_ids().values()) == ["spending"]
+    for path, text in texts.items():
+        path.write_text(text)
+    names = read_manifest(Project(root)).view_ids().values()
+    assert list(names) == ["last_payment", "spending"]

@@ -18,7 +18,7 @@ from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, read_arrow
-from lakehouse.plans import plan_files, read_plan, write_plan
+from lakehouse.plans import plan_files, plan_folder, read_plan
 from tests.feature_specs.oracle import Row
 from tests.feature_specs.worlds import (
     BASE,
@@ -411,12 +411,16 @@ def test_the_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     steps = compiled.stored_queries()
     assert steps.touched is not None
     texts = {"create": steps.create, "step": steps.step, "touched": steps.touched}
-    write_plan(tmp_path, "v", plan_files({**texts, "features": "select 1"}, compiled.deltas()))
+    home = plan_folder(tmp_path, "v")
+    home.mkdir(parents=True)
+    files = plan_files({**texts, "features": "select 1"}, compiled.deltas())
+    for name, text in files.items():
+        (home / name).write_text(text + "\n")
     written, read = compiled.deltas(), read_plan(tmp_path, "v").deltas
     assert written is not None and read is not None
     assert (read.edges, read.sums, read.leaf) == (written.edges, written.sums, written.leaf)
     assert read.fold.strip() == written.fold.strip()
-    write_plan(tmp_path, "v", plan_files({**texts, "features": "select 1"}))
+    (home / "deltas.json").unlink()
     plan = read_plan(tmp_path, "v")
     assert plan.deltas is None and plan.touched == f"{steps.touched}\n"
 

@@ -1,0 +1,24 @@
+"""Writing a text file whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Write a file only when its text differs, so that dbt does not parse it again.
+
+    A reader sees the old text or the new one, whole.
+    """
+    if path.exists() and path.read_text() == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: two commands may write the same file at once.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,156 @@
+"""What differs between two definitions of a feature view, in the author's terms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+#: How long an expression is shown.
+_LONGEST = 160
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference.
+
+    Attributes:
+        what: the feature, clause, option or leaf.
+        old, new: as SQL or as YAML would say it; None where there is none.
+        at_reading: whether it is applied when features are read, so that no table is recomputed.
+    """
+
+    what: str
+    old: str | None
+    new: str | None
+    at_reading: bool = False
+
+    def __str__(self) -> str:
+        if self.old is None:
+            return f"{self.what}: added {self.new}"
+        if self.new is None:
+            return f"{self.what}: removed {self.old}"
+        return f"{self.what}: {self.old} -> {self.new}"
+
+
+def compare_definitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """All that differs; nothing where both mean the same."""
+    return (*_options(old, new), *_features(old, new), *_queries(old, new), *_leaves(old, new))
+
+
+def changed_features(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """The features of the new definition that were not there or may have other values now."""
+    names = tuple(new["features"])
+    changes = compare_definitions(old, new)
+    if any(not c.what.startswith(("feature ", "type of feature ")) for c in changes):
+        return names
+    return tuple(n for n in names if old["features"].get(n) != new["features"][n])
+
+
+def removed_features(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """The features that the new definition lacks."""
+    return tuple(n for n in old["features"] if n not in new["features"])
+
+
+def _options(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for name in ("entities", "event_time", "boundary", "tie_break", "compiler"):
+        was, now = _listed(old[name]), _listed(new[name])
+        if was != now:
+            yield Change(name, was, now)
+    if old["ttl"] != new["ttl"]:
+        yield Change("ttl", _duration(old["ttl"]), _duration(new["ttl"]), at_reading=True)
+
+
+def _features(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    before, after = old["features"], new["features"]
+    for name in dict.fromkeys([*before, *after]):
+        was, now = before.get(name, {}), after.get(name, {})
+        at_reading = all(f.get("at_reading", True) for f in (was, now))
+        if was.get("sql") != now.get("sql"):
+            yield Change(f"feature {name}", _text(was), _text(now), at_reading)
+        elif was.get("type") != now.get("type"):
+            yield Change(f"type of feature {name}", was["type"], now["type"], at_reading)
+    for name in dict.fromkeys([*old["keys"], *new["keys"]]):
+        if old["keys"].get(name) != new["keys"].get(name):
+            yield Change(
+                f"column {name}", _plain(old["keys"].get(name)), _plain(new["keys"].get(name))
+            )
+
+
+def _text(feature: Mapping[str, Any]) -> str | None:
+    return _plain(feature["sql"]) if feature else None
+
+
+def _queries(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for path in dict.fromkeys([*old["queries"], *new["queries"]]):
+        of = f"in {path}, " if path else ""
+        was, now = old["queries"].get(path), new["queries"].get(path)
+        if was is None or now is None:
+            yield Change(f"subquery {path}", was and _select_list(was), now and _select_list(now))
+            continue
+        for clause in dict.fromkeys([*was, *now]):
+            yield from _clause(f"{of}{clause}", was.get(clause), now.get(clause))
+
+
+def _select_list(query: Mapping[str, Any]) -> str | None:
+    return _plain("select " + ", ".join(query.get("columns", ())))
+
+
+def _clause(what: str, was: Any, now: Any) -> Iterator[Change]:
+    if was == now:
+        return
+    if isinstance(was or now, dict):
+        was, now = was or {}, now or {}
+        place = what.removesuffix("columns")
+        for name in dict.fromkeys([*was, *now]):
+            if was.get(name) != now.get(name):
+                yield Change(f"{place}column {name}", _plain(was.get(name)), _plain(now.get(name)))
+    elif isinstance(was or now, list):
+        was, now = was or [], now or []
+        gone = [_plain(c) for c in was if c not in now]
+        come = [_plain(c) for c in now if c not in was]
+        if gone or come:
+            yield Change(what, _joined(gone), _joined(come))
+    else:
+        yield Change(what, _plain(was), _plain(now))
+
+
+def _leaves(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for leaf in dict.fromkeys([*old["leaves"], *new["leaves"]]):
+        was, now = old["leaves"].get(leaf), new["leaves"].get(leaf)
+        name = _plain(leaf)
+        if was is None or now is None:
+            yield Change(f"leaf {name}", was and was["role"], now and now["role"])
+            continue
+        for field in dict.fromkeys([*was, *now]):
+            if was.get(field) != now.get(field):
+                yield Change(f"{field} of leaf {name}", was.get(field), now.get(field))
+
+
+def _joined(conditions: list[str | None]) -> str | None:
+    return " and ".join(c for c in conditions if c) or None
+
+
+def _listed(value: Any) -> str | None:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return None if text in (None, "") else str(text)
+
+
+def _duration(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1)):
+        if seconds % size == 0:
+            number = int(seconds // size)
+            return f"{number} {unit if number != 1 else unit[:-1]}"
+    return str(timedelta(seconds=seconds))
+
+
+def _plain(sql: str | None) -> str | None:
+    """SQL without the quotes that plain names need not have, and not too long."""
+    if sql is None:
+        return None
+    text = re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", sql)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
