@@ -136,7 +136,8 @@ class LeafEntry:
 
     Attributes:
         times: what says when a row counts: ``event_time``, ``loaded_at``, ``valid_from`` and
-            ``valid_to`` name columns; beside them ``valid_to_open``, ``timezone``, ``date_visible``.
+            ``valid_to`` name columns; beside them ``valid_to_open``, ``valid_to_inclusive`` (where
+            it is so), ``timezone``, ``date_visible``.
         key: of a changelog.
         origin: where its rows come from, if from a dbt node; None for a source.
     """

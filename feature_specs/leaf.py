@@ -66,6 +66,8 @@ class Leaf:
         timezone: the zone of naive timestamps among the time columns.
         date_visible: whether a date counts from the day's start or its end.
         valid_to_open: a far-future value of valid_to that means "still open".
+        valid_to_inclusive: whether valid_to is the last instant (of a date, the last day) at which
+            the version is in force, not the first at which it is not.
         time_safe: the author's word that a model's rows depend on nothing later than themselves.
         rows_per_key: about how many rows a key has, where that is known; it decides nothing but
             which lowering is thought the fastest.
@@ -88,6 +90,7 @@ class Leaf:
     timezone: str | None = field(default=None, kw_only=True)
     date_visible: Literal["start", "end"] = field(default="end", kw_only=True)
     valid_to_open: str | None = field(default=None, kw_only=True)
+    valid_to_inclusive: bool = field(default=False, kw_only=True)
     time_safe: bool = field(default=False, kw_only=True)
     rows_per_key: float | None = field(default=None, kw_only=True, compare=False)
     where: str | None = field(default=None, kw_only=True, compare=False)
@@ -109,6 +112,8 @@ class Leaf:
             )
         if self.valid_to is not None and self.valid_from is None:
             self._refuse("valid_to stands without valid_from", "declare valid_from too")
+        if self.valid_to_inclusive and self.valid_to is None:
+            self._refuse("valid_to_inclusive stands without valid_to", "declare valid_to too")
         if self.loaded_at is not None and self.event_time is None:
             self._refuse("loaded_at stands without event_time", "declare event_time too")
         if self.changelog is not None and self.event_time is None:

@@ -18,14 +18,10 @@ from feature_specs.leaf_nodes import (
     snapshot_columns,
     stands_as_leaf,
 )
+from feature_specs.leaf_options import LEAF_OPTIONS, check_leaf_options
 from feature_specs.view import FeatureView
 from feature_specs.view_options import ViewOptions, read_options
 from feature_specs.yaml_places import place_of
-
-_LEAF_META = (
-    "valid_from", "valid_to", "valid_to_open", "changelog", "time", "time_safe", "visibility",
-    "known_later", "written", "timezone", "date_visible", "iceberg_table", "rows_per_key",
-)  # fmt: skip
 
 _BUILT = ("model", "seed", "snapshot")
 
@@ -202,7 +198,7 @@ class Manifest:
         config = node["config"]
         meta = {**(node.get("source_meta") or {}), **meta_of(node)}
         where = str(place_of(self.root, dict(node)))
-        options = {k: v for k, v in meta.items() if k in _LEAF_META}
+        options = {k: v for k, v in meta.items() if k in LEAF_OPTIONS}
         time = options.pop("time", None)
         if time not in (None, "static"):
             raise SpecError(
@@ -212,23 +208,7 @@ class Manifest:
         log = options.pop("changelog", None)
         if log is not None:
             options["changelog"] = read_changelog(log, where)
-        known = options.get("known_later") or {}
-        if not isinstance(known, Mapping):
-            raise SpecError(
-                "meta.known_later is no mapping",
-                where=where,
-                mend="write `known_later: {<column>: <time it became known>}`",
-            )
-        _check_choices(options, where)
-        rows = options.get("rows_per_key")
-        if rows is not None and (
-            not isinstance(rows, (int, float)) or isinstance(rows, bool) or rows <= 0
-        ):
-            raise SpecError(
-                f"meta.rows_per_key is {rows!r}",
-                where=where,
-                mend="write about how many rows a key has",
-            )
+        check_leaf_options(options, where, snapshot=node["resource_type"] == "snapshot")
         if node["resource_type"] == "snapshot":
             own = snapshot_columns(node)
             defaults = {
@@ -409,15 +389,3 @@ def _references(
             mend=did_you_mean(feature, views[view]),
         )
     return [(view, feature)]
-
-
-def _check_choices(options: Mapping[str, Any], where: str) -> None:
-    for name, known in (
-        ("visibility", ("arrival", "event", "history")),
-        ("written", ("append", "changelog", "mutable")),
-        ("date_visible", ("start", "end")),
-    ):
-        if name in options and options[name] not in known:
-            raise SpecError(
-                f"meta.{name} is {options[name]!r}", where=where, mend="write " + " or ".join(known)
-            )

@@ -206,6 +206,7 @@ def _entry_of(leaf: Leaf, table: str) -> LeafEntry:
         "valid_from": leaf.valid_from,
         "valid_to": leaf.valid_to,
         "valid_to_open": leaf.valid_to_open,
+        "valid_to_inclusive": "true" if leaf.valid_to_inclusive else None,
         "timezone": leaf.timezone,
         "date_visible": leaf.date_visible,
     }

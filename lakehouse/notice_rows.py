@@ -177,10 +177,26 @@ class _Question:
                 return f"({name} at time zone {zone})"
         return name
 
+    @property
+    def too_early(self) -> str:
+        """When a version ends that is never in force, in words before "they begin"."""
+        return "before" if self.leaf.times.get("valid_to_inclusive") else "no later than"
+
     def inverted(self) -> str | None:
-        """A test of versions that end before they begin, or at once."""
+        """A test of versions that are over when they begin."""
         start, end = self.instant("valid_from"), self.instant("valid_to")
-        return None if start is None or end is None else f"{start} >= {end}"
+        if start is None or end is None:
+            return None
+        if self.leaf.times.get("valid_to_inclusive") is None:
+            return f"{start} >= {end}"
+        first, last = (
+            self.types.get(self.leaf.times[r].lower()) for r in ("valid_from", "valid_to")
+        )
+        if last != "DATE":
+            return f"{start} > {end}"
+        # A date lasts to its day's end, which is where `end` stands if dates count from there.
+        moved = self.leaf.times.get("date_visible") == "end" and first != "DATE"
+        return f"{start} >= {end}" if moved else f"{start} >= {end} + interval 1 day"
 
     def still_open(self) -> str | None:
         """A test of versions that have no end yet."""
@@ -212,7 +228,7 @@ def _warnings(run: Run, question: _Question) -> list[str]:
         count, example = _rows(run, question, inverted)
         if count:
             warnings.append(
-                f"versions of {name} that end no later than they begin, and are never "
+                f"versions of {name} that end {question.too_early} they begin, and are never "
                 f"visible: {count:,}{example}"
             )
     if still_open is not None:

@@ -37,7 +37,7 @@ def hash_meaning(draft: Draft) -> str:
 
 
 def _roles(leaf: Leaf) -> dict[str, object]:
-    kept = (
-        f.name for f in fields(leaf) if f.name not in ("name", "columns", "where", "rows_per_key")
-    )
-    return {name: getattr(leaf, name) for name in kept}
+    dropped = {"name", "columns", "where", "rows_per_key"}
+    if not leaf.valid_to_inclusive:
+        dropped.add("valid_to_inclusive")  # hashes from before it was there stay
+    return {f.name: getattr(leaf, f.name) for f in fields(leaf) if f.name not in dropped}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import sqlglot
 from sqlglot import exp
@@ -72,7 +73,9 @@ def us_of(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
+def instant_of(
+    leaf: Leaf, column: str, table: str | None = None, *, nanoseconds: Literal["up", "down"] = "up"
+) -> exp.Expr:
     """When a time column of a leaf says, as a timestamp with time zone.
 
     A date counts from its day's end unless the leaf says otherwise; nanoseconds round up, so that
@@ -80,14 +83,16 @@ def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
     """
     node: exp.Expr = exp.column(column, table=table, quoted=True)
     kind = leaf.columns[column].upper()
-    if kind.startswith("DATE"):
+    if _is_date(leaf, column):
         days = 0 if leaf.date_visible == "start" else 1
         return _parse(f"cast({duckdb_sql(node)} + {days} as timestamptz)")
     if kind in ("TIMESTAMP_NS", "TIMESTAMP_NANOS"):
         fine = f"epoch_ns({duckdb_sql(node)})"
         # DuckDB divides towards zero, which is up before 1970.
-        ceiling = f"make_timestamp({fine} // 1000 + cast({fine} % 1000 > 0 as bigint))"
-        return _parse(f"{ceiling} at time zone '{leaf.timezone}'")
+        whole = f"{fine} // 1000 + cast({fine} % 1000 > 0 as bigint)"
+        if nanoseconds == "down":
+            whole = f"{fine} // 1000 - cast({fine} % 1000 < 0 as bigint)"
+        return _parse(f"make_timestamp({whole}) at time zone '{leaf.timezone}'")
     if "TZ" in kind or "ZONE" in kind:
         return node
     if kind != "TIMESTAMP":  # of seconds or milliseconds, for which DuckDB has no time zone
@@ -96,13 +101,40 @@ def instant_of(leaf: Leaf, column: str, table: str | None = None) -> exp.Expr:
 
 
 def valid_to_of(leaf: Leaf, table: str | None = None) -> exp.Expr:
-    """When a version closes, null while it is open, as a timestamp with time zone."""
+    """When a version closes, null while it is open, as a timestamp with time zone.
+
+    It is the first instant at which the version is not in force, whether the leaf's own valid_to
+    is that instant or the last one before it.
+    """
     assert leaf.valid_to is not None
-    end = instant_of(leaf, leaf.valid_to, table)
-    if leaf.valid_to_open is None:
+    inclusive = leaf.valid_to_inclusive
+    # A version that ends within a microsecond is not in force at that microsecond's end.
+    end = instant_of(leaf, leaf.valid_to, table, nanoseconds="down" if inclusive else "up")
+    if leaf.valid_to_open is not None:
+        sentinel = exp.cast(exp.Literal.string(leaf.valid_to_open), "timestamptz")
+        end = exp.Nullif(this=end, expression=sentinel)
+    unit = _after_last(leaf) if inclusive else None
+    if unit is None:
         return end
-    sentinel = exp.cast(exp.Literal.string(leaf.valid_to_open), "timestamptz")
-    return exp.Nullif(this=end, expression=sentinel)
+    step = exp.Interval(this=exp.Literal.string("1"), unit=exp.var(unit))
+    return exp.paren(exp.Add(this=end, expression=step), copy=False)
+
+
+def _after_last(leaf: Leaf) -> str | None:
+    """How long after an inclusive valid_to a version closes; None where a date's end is just that.
+
+    Dates that count from their day's end move both bounds of a version by a day, so that one
+    version closes when the next, valid from the day after, is seen.
+    """
+    assert leaf.valid_to is not None and leaf.valid_from is not None
+    if not _is_date(leaf, leaf.valid_to):
+        return "MICROSECOND"
+    moved = leaf.date_visible == "end" and not _is_date(leaf, leaf.valid_from)
+    return None if moved else "DAY"
+
+
+def _is_date(leaf: Leaf, column: str) -> bool:
+    return leaf.columns[column].upper().startswith("DATE")
 
 
 def instant_parameter(name: str) -> exp.Expr:

@@ -171,10 +171,9 @@ class Oracle:
             begun = _instant(leaf, leaf.valid_from)
             tests.append(f"{begun} <= {now}")
             if leaf.valid_to is not None:
-                ended = _end(leaf)
-                tests.append(f"({ended} is null or {begun} < {ended})")
+                tests.append(_in_force(leaf, begun))
                 if leaf.visibility != "history":
-                    tests.append(f"({ended} is null or {now} < {ended})")
+                    tests.append(_in_force(leaf, now))
         columns = ", ".join(self._column(leaf, c, now) for c in leaf.columns)
         also = f", {visible} as oracle_visible" if self.visible else ""
         cut = f"select {columns}{also} from raw_{leaf.name} where {' and '.join(tests) or 'true'}"
@@ -197,7 +196,7 @@ class Oracle:
 
     def _column(self, leaf: Leaf, column: str, now: str) -> str:
         if column == leaf.valid_to:
-            return f'case when {_end(leaf)} <= {now} then "{column}" end as "{column}"'
+            return f'case when not {_in_force(leaf, now)} then "{column}" end as "{column}"'
         if column in leaf.known_later:
             known = _instant(leaf, leaf.known_later[column])
             return f'case when {known} <= {now} then "{column}" end as "{column}"'
@@ -220,6 +219,21 @@ def _end(leaf: Leaf) -> str:
     if leaf.valid_to_open is None:
         return end
     return f"nullif({end}, timestamptz '{leaf.valid_to_open}')"
+
+
+def _in_force(leaf: Leaf, moment: str) -> str:
+    """Whether a version has not ended at a moment: a version without an end never has."""
+    assert leaf.valid_to is not None and leaf.valid_from is not None
+    end = _end(leaf)
+    if not leaf.valid_to_inclusive:
+        return f"({end} is null or {moment} < {end})"
+    if leaf.columns[leaf.valid_to].lower() != "date":
+        return f"({end} is null or {moment} <= {end})"
+    # Where days are known when they are over, the day that counts is yesterday.
+    begins = leaf.columns[leaf.valid_from].lower()
+    behind = 1 if begins == "date" and leaf.date_visible == "end" else 0
+    day = f"cast(timezone('UTC', {moment}) - interval {behind} day as date)"
+    return f'({end} is null or {day} <= "{leaf.valid_to}")'
 
 
 def same(actual: Any, expected: Any, scale: float) -> bool:

@@ -148,6 +148,18 @@ def test_roles_of_seeds_snapshots_and_models() -> None:
     assert made.leaf("snapshot.shop.snap", columns).timezone == "Europe/Berlin"
 
 
+def test_an_inclusive_end_in_yaml() -> None:
+    columns = {"k": "VARCHAR", "since": TZ, "until": TZ}
+    ends = {"valid_from": "since", "valid_to": "until", "valid_to_inclusive": True}
+    made = manifest(
+        node("prices", "seed", materialized="seed", meta=ends),
+        node("snap", "snapshot", materialized="snapshot", meta={"valid_to_inclusive": True}),
+    )
+    assert made.leaf("seed.shop.prices", columns).valid_to_inclusive
+    with pytest.raises(SpecError, match="a snapshot says valid_to_inclusive"):
+        made.leaf("snapshot.shop.snap", columns)
+
+
 def test_deletions_of_a_snapshot_are_no_rows_unless_its_history_is_read() -> None:
     config: dict[str, Any] = {"hard_deletes": "new_record", "materialized": "snapshot"}
     snapshot = node("snap", "snapshot", **config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -88,6 +89,42 @@ def test_versions_that_are_open_twice_or_end_before_they_begin(tmp_path: Path) -
     build.append(VERSIONS, [("e", "x", 1, BASE, BASE)])
     (warning,) = advance(build, BASE + 3 * HOUR, ROLES["versions"]).warnings
     assert warning.startswith("versions of versions that end") and warning.endswith("k = e")
+
+
+def test_an_inclusive_end_may_be_the_beginning(tmp_path: Path) -> None:
+    leaf = replace(VERSIONS, valid_to_inclusive=True)
+    build = Build(tmp_path, PLANS, (leaf,))
+    turned = [("c", "turned", 5, BASE + HOUR, BASE), ("d", "once", 6, BASE, BASE)]
+    build.append(leaf, [*turned, ("a", "x", 1, BASE, None)])
+    times = ROLES["versions"] | {"valid_to_inclusive": "true"}
+    assert advance(build, BASE, times).warnings == (
+        "versions of versions that end before they begin, and are never visible: 1; "
+        "for example k = c",
+    )
+    build.check(BASE)
+
+
+@pytest.mark.parametrize(
+    ("since", "visible"),
+    [("DATE", "end"), ("DATE", "start"), (TZ, "end"), (TZ, "start")],
+)
+def test_the_last_day_counts(tmp_path: Path, since: str, visible: str) -> None:
+    columns = {**VERSIONS.columns, "since": since, "until": "DATE"}
+    leaf = replace(
+        VERSIONS,
+        columns=columns,
+        valid_to_inclusive=True,
+        date_visible="end" if visible == "end" else "start",
+    )
+    build = Build(tmp_path, PLANS, (leaf,))
+    day, before = BASE.date(), (BASE - HOUR).date()
+    begun = day if since == "DATE" else BASE
+    build.append(leaf, [("a", "once", 1, begun, day), ("c", "turned", 5, begun, before)])
+    times = {**ROLES["versions"], "valid_to_inclusive": "true", "date_visible": visible}
+    at = BASE + (24 if (since, visible) == ("DATE", "end") else 1) * HOUR
+    (warning,) = advance(build, at, times).warnings
+    assert warning.endswith("never visible: 1; for example k = c")
+    build.check(at)
 
 
 def test_a_far_future_end_is_open_too(tmp_path: Path) -> None:

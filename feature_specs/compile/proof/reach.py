@@ -11,6 +11,7 @@ from feature_specs.compile.internal_names import is_bookkeeping
 from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.shapes import (
     axis_of,
+    is_forward,
     ordered_sides,
     times_of,
     unshifted,
@@ -59,7 +60,7 @@ def reaches(
         return reaches(reading, node.this, alias, columns)
     if isinstance(node, exp.Greatest):
         return any(reaches(reading, a, alias, columns) for a in [node.this, *node.expressions])
-    if isinstance(node, exp.Add) and isinstance(node.expression, exp.Literal):
+    if isinstance(node, exp.Add) and is_forward(node.expression):
         return reaches(reading, node.this, alias, columns)
     if isinstance(node, exp.Mul) and node.expression == exp.Literal.number(2):
         return reaches(reading, node.this, alias, columns)  # a place: the axis, twice as wide

@@ -60,6 +60,13 @@ def _is_end(branch: exp.If) -> bool:
     return bool(end == exp.Literal.string("-infinity"))
 
 
+def is_forward(step: exp.Expr) -> bool:
+    """A number, or an amount of time, that is written out and not negative."""
+    if isinstance(step, exp.Interval):
+        return isinstance(step.this, exp.Literal) and str(step.this.this).isdigit()
+    return isinstance(step, exp.Literal)
+
+
 def is_marked_place(node: exp.Expr) -> bool:
     """An instant of the spine or an earlier one, or the far past, as a place behind its rows."""
     if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal):

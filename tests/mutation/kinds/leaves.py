@@ -10,6 +10,7 @@ _KEPT = variants("slowly changing versions, closed ones kept")
 
 _INFINITE = ("tests/feature_specs/test_infinite_instants.py",)
 _ROUND_TRIP = ("tests/feature_specs/test_round_trip.py",)
+_ENDS = ("tests/feature_specs/test_inclusive_ends.py",)
 _TEXT = ("tests/feature_specs/test_author_text.py",)
 
 LEAVES = (
@@ -95,6 +96,22 @@ LEAVES = (
         "exp.LTE(this=start.copy(), expression=end.copy())",
         "valid_from = valid_to is visible under visibility: history",
         holes("a_version_of_no_length_is_never_seen"),
+    ),
+    Mutation(
+        "an inclusive end is exclusive", "time_axis",
+        "unit = _after_last(leaf) if inclusive else None", "unit = None",
+        "a version is gone at its last instant", _ENDS,
+    ),
+    Mutation(
+        "a last day is over when the next version is not seen yet", "time_axis",
+        'moved = leaf.date_visible == "end" and not _is_date(leaf, leaf.valid_from)',
+        'moved = leaf.date_visible == "end"',
+        "between two versions there is a day without one", _ENDS,
+    ),
+    Mutation(
+        "an inclusive end of nanoseconds rounds up", "time_axis",
+        'nanoseconds="down" if inclusive else "up"', 'nanoseconds="up"',
+        "two versions are in force for a microsecond", _ENDS,
     ),
     Mutation(
         "cut masks for an instant too long", "bound_leaves",
