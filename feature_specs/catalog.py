@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
+from feature_specs.names import fold_name
 
 FORMAT = 2
 
@@ -39,10 +40,18 @@ class Feature:
     description: str = ""
     expression: Expression | None = None
 
+    @property
+    def stored_as(self) -> str:
+        """The feature table's column of a feature without an expression."""
+        return fold_name(self.name)
+
 
 @dataclass(frozen=True)
 class ViewEntry:
     """A compiled feature view.
+
+    Entities, features and event_time are spelled as the author has them. The feature table has them
+    in lower case, as ``stored`` and expressions do: see `keys`, `time_column` and `stored_as`.
 
     Attributes:
         name: the name by which features are asked for.
@@ -80,14 +89,34 @@ class ViewEntry:
     taken_on_word: tuple[str, ...] = ()
     definition_hash: str = ""
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The feature table's key columns."""
+        return tuple(fold_name(c.name) for c in self.entities)
+
+    @property
+    def time_column(self) -> str | None:
+        """The feature table's column of event times."""
+        return None if self.event_time is None else fold_name(self.event_time)
+
+    def spelling(self, column: str) -> str:
+        """The author's spelling of a column of the feature table."""
+        return next(
+            (f.name for f in self.features if f.expression is None and f.stored_as == column),
+            column,
+        )
+
     def feature(self, name: str) -> Feature:
-        """The feature of that name.
+        """The feature of that name, in whichever case.
 
         Raises:
             UnknownNameError: the view has no such feature.
         """
         for feature in self.features:
             if feature.name == name:
+                return feature
+        for feature in self.features:
+            if fold_name(feature.name) == fold_name(name):
                 return feature
         raise UnknownNameError(
             f"feature view {self.name!r} has no feature {name!r}",

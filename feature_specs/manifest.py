@@ -19,6 +19,7 @@ from feature_specs.leaf_nodes import (
     stands_as_leaf,
 )
 from feature_specs.leaf_options import LEAF_OPTIONS, check_leaf_options
+from feature_specs.names import fold_name
 from feature_specs.view import FeatureView
 from feature_specs.view_options import ViewOptions, read_options
 from feature_specs.yaml_places import place_of
@@ -271,7 +272,8 @@ class Manifest:
 
         Args:
             views: view name to its features, in order.
-            not_in_star: of a view, the columns that ``.*`` leaves out: they have to be named.
+            not_in_star: of a view, the columns that ``.*`` leaves out, in lower case: they have to
+                be named.
 
         Raises:
             UnknownNameError: it lists a view or feature that does not exist.
@@ -381,11 +383,12 @@ def _references(
         )
     if feature in ("*", ""):
         left_out = not_in_star.get(view, ())
-        return [(view, name) for name in views[view] if name not in left_out]
-    if feature not in views[view]:
+        return [(view, name) for name in views[view] if fold_name(name) not in left_out]
+    spelled = {fold_name(name): name for name in views[view]}
+    if fold_name(feature) not in spelled:
         raise UnknownNameError(
             f"feature view {view!r} has no feature {feature!r}",
             where=where,
             mend=did_you_mean(feature, views[view]),
         )
-    return [(view, feature)]
+    return [(view, spelled[fold_name(feature)])]

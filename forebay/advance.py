@@ -135,8 +135,8 @@ def _count_differing(connection: duckdb.DuckDBPyConnection, view: ViewEntry) -> 
     Exact types exactly; a float that comes of running sums may differ from the engine's own in its
     last digits.
     """
-    keys = ", ".join(f'"{c.name}"' for c in view.entities)
-    names = [view.event_time] if view.event_time else []
+    keys = ", ".join(f'"{key}"' for key in view.keys)
+    names = [view.time_column] if view.time_column else []
     tests = ["t.forebay_there is null", "c.forebay_there is null"]
     for name, kind in [*((n, "") for n in names), *((c.name, c.type) for c in view.stored)]:
         true, checked = f't."{name}"', f'c."{name}"'

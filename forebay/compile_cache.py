@@ -28,13 +28,15 @@ class ViewParts:
     """All of a compiled view that a project's compile writes, as plain data.
 
     Attributes:
-        entities, stored: columns of the feature table besides event_time.
+        entities: key columns, spelled as the author has them.
+        stored: the other columns of the feature table besides event_time.
         features: name, type and read-time expression (None for a stored column) of each.
         files: its plan on disk, file name to text.
         definition: what it is made of, as plain data.
     """
 
     entities: tuple[Column, ...]
+    event_time: str | None
     stored: tuple[Column, ...]
     features: tuple[tuple[str, str, Expression | None], ...]
     requests: tuple[Column, ...]

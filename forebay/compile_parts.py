@@ -19,10 +19,12 @@ __all__ = ["compile_view", "parts_of", "service_template"]
 def parts_of(view: CompiledView) -> ViewParts:
     """What is kept of a view."""
     stored, features = table_types(view)
+    label, event_time = view.draft.label, view.draft.view.event_time
     return ViewParts(
-        entities=tuple(Column(k, stored[k]) for k in view.draft.view.entities),
+        entities=tuple(Column(label(k), stored[k]) for k in view.draft.view.entities),
+        event_time=label(event_time) if event_time else None,
         stored=tuple(Column(n, stored[n]) for n in view.draft.stored_names),
-        features=tuple((f.name, features[f.name], f.tree) for f in view.features),
+        features=tuple((label(f.name), features[f.name], f.tree) for f in view.features),
         requests=view.requests,
         leaves=tuple(leaf.name for leaf in view.leaves),
         lowering=view.choice.lowering,

@@ -171,10 +171,12 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         entities=parts.entities,
         stored=parts.stored,
         features=tuple(
-            Feature(name, kind, str(documented.get(name, {}).get("description", "")), tree)
+            Feature(
+                name, kind, str(documented.get(fold_name(name), {}).get("description", "")), tree
+            )
             for name, kind, tree in parts.features
         ),
-        event_time=fold_name(view.view.event_time) if view.view.event_time else None,
+        event_time=parts.event_time,
         ttl_us=_us(view.options.ttl),
         freshness_us=_us(view.options.freshness),
         on_stale=view.options.on_stale,

@@ -11,6 +11,7 @@ import duckdb
 
 from feature_specs.catalog import Column
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean
+from feature_specs.names import fold_name
 from forebay.compile_project import Compiled
 from lakehouse.lake import open_lake
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
@@ -59,7 +60,10 @@ def preview(
         f'cast($v{i} as {column.type}) as "{column.name}"'
         for i, column in enumerate((*entry.entities, *entry.requests))
     )
-    values = {f"v{i}": given.get(c.name) for i, c in enumerate((*entry.entities, *entry.requests))}
+    values = {
+        f"v{i}": given.get(fold_name(c.name))
+        for i, c in enumerate((*entry.entities, *entry.requests))
+    }
     try:
         connection.execute(
             f"create table forebay_asked as select {columns}, cast($at as timestamptz) as forebay_asked_at",
@@ -83,18 +87,18 @@ def preview(
 
 
 def _values(pairs: Sequence[str], columns: Sequence[Column], option: str) -> dict[str, str]:
-    names = [c.name for c in columns]
+    names = {fold_name(c.name): c.name for c in columns}
     out = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise DataError(f"{pair!r} is no name=value", where=option, mend="write name=value")
-        if name not in names:
+        if fold_name(name) not in names:
             raise UnknownNameError(
-                f"there is no {name!r} here", where=option, mend=did_you_mean(name, names)
+                f"there is no {name!r} here", where=option, mend=did_you_mean(name, names.values())
             )
-        out[name] = value
-    missing = [n for n in names if n not in out]
+        out[fold_name(name)] = value
+    missing = [name for folded, name in names.items() if folded not in out]
     if missing and option == "--key":
         raise DataError(
             f"key {missing[0]!r} is missing", where=option, mend=f"add --key {missing[0]}=VALUE"

@@ -135,9 +135,9 @@ class _Session:
         )
         self.properties = {STATE_PROPERTY: self.state.dumps()}
         self.defined = {DEFINITION_PROPERTY: plan.definition} if plan.definition else {}
-        self.keys = ", ".join(quoted(c.name) for c in view.entities)
-        timed = [view.event_time] if view.event_time else []
-        self.columns = [*(c.name for c in view.entities), *timed, *(c.name for c in view.stored)]
+        self.keys = ", ".join(map(quoted, view.keys))
+        timed = [view.time_column] if view.time_column else []
+        self.columns = [*view.keys, *timed, *(c.name for c in view.stored)]
         self.listed = ", ".join(map(quoted, self.columns))
         self.sums = plan.deltas.columns if plan.deltas is not None else ()
         self.held = ", ".join([self.listed, *self.sums])
@@ -195,7 +195,7 @@ class _Session:
             f"select * from forebay_before semi join forebay_touched using ({self.keys})"
         )
         if deltas is not None:
-            add_deltas(self._run, deltas, [quoted(c.name) for c in self.view.entities])
+            add_deltas(self._run, deltas, [quoted(key) for key in self.view.keys])
         else:
             self._run(f"create or replace temp table forebay_fresh as {self.plan.step}")
 

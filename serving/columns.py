@@ -29,10 +29,10 @@ class RowEncoder:
 
     def __init__(self, view: ViewEntry) -> None:
         self._view = view
-        self._entities = [c.name for c in view.entities]
+        self._entities = list(view.keys)
         self._texts = key_texts(view.entities)
         self._stored = [(c.name, parse_type(c.type)) for c in view.stored]
-        event_time = [] if view.event_time is None else [view.event_time]
+        event_time = [] if view.time_column is None else [view.time_column]
         names = [*self._entities, *event_time, *(name for name, _ in self._stored)]
         self.columns = list(dict.fromkeys(names))
         self.null_keys = 0
@@ -51,7 +51,7 @@ class RowEncoder:
             return column_fragments(kind, column)
         except (ValueError, OverflowError) as error:
             raise DataError(
-                f"a value of {name!r} cannot be stored online: {first_line(error)}",
+                f"a value of {self._view.spelling(name)!r} cannot be stored online: {first_line(error)}",
                 where=self._view.name,
                 mend="cap it in the feature's SQL, or cast it to text",
             ) from error
@@ -79,9 +79,9 @@ class RowEncoder:
         return [encode_key(name, key) for key in zip(*parts, strict=True)]
 
     def _headers(self, batch: Any) -> list[str]:
-        if self._view.event_time is None:
+        if self._view.time_column is None:
             return [""] * batch.num_rows
-        column = batch[self._view.event_time]
+        column = batch[self._view.time_column]
         if column.null_count:
             raise DataError(
                 f"a row of {self._view.table} has no {self._view.event_time}",

@@ -132,6 +132,7 @@ class _Comparison:
         self._view = view
         self._encoder = RowEncoder(view)
         self._columns = [c.name for c in view.stored]
+        self._spelled = {name: view.spelling(name) for name in self._columns}
         self._decode = [from_json(parse_type(c.type)) for c in view.stored]
         self._nulls = dict.fromkeys(self._columns, 0)
         self.report = VerifyReport(view.name, freshness_us=view.freshness_us)
@@ -150,7 +151,8 @@ class _Comparison:
                 self._example(key, None, None, "a row")
         total = report.offline_rows
         report.non_null = {
-            name: (total - nulls) / total if total else None for name, nulls in self._nulls.items()
+            self._spelled[name]: (total - nulls) / total if total else None
+            for name, nulls in self._nulls.items()
         }
         return report
 
@@ -169,8 +171,8 @@ class _Comparison:
         for name, values in zip(self._columns, columns, strict=True):
             self._nulls[name] += values.count(None)
         times: Sequence[int | None] = [None] * len(keys)
-        if self._view.event_time is not None:
-            times = microseconds(batch[self._view.event_time]).to_pylist()
+        if self._view.time_column is not None:
+            times = microseconds(batch[self._view.time_column]).to_pylist()
         rows: Iterator[tuple[Any, ...]] = (
             zip(*columns, strict=True) if columns else iter([()] * len(keys))
         )
@@ -200,7 +202,7 @@ class _Comparison:
         ):
             online = decode(raw)
             if not same_value(offline, online):
-                self._differs(key, name, offline, online)
+                self._differs(key, self._spelled[name], offline, online)
 
     def _differs(self, key: bytes, column: str, offline: Any, online: Any) -> None:
         self.report.different += 1

@@ -51,6 +51,7 @@ from feature_specs.compile.refuse_reserved_names import refuse_reserved_names
 from feature_specs.compile.refuse_unsafe import refuse_unsafe
 from feature_specs.compile.resolve_clock import resolve_clock
 from feature_specs.compile.show_hidden_tables import show_hidden_tables
+from feature_specs.compile.spell_columns import spell_columns
 from feature_specs.compile.split_read_time import split_read_time
 from feature_specs.compile.statement import Statement
 from feature_specs.compile.time_axis import instant_parameter
@@ -65,7 +66,7 @@ from feature_specs.errors import (
     did_you_mean,
     first_line,
 )
-from feature_specs.leaf import Leaf
+from feature_specs.leaf import Leaf, leaf_key
 from feature_specs.names import fold_name
 from feature_specs.require_past import require_past
 from feature_specs.view import FeatureReference, FeatureView
@@ -77,6 +78,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     refuse_reserved_names,  # of the whole text: what follows makes names of its own
     refuse_unsafe,
     show_hidden_tables,
+    spell_columns,  # before qualify_columns, which folds all names
     qualify_columns,
     type_divisions,
     name_sources_apart,
@@ -103,6 +105,10 @@ class CompiledView:
     def features(self) -> tuple[OutputFeature, ...]:
         """What can be asked for, in the author's order."""
         return self.draft.features
+
+    def column_of(self, feature: str) -> str:
+        """A feature's column beside those of other views: ``view__feature``, as it is spelled."""
+        return FeatureReference(self.name, self.draft.label(feature)).column
 
     @property
     def requests(self) -> tuple[Column, ...]:
@@ -190,9 +196,7 @@ class CompiledView:
             relation: what stands after FROM; the instant is the parameter ``$as_of``.
             features: which; all by default.
         """
-        columns = feature_columns(
-            self.draft, instant_parameter("as_of"), features, as_written=False
-        )
+        columns = feature_columns(self.draft, instant_parameter("as_of"), features)
         return lay_out(f"select {columns} from {relation} as stored")
 
     @cached_property
@@ -293,7 +297,9 @@ def compile_view(
     known = leaves_by_name(leaves, dialect, view.file or f"view {view.name}")
     written = [c for leaf in leaves for c in leaf.columns]
     written += [*view.entities, *([view.event_time] if view.event_time else [])]
-    draft = Draft(lower_names(view), dialect, known, labels={fold_name(w): w for w in written})
+    spelled = {leaf_key(leaf.name): {fold_name(c): c for c in leaf.columns} for leaf in leaves}
+    labels = {fold_name(w): w for w in written}
+    draft = Draft(lower_names(view), dialect, known, spelled=spelled, labels=labels)
     try:
         return _compile(draft)
     except SqlglotError as error:
@@ -378,7 +384,7 @@ def _chosen(
     chosen: dict[str, list[tuple[str, str]]] = {}
     if features is None:
         for v in views:
-            chosen[v.name] = [(f.name, f"{v.name}__{v.draft.label(f.name)}") for f in v.features]
+            chosen[v.name] = [(f.name, v.column_of(f.name)) for f in v.features]
     for reference in features or ():
         feature = fold_name(reference.feature)
         if reference.view not in known:
@@ -392,9 +398,10 @@ def _chosen(
             raise UnknownNameError(
                 f"feature view {reference.view!r} has no feature {reference.feature!r}",
                 where="service",
-                mend=did_you_mean(reference.feature, names),
+                mend=did_you_mean(reference.feature, map(known[reference.view].draft.label, names)),
             )
-        chosen.setdefault(reference.view, []).append((feature, reference.column))
+        column = known[reference.view].column_of(feature)
+        chosen.setdefault(reference.view, []).append((feature, column))
     _check_columns(chosen)
     return chosen
 

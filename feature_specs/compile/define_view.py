@@ -49,7 +49,7 @@ def define_view(draft: Draft, types: Mapping[str, str]) -> dict[str, Any]:
         "boundary": view.boundary,
         "tie_break": list(view.tie_break),
         "features": {
-            f.name: {
+            draft.label(f.name): {
                 "sql": columns.get(f.name, ""),
                 "type": types[f.name],
                 "at_reading": f.name in at_reading,

@@ -23,6 +23,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.errors import CompileError, Location, SpecError, first_line
 from feature_specs.leaf import Leaf
+from feature_specs.names import fold_name
 from feature_specs.time_zones import check_zone
 
 _SOME_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
@@ -115,7 +116,7 @@ def describe_view(draft: Draft, stored: str, at_reading: str | None) -> Describe
         if at_reading is not None:
             nulls = ", ".join(f'cast(null as {kind}) as "{n}"' for n, kind in types.items())
             read = at_reading.replace("forebay_nulls", f"(select {nulls})")
-            features |= _types(draft, read)
+            features |= {fold_name(n): kind for n, kind in _types(draft, read).items()}
     for key in draft.view.entities:
         if types[key] in _FLOATS:
             raise CompileError(

@@ -150,6 +150,8 @@ class Draft:
         stored: the query without its read-time parts: keys, event_time, stored columns.
         form: its interval form; None where it has none, and ``why_no_form`` says why.
         key_types: of each entity the type that it has in the query, where that is sure.
+        spelled: of each leaf, under its one-part name, the columns as its table has them, by their
+            names in lower case.
         labels: names in lower case to the names that the author wrote.
     """
 
@@ -166,6 +168,7 @@ class Draft:
     why_no_form: str = ""
     key_types: tuple[exp.DataType | None, ...] = ()
     taken_on_word: tuple[str, ...] = ()
+    spelled: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def label(self, name: str) -> str:

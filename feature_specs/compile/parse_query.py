@@ -36,9 +36,7 @@ def parse_query(draft: Draft) -> Draft:
     Raises:
         CompileError: it is not one SELECT query in the dialect.
     """
-    tree = parse_text(draft.view.sql, draft.dialect, draft.file)
-    written = {fold_name(s.alias): s.alias for s in tree.selects if isinstance(s, exp.Alias)}
-    return replace(draft, tree=tree, labels={**draft.labels, **written})
+    return replace(draft, tree=parse_text(draft.view.sql, draft.dialect, draft.file))
 
 
 def parse_text(sql: str, dialect: str, file: str) -> exp.Query:

@@ -67,23 +67,20 @@ def feature_columns(
     asked: exp.Expr,
     features: Sequence[OutputFeature] | None = None,
     *,
-    as_written: bool = True,
     sent: bool = False,
 ) -> str:
-    """A select list of keys, event_time and features over a relation ``stored``.
+    """A select list of keys, event_time and features over a relation ``stored``, as spelled.
 
     Args:
         features: which; all by default.
-        as_written: under the names as the author wrote them, rather than in lower case.
         sent: request values are parameters rather than null.
     """
     view = draft.view
-    named = draft.label if as_written else str
     names = [*view.entities, *([view.event_time] if view.event_time else [])]
-    columns = [f"stored.{quoted(n)} as {quoted(named(n))}" for n in names]
+    columns = [f"stored.{quoted(n)} as {quoted(draft.label(n))}" for n in names]
     fresh = fresh_enough(draft, "stored", asked)
     for feature in draft.features if features is None else features:
         value = feature_sql(draft, feature, "stored", asked, None, sent=sent)
         value = f"case when {fresh} then {value} end" if fresh else value
-        columns.append(f"{value} as {quoted(named(feature.name))}")
+        columns.append(f"{value} as {quoted(draft.label(feature.name))}")
     return ", ".join(columns)

@@ -172,10 +172,11 @@ class _ViewReader:
         coercers = [self._view.requests[name][1] for name, _ in given]
         sent = coerce_columns(coercers, [values for _, values in given])
         key_columns = [
-            (c.name, coerce, request.given[c.name])
-            for c, coerce in zip(entry.entities, self._view.coercers, strict=True)
-            if c.name in expression.columns
+            (key, coerce, request.given[key])
+            for key, coerce in zip(self._view.key_columns, self._view.coercers, strict=True)
+            if key in expression.columns
         ]
+        event_time = self._view.time_column
         made = []
         for i, row in enumerate(self._rows):
             if row.fragments is None:
@@ -184,8 +185,8 @@ class _ViewReader:
             values = self._view.decode(row.fragments, expression.columns)
             for name, coerce, column in key_columns:
                 values[name] = coerce(column[i])
-            if entry.event_time in expression.columns and row.event_time_us is not None:
-                values[entry.event_time] = _moment(row.event_time_us)
+            if event_time in expression.columns and row.event_time_us is not None:
+                values[event_time] = _moment(row.event_time_us)
             asked = {name: column[i] for (name, _), column in zip(given, sent, strict=True)}
             made.append(self._compute(feature, computed, values, asked))
         return made

@@ -10,6 +10,7 @@ import orjson
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import UnknownNameError, did_you_mean
+from feature_specs.names import fold_name
 from serving.api.errors import InvalidRequestError, MalformedRequestError
 
 _FIELDS = (
@@ -29,10 +30,10 @@ class LookupRequest:
     """What is asked.
 
     Attributes:
-        features: (view, feature) pairs in the order asked.
+        features: (view, feature) pairs in the order asked, spelled as their authors have them.
         names: the name of each in the answer.
         entities: the entity columns as sent, all of one length.
-        given: all columns by name, those of the request context included.
+        given: all columns by their names in lower case, those of the request context included.
         count: how many entity rows there are.
     """
 
@@ -62,10 +63,10 @@ def read_request(catalog: Catalog, body: bytes) -> LookupRequest:
     columns = _columns(raw.get("entities"))
     count = _same_length(columns)
     _refuse_unknown(catalog, columns)
-    given = {**columns, **_context(raw, count)}
-    entity_names = {c.name for view in catalog.views.values() for c in view.entities}
+    given = {**_by_folded_name(columns), **_by_folded_name(_context(raw, count))}
+    entity_names = {key for view in catalog.views.values() for key in view.keys}
     # A request value may stand among the entities, as with Feast; it is not echoed.
-    echoed = {name: values for name, values in columns.items() if name in entity_names}
+    echoed = {name: values for name, values in columns.items() if fold_name(name) in entity_names}
     return LookupRequest(features, names, echoed, given, count)
 
 
@@ -101,10 +102,8 @@ def _features(catalog: Catalog, raw: Mapping[str, Any]) -> tuple[tuple[Reference
             raise InvalidRequestError(
                 "feature_service is no string", where="feature_service", mend="send its name"
             )
-        features = catalog.service(service).features
-        for view, feature in features:
-            catalog.view(view).feature(feature)
-        return features, True
+        listed = catalog.service(service).features
+        return tuple((v, catalog.view(v).feature(f).name) for v, f in listed), True
     if not isinstance(references, list) or not references:
         raise InvalidRequestError(
             "features is no list of names", where="features", mend='send ["view:feature", ...]'
@@ -152,6 +151,20 @@ def _columns(entities: Any) -> dict[str, list[Any]]:
     return entities
 
 
+def _by_folded_name(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """The columns as they are looked up; names that differ in case only are one."""
+    made: dict[str, str] = {}
+    for name in columns:
+        other = made.setdefault(fold_name(name), name)
+        if other != name:
+            raise InvalidRequestError(
+                f"{other!r} and {name!r} are one name, sent twice",
+                where=name,
+                mend=f"send {other!r} only",
+            )
+    return {folded: columns[name] for folded, name in made.items()}
+
+
 def _same_length(columns: Mapping[str, list[Any]]) -> int:
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -166,13 +179,13 @@ def _same_length(columns: Mapping[str, list[Any]]) -> int:
 
 def _refuse_unknown(catalog: Catalog, columns: Mapping[str, list[Any]]) -> None:
     views = catalog.views.values()
-    known = {column.name for view in views for column in _asked_of(view)}
+    known = {fold_name(c.name): c.name for view in views for c in _asked_of(view)}
     for name in columns:
-        if name not in known:
+        if fold_name(name) not in known:
             raise UnknownNameError(
                 f"no feature view has an entity {name!r}",
                 where=f"entities.{name}",
-                mend=did_you_mean(name, known),
+                mend=did_you_mean(name, known.values()),
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from feature_specs.catalog import Column, ViewEntry
 from feature_specs.errors import DataError
+from feature_specs.names import fold_name
 from serving.api.errors import InvalidRequestError
 from serving.api.request import LookupRequest
 from serving.keys import Coercer, coercer
@@ -16,7 +17,7 @@ from serving.sql_types import parse_type
 
 def column_of(request: LookupRequest, view: ViewEntry, column: Column, kind: str) -> list[Any]:
     """The values sent for a column. Raises InvalidRequestError if there are none; names it."""
-    values = request.given.get(column.name)
+    values = request.given.get(fold_name(column.name))
     if values is None:
         place = "entities" if kind == "entity" else "request_context"
         raise InvalidRequestError(

@@ -32,6 +32,7 @@ class ReadyView:
         self.entry = entry
         self.name = entry.name
         self.coercers: list[Coercer] = [coercer(column) for column in entry.entities]
+        self.key_columns, self.time_column = entry.keys, entry.time_column
         self._texts: list[Callable[[Any], str]] = key_texts(entry.entities)
         stored = {column.name: i for i, column in enumerate(entry.stored)}
         self._types: dict[str, tuple[int, SqlType]] = {
@@ -46,8 +47,8 @@ class ReadyView:
             if feature.expression is not None:
                 made = compile_feature(entry, feature)
                 self.computed[feature.name] = Computed(made, nullable(encoder(made.type)))
-            elif feature.name in stored:
-                self.positions[feature.name] = stored[feature.name]
+            elif feature.stored_as in stored:
+                self.positions[feature.name] = stored[feature.stored_as]
             else:
                 raise ForebayError(
                     f"feature {feature.name!r} is neither stored nor computed",

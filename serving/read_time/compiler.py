@@ -150,9 +150,10 @@ def compile_feature(view: ViewEntry, feature: Feature) -> ReadTime:
     """A read-time feature's expression, its values cast to the feature's declared type."""
     if feature.expression is None:
         raise refuse(f"feature {feature.name!r} is stored, not computed", "read its column")
-    columns = {c.name: c.type for c in (*view.entities, *view.stored)}
-    if view.event_time is not None:
-        columns.setdefault(view.event_time, "TIMESTAMP WITH TIME ZONE")
+    columns = dict(zip(view.keys, (c.type for c in view.entities), strict=True))
+    columns |= {c.name: c.type for c in view.stored}
+    if view.time_column is not None:
+        columns.setdefault(view.time_column, "TIMESTAMP WITH TIME ZONE")
     requests = {r.name: r.type for r in view.requests}
     try:
         made = compile_expression(feature.expression, columns, requests)
