@@ -59,7 +59,7 @@ def define_view(draft: Draft, types: Mapping[str, str]) -> dict[str, Any]:
         "keys": {
             name: sql
             for name, sql in columns.items()
-            if name in {e.lower() for e in view.entities} or name == view.event_time
+            if name in view.entities or name == view.event_time
         },
         "queries": queries,
         "leaves": {leaf.name: _roles(leaf) for leaf in draft.leaves.values()},
