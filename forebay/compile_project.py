@@ -51,7 +51,9 @@ class Compiled:
             for s in self.catalog.services.values()
         }
         read = {service: features for service, features in services.items() if features}
-        return json.dumps({**self.parts[name].definition, "services": read})
+        return json.dumps(
+            {**self.parts[name].definition, "project": self.catalog.project, "services": read}
+        )
 
     def view(self, name: str) -> CompiledView:
         """One view in full; what the cache holds of it is not all that can be asked.

@@ -150,9 +150,11 @@ def _removed(catalog: Catalog, lake: Lake) -> Iterator[PlannedView]:
         if table is None or read_state(table) is None:
             continue
         was = _definition(table.properties.get(DEFINITION_PROPERTY)) or {}
+        if was.get("project") != catalog.project:
+            continue  # another project's, or an earlier forebay's, which did not say whose
         services = was.get("services", {})
         yield PlannedView(
-            view=was.get("view", name.removesuffix(_HISTORY)),
+            view=str(was["view"]),
             change="removed",
             recompute="nothing",
             why="its tables stay as they are",

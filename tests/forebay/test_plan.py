@@ -135,7 +135,11 @@ def test_a_view_that_is_gone(own: Shell) -> None:
         planned = plan(own)["last_payment"]
         assert planned["change"] == "removed"
         assert planned["breaks"] == ["fraud.amount"]
+        # In a lake that several projects share, another project's views are none of ours.
+        edit(own.folder, "dbt_project.yml", "name: shop", "name: other")
+        assert list(plan(own)) == ["spending"]
     finally:
+        edit(own.folder, "dbt_project.yml", "name: other", "name: shop")
         (own.folder / "gone.txt").rename(own.folder / "models/last_payment.sql")
 
 
