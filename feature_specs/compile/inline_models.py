@@ -10,6 +10,7 @@ from feature_specs.compile.draft import Draft
 from feature_specs.compile.name_ctes_apart import name_ctes_apart
 from feature_specs.compile.parse_query import name_key, parse_text, relation_key
 from feature_specs.compile.refuse_shapes import refuse_shapes
+from feature_specs.compile.select_from_functions import select_from_functions
 from feature_specs.errors import CompileError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf, leaf_key
 from feature_specs.names import fold_name
@@ -36,6 +37,7 @@ def _inline(
     path: tuple[str, ...],
 ) -> exp.Expr:
     refuse_shapes(draft, tree)
+    select_from_functions(draft, tree)
     known = {name_key(n): leaf for n, leaf in draft.known.items()}
     # A CTE may have a table's name, and be read where another model's body reads that table.
     taken = {*known, *models, *(leaf_key(n) for n in draft.known)}
@@ -43,11 +45,7 @@ def _inline(
     local = {fold_name(cte.alias) for cte in tree.find_all(exp.CTE)}
     for table in list(tree.find_all(exp.Table)):
         if not isinstance(table.this, exp.Identifier):
-            raise CompileError(
-                f"a table function stands in FROM: {table.this.sql(draft.dialect)}",
-                where=draft.locate(table),
-                mend="read a source, seed, snapshot or model instead",
-            )
+            continue  # what takes JSON apart, in a subquery of its own
         key = relation_key(table)
         if not table.db and key in local:
             continue

@@ -160,6 +160,10 @@ class _Completion:
         group = self.select.args.get("group")
         if group is not None:
             return [key for key in group.expressions if not isinstance(key, exp.Literal)]
+        for name, (node, source) in self.scope.selected_sources.items():
+            if isinstance(node, exp.UDTF) and not _source_columns(self.draft, source):
+                what = f"rows that tie would be told apart by the columns of {name}, which have no name"
+                _refuse(self.draft, node, what, f"name them: `as {name}(x)`")
         return list(_columns_of(self.draft, self.scope))
 
     def _distinct_on(self) -> None:
@@ -321,7 +325,9 @@ def _source_columns(draft: Draft, source: object) -> list[str]:
         return list(leaf.columns) if leaf is not None else []
     if isinstance(source, Scope):
         query = source.expression
-        return list(query.named_selects) if isinstance(query, exp.Query) else []
+        if isinstance(query, exp.Lateral) and not query.named_selects:
+            query = query.this.unnest() if isinstance(query.this, exp.Subquery) else query
+        return list(query.named_selects) if isinstance(query, (exp.Query, exp.UDTF)) else []
     return []
 
 

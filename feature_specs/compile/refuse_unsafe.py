@@ -167,7 +167,9 @@ def _check_function(draft: Draft, node: exp.Func, name: str) -> None:
             "age() with one argument hides the clock",
             "write date_diff('day', column, current_timestamp)",
         )
-    if isinstance(node, exp.Anonymous) and name not in _KNOWN and name != TYPED_DIVISION:
+    known = name in _KNOWN or name == TYPED_DIVISION
+    known = known or isinstance(node.parent, exp.Table)  # select_from_functions has taken it
+    if isinstance(node, exp.Anonymous) and not known:
         _refuse(
             draft,
             node,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 from sqlglot import exp
 
+from feature_specs.compile.aggregate_calls import aggregates
 from feature_specs.compile.bound_leaves import relation
 from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
@@ -42,17 +43,34 @@ def read_from(block: Block, weave: Weave) -> None:
     tree = block.tree
     start = tree.args.get("from_")
     if start is None:
-        raise NoFormError("the query reads no table")
+        _require_constants(tree)
+        return
     joins = tree.args.get("joins") or []
     tree.set("from_", None)
     tree.set("joins", None)
     # The SELECT still speaks of what the joins to come read.
-    tree.set("pending", [exp.Tuple(expressions=list(conjuncts(j.args.get("on")))) for j in joins])
+    tree.set("pending", [exp.Tuple(expressions=_pending(j)) for j in joins])
     _add(block, start.this, weave, first=True)
     for join in joins:
         on = block.tree.args["pending"].pop(0).expressions
+        if isinstance(join.this, exp.Lateral):
+            join.set("this", on.pop(0))
         _join(block, join, on, weave)
     block.tree.set("pending", None)
+
+
+def _pending(join: exp.Join) -> list[exp.Expr]:
+    """What a join to come reads of the tables before it."""
+    lateral = [join.this.copy()] if isinstance(join.this, exp.Lateral) else []
+    return [*lateral, *conjuncts(join.args.get("on"))]
+
+
+def _require_constants(tree: exp.Select) -> None:
+    """Raises NoFormError unless the rows of a SELECT without FROM depend on nothing."""
+    rest = ("where", "group", "having", "qualify", "distinct")
+    inner = [n for n in tree.find_all(exp.Query, exp.Column, exp.Window) if n is not tree]
+    if inner or aggregates(tree) or any(tree.args.get(k) for k in rest):
+        raise NoFormError("the query reads no table")
 
 
 def _join(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
@@ -80,7 +98,11 @@ def _join(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> Non
 def _inner(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
     before = block.unique
     alias = join.this.alias_or_name
-    added = _add(block, join.this, weave, on=on)
+    if isinstance(join.this, exp.Lateral):
+        added = None
+        _add_rows_of_row(block, join.this)
+    else:
+        added = _add(block, join.this, weave, on=on)
     tests = []
     for test in on:
         if test.find(exp.Query):
@@ -95,6 +117,23 @@ def _inner(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> No
         made.set("on", exp.and_(*tests))
     if before is not None and matches_at_most_once(Right("", alias, (), added), on):
         block.unique = before
+
+
+def _add_rows_of_row(block: Block, lateral: exp.Lateral) -> None:
+    """Put beside each row what is computed from it alone: such rows live as long as it does."""
+    query = lateral.this.this if isinstance(lateral.this, exp.Subquery) else None
+    named = {t.alias_or_name for t in lateral.find_all(exp.Table)}
+    tables = [t for t in lateral.find_all(exp.Table) if isinstance(t.this, exp.Identifier)]
+    if not isinstance(query, exp.Select) or tables or lateral.args["alias"].columns:
+        raise NoFormError("a lateral query reads a table")
+    if has_clock(lateral) or not block.reads_only(query, {*block.columns, *named}):
+        raise NoFormError("a lateral query reads more than the row beside it")
+    alias = lateral.alias_or_name
+    if alias in block.columns:
+        raise NoFormError(f"two tables go by the name {alias}")
+    block.add_table(lateral, alias, tuple(query.named_selects))
+    block.add_unique(alias, None)
+    block.appended = None
 
 
 def _left(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
@@ -172,6 +211,8 @@ def _add(
     if alias in block.columns:
         raise NoFormError(f"two tables go by the name {alias}")
     if isinstance(node, exp.Table):
+        if not isinstance(node.this, exp.Identifier):
+            raise NoFormError(f"{duckdb_sql(node.this)} stands in FROM")
         if node.args.get("sample") or node.args.get("joins") or node.args.get("pivots"):
             raise NoFormError("a table with modifiers")
         if node.name in block.names:

@@ -96,6 +96,7 @@ def later(reading: Reading, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Ex
     times = {leaf.event_time, leaf.loaded_at, leaf.valid_from, leaf.valid_to}
     times |= set(leaf.known_later.values())
     nodes = [e for n, e in outputs.items() if not is_bookkeeping(n)]
+    nodes += reading.laterals  # what they compute of a row's values stands for those values
     nodes += [t for t in reading.tests if not reading.named(t, alias) <= times]
     read = {c.name for n in nodes for c in n.find_all(exp.Column) if reading.owner(c) == alias}
     arrives = leaf.loaded_at if leaf.role == "arrival" else None

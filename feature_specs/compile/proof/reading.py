@@ -34,6 +34,7 @@ class Reading:
         self.bounds, self.select, self.env, self.name = bounds, select, env, name
         self.sources: dict[str, Relation] = {}
         self.scans: dict[str, Leaf] = {}
+        self.laterals: list[exp.Expr] = []
         self.tests = list(conjuncts(select.args.get("where")))
         start = select.args.get("from_")
         parts = [start.this] if start is not None else []
@@ -60,6 +61,7 @@ class Reading:
                 self._source(join.this)
                 self.tests += conjuncts(join.args.get("on"))
         elif isinstance(part, exp.Lateral):
+            self.laterals.append(part)
             self.sources[alias] = self.bounds.query(part.this, self.env, self.name)
         else:
             self.sources[alias] = self.bounds.query(part, self.env, self.name)
