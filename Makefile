@@ -15,7 +15,7 @@ demo: $(READY)
 	$(BIN)/python -m forebay demo .
 
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --dist loadfile
