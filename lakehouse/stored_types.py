@@ -11,8 +11,7 @@ from feature_specs.errors import DataError
 from lakehouse.quote import quoted
 
 #: Types that Iceberg lacks, to the narrowest that holds all their values.
-_STORED_AS = {
-    "NULL": "INTEGER",
+STORED_AS = {
     "TINYINT": "INTEGER",
     "SMALLINT": "INTEGER",
     "UTINYINT": "INTEGER",
@@ -62,8 +61,10 @@ def _stored(kind: DuckDBPyType, column: str, where: str, *, top: bool = False) -
     text = str(kind)
     if text in _AS_THEY_ARE or kind.id == "decimal":
         return text
-    if text.strip('"') in _STORED_AS:
-        return _STORED_AS[text.strip('"')]
+    if text == '"NULL"':
+        return "INTEGER"  # a column of nulls that nothing gives a type
+    if text.strip('"') in STORED_AS:
+        return STORED_AS[text.strip('"')]
     if kind.id == "enum":
         return "VARCHAR"
     if top and text == "TIMESTAMP_NS":

@@ -6,20 +6,11 @@ import re
 
 from lakehouse.ingest.read_json import Reading
 from lakehouse.ingest.read_text import INSTANT, INTEGERS, Rounding, in_zone
+from lakehouse.stored_types import STORED_AS
 
-#: DuckDB types that Iceberg lacks, to the narrowest that holds all their values.
-STORED_AS = {
-    "TINYINT": "INTEGER",
-    "SMALLINT": "INTEGER",
-    "UTINYINT": "INTEGER",
-    "USMALLINT": "INTEGER",
-    "UINTEGER": "BIGINT",
-    "UBIGINT": "DECIMAL(20,0)",
-    "HUGEINT": "DECIMAL(38,0)",
-    "JSON": "VARCHAR",
-    "UUID": "VARCHAR",
-    "TIMESTAMP_S": "TIMESTAMP",
-    "TIMESTAMP_MS": "TIMESTAMP",
+#: DuckDB types that Iceberg lacks, to the narrowest that holds all their values as they are read.
+_STORED_AS = {
+    **STORED_AS,
     "TIMESTAMP_NS": "TIMESTAMP",
     "TIMESTAMPTZ_NS": INSTANT,
     "TIME_NS": "TIME",
@@ -30,7 +21,7 @@ NAIVE = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 
 def stored_type(kind: str) -> str:
     """The DuckDB type as which Iceberg stores a type."""
-    return "VARCHAR" if kind.startswith("ENUM") else STORED_AS.get(kind, kind)
+    return "VARCHAR" if kind.startswith("ENUM") else _STORED_AS.get(kind, kind)
 
 
 def read_typed(
