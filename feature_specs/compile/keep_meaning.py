@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 from sqlglot.tokenizer_core import Token, TokenType
 
+from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.errors import CompileError, Location
 
 _UNITS = (
@@ -117,12 +118,12 @@ def _write_out_quantifier(node: exp.Expr, values: exp.Expr | None, file: str) ->
         values = values.this
     if values is None or isinstance(values, (exp.Query, exp.Subquery)):
         return
-    if not isinstance(values, exp.Array) or not isinstance(test, exp.Binary):
-        what = "any() or all() over a list that is not written out"
-        _refuse(what, "write list_contains(values, x), or unnest the list in a subquery", file)
-    if test.expression is not node:
-        _refuse("any() or all() on the left", "write it on the right, as in x = any([1, 2])", file)
     every = isinstance(node, exp.All) or node.name.lower() == "all"
+    if not isinstance(test, exp.Binary) or test.expression is not node:
+        _refuse("any() or all() on the left", "write it on the right, as in x = any([1, 2])", file)
+    if not isinstance(values, exp.Array):
+        _write_out_membership(test, values, every, file)
+        return
     tests = [
         type(test)(this=exp.paren(test.this.copy()), expression=exp.paren(item.copy()))
         for item in values.expressions
@@ -131,6 +132,24 @@ def _write_out_quantifier(node: exp.Expr, values: exp.Expr | None, file: str) ->
     if tests:
         made = exp.and_(*tests) if every else exp.or_(*tests)
     test.replace(exp.Paren(this=made))
+
+
+def _write_out_membership(test: exp.Expr, values: exp.Expr, every: bool, file: str) -> None:
+    """``x = any(list)``: null where only a null could be the match; an empty list has none."""
+    if values.find(exp.Query):
+        _refuse("any() or all() of an expression with a subquery", "unnest the list in it", file)
+    if (type(test), every) not in ((exp.EQ, False), (exp.NEQ, True)):
+        what = f"{test.key} {'all' if every else 'any'}() over a list that is not written out"
+        _refuse(what, "compare with list_min(values) or list_max(values)", file)
+    answer = parse_one(
+        "case when l is null or len(l) = 0 then false when x is null then null "
+        "when list_contains(l, x) then true when list_count(l) < len(l) then null else false end",
+        dialect=DUCKDB,
+    )
+    sides = {"l": values, "x": test.this}
+    for column in list(answer.find_all(exp.Column)):
+        column.replace(exp.paren(sides[column.name].copy()))
+    test.replace(exp.Paren(this=exp.Not(this=exp.Paren(this=answer)) if every else answer))
 
 
 def _read_arrow(node: exp.Lambda) -> None:

@@ -35,8 +35,8 @@ LEAVES = (
         "7 days ago are 7 days", _TEXT,
     ),
     Mutation(
-        "not is written loosely", "keep_meaning",
-        "            _parenthesise(node)\n", "            pass\n",
+        "not is written loosely", "parenthesise",
+        "exp.Not: 30,", "exp.Not: 160,",
         "`a not in (b) < c` is read as `not (a in (b) < c)`", _ROUND_TRIP,
     ),
     Mutation(
@@ -66,7 +66,8 @@ LEAVES = (
     ),
     Mutation(
         "cut forgets the arrival", "bound_leaves",
-        'if leaf.loaded_at is not None and leaf.visibility != "event":', "if False:",
+        'if leaf.loaded_at is not None and leaf.visibility != "event":\n            predicates',
+        "if False:\n            predicates",
         "the cut query sees rows that had not arrived", _LATE,
     ),
     Mutation(
@@ -142,8 +143,8 @@ LEAVES = (
     ),
     Mutation(
         "cut takes the first change", "bound_leaves",
-        """f'"{c}" desc nulls last' for c in [*first, *rest]""",
-        """f'"{c}" asc nulls last' for c in [*first, *rest]""",
+        """order = [f'"{leaf.event_time}" desc nulls last']""",
+        """order = [f'"{leaf.event_time}" asc nulls last']""",
         "the earliest change of a key answers, not the latest", variants("a change log"),
     ),
     Mutation(

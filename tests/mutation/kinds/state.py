@@ -112,11 +112,6 @@ STATE = (
         "values change and the state is kept", hashes("what_the_view_declares_matters"),
     ),
     Mutation(
-        "the hash forgets ttl", "hash_meaning",
-        '"ttl": view.ttl.total_seconds() if view.ttl else None,', '"ttl": None,',
-        "values change and the state is kept", hashes("what_the_view_declares_matters"),
-    ),
-    Mutation(
         "the hash forgets tie_break", "hash_meaning",
         '"tie_break": list(view.tie_break),', '"tie_break": [],',
         "values change and the state is kept", hashes("what_the_view_declares_matters"),
