@@ -193,7 +193,14 @@ def test_numbers(duck: duckdb.DuckDBPyConnection, depth: int, data: st.DataObjec
         words = [asked(name, kind) if w == name else w for w in _words(text)]
         text = "".join(words)
     assume("request" in text or "now" in text)
-    view = view_of(text)
+    try:
+        view = view_of(text)
+    except CompileError:
+        # DuckDB describes a view when it is compiled; what it cannot bind is refused there.
+        plain = re.sub(r"request\('\w+', ?'([^']+)'\)", r"cast(null as \1)", text)
+        with pytest.raises(duckdb.Error):
+            duck.execute(f"prepare q as select {plain} as r from e group by k")
+        return
     theirs, kind = offline(duck, view, sent)
     try:
         ours, type_name = online(view, sent)
@@ -301,7 +308,6 @@ def test_a_text_that_only_duckdb_reads_is_no_null() -> None:
         ("now() > 'yesterday'", "cannot read 'yesterday' as TIMESTAMP"),
         ("now() > '2024-1-1'", "'2024-1-1' is not read as TIMESTAMP"),
         ("now() - max(ts) > '1 day'", "text to INTERVAL"),
-        ("round(sum(d), request('n','integer'))", "digits that is not constant"),
     ],
 )
 def test_what_types_rule_out_is_refused_when_the_catalog_is_made(
@@ -317,6 +323,11 @@ def test_what_types_rule_out_is_refused_when_the_catalog_is_made(
         compile_feature(entry, feature)
     assert "'r'" in caught.value.what
     assert caught.value.where == "models/v.sql"
+
+
+def test_the_digits_to_which_a_decimal_is_rounded_are_constant() -> None:
+    with pytest.raises(CompileError, match='"precision" argument'):
+        view_of("round(sum(d), request('n','integer'))")
 
 
 @pytest.mark.parametrize(
