@@ -29,7 +29,8 @@ VARIADIC: dict[type[exp.Expr], str] = {
 #: Functions that SQLGlot has no class for.
 NAMED = {
     "epoch_us": "epoch_us", "epoch_ms": "epoch_ms", "epoch": "epoch", "isfinite": "isfinite",
-    "strlen": "strlen", "prefix": "starts_with", "suffix": "ends_with",
+    "strlen": "strlen", "starts_with": "starts_with",
+    "prefix": "starts_with", "suffix": "ends_with",
 }  # fmt: skip
 PART_FUNCTIONS: dict[type[exp.Expr], str] = {
     exp.Year: "year", exp.Month: "month", exp.Day: "day", exp.DayOfMonth: "day",

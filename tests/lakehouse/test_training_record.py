@@ -99,6 +99,7 @@ def test_views_that_are_built_and_not_built(project: Project) -> None:
     assert record["views"] == {
         "built": {
             "semantic_hash": "hash1",
+            "definition_hash": "",
             "table": "features.built",
             "uuid": str(lake.metadata.table_uuid),
             "snapshot": snapshot.snapshot_id,
@@ -106,6 +107,7 @@ def test_views_that_are_built_and_not_built(project: Project) -> None:
         },
         "unbuilt": {
             "semantic_hash": "hash2",
+            "definition_hash": "",
             "table": "features.unbuilt",
             "uuid": None,
             "snapshot": None,

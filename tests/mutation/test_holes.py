@@ -166,7 +166,7 @@ RANKED = {
     f"order by {TOTAL} rows between 1 preceding and 1 following) as r from events) as e group by k",
     "the first row": "select k, x, s from events "
     f"qualify row_number() over (partition by k order by {TOTAL}) = 1",
-    "a condition beside": "select k, x, ts from (select *, row_number() over (partition by k "
+    "a condition beside": "select k, x, ts as seen from (select *, row_number() over (partition by k "
     f"order by {AVERSE}) as n from events) as e where n = 1 and x > 0",
 }  # fmt: skip
 

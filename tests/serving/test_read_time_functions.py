@@ -330,7 +330,6 @@ def test_a_refusal_says_it_in_the_author_s_words(expression: str, shown: str) ->
         ("date_part('year', now() - now())", {}, "year of a difference"),
         ("date_part('hour', to_hours(25) + (now() - now()))", {}, "not a difference of two"),
         ("cast(now() as timestamp) at time zone 'UTC'", {}, "at time zone"),
-        ("length(request('a','integer'))", {"a": "INTEGER"}, "length of a INTEGER"),
     ],
 )
 def test_what_types_rule_out_is_refused(expression: str, sent: dict[str, str], word: str) -> None:
