@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast prove lint format clean
+.PHONY: demo test test-fast coverage prove prove-engines torture lint format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,10 +20,23 @@ test: $(READY) lint
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --dist loadfile
 
+# Lines that the fast tests reach; fails below the floor in pyproject.toml. Not a part of `make test`:
+# under coverage the tests take about twice as long.
+coverage: $(READY)
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --dist loadfile --cov --cov-report=term
+
 # The one law over N drawn views, data and clocks: `make prove N=100000`.
 N ?= 2000
 prove: $(READY)
 	$(BIN)/python -m tests.prove $(N)
+
+torture: $(READY)
+	FOREBAY_KILL_ROUNDS=50 $(BIN)/pytest -k kill tests/serving/stores/cql/test_store.py tests/serving/sync/test_killed.py tests/lakehouse/stream
+
+# All cases written by hand, all functions and ENGINE_N drawn cases on a real Trino and a real Spark.
+ENGINE_N ?= 200
+prove-engines: $(READY)
+	$(BIN)/python -m tests.feature_specs.engine_differential trino spark --probes --drawn $(ENGINE_N)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ import duckdb
 import polars as pl
 
 from feature_specs import CompiledView, FeatureView, Leaf, compile_service, compile_view
-from forebay.training import copy_to_parquet
+from forebay.training.copy_to_parquet import copy_to_parquet
 from lakehouse.relations import tune
 
 EVENTS_A_KEY = 100

@@ -6,128 +6,41 @@ Serving reads nothing else, so this module imports neither dbt nor SQLGlot nor a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
+from feature_specs.access import ViewAccess
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
-from feature_specs.names import fold_name
+from feature_specs.lake_properties import public_lake
+from feature_specs.view_entry import Column, Expression, Feature, Role, ViewEntry
 
-FORMAT = 2
+__all__ = [
+    "Catalog",
+    "Column",
+    "Expression",
+    "Feature",
+    "LeafEntry",
+    "LeftOut",
+    "Origin",
+    "Role",
+    "ServiceEntry",
+    "TrainingSetEntry",
+    "ViewEntry",
+    "load_catalog",
+]
+
+FORMAT = 4
 
 _Entry = TypeVar("_Entry")
-
-#: A read-time expression as a JSON tree: ``["column", name]``, ``["clock"]``, ``["request", name]``,
-#: ``["literal", value, type]`` or ``[operator, argument, ...]``.
-Expression: TypeAlias = list[Any]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column and its DuckDB type."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A feature: a stored column, or an expression over stored columns evaluated at reading."""
-
-    name: str
-    type: str
-    description: str = ""
-    expression: Expression | None = None
-
-    @property
-    def stored_as(self) -> str:
-        """The feature table's column of a feature without an expression."""
-        return fold_name(self.name)
-
-
-@dataclass(frozen=True)
-class ViewEntry:
-    """A compiled feature view.
-
-    Entities, features and event_time are spelled as the author has them. The feature table has them
-    in lower case, as ``stored`` and expressions do: see `keys`, `time_column` and `stored_as`.
-
-    Attributes:
-        name: the name by which features are asked for.
-        entities: key columns in key order.
-        stored: columns of the feature table besides the keys and event_time, hidden ones included.
-        features: what can be asked for, in the author's order.
-        event_time: the event time column of a history view, else None.
-        ttl_us: how long a history row counts, in microseconds, inclusive.
-        freshness_us: how old the table may be before it is stale, in microseconds.
-        on_stale: ``serve`` stale values, or read them as ``null``.
-        table, history_table: Iceberg identifiers of the latest rows and of their log.
-        leaves: names of the leaves it reads, as keys of Catalog.leaves.
-        semantic_hash: of what decides the rows of the table.
-        definition_hash: of that and of what is applied when features are read, ttl included.
-    """
-
-    name: str
-    unique_id: str
-    file: str
-    semantic_hash: str
-    entities: tuple[Column, ...]
-    stored: tuple[Column, ...]
-    features: tuple[Feature, ...]
-    event_time: str | None
-    ttl_us: int | None
-    freshness_us: int | None
-    on_stale: str
-    table: str
-    history_table: str
-    leaves: tuple[str, ...]
-    lowering: str
-    owner: str = ""
-    description: str = ""
-    requests: tuple[Column, ...] = ()
-    taken_on_word: tuple[str, ...] = ()
-    definition_hash: str = ""
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The feature table's key columns."""
-        return tuple(fold_name(c.name) for c in self.entities)
-
-    @property
-    def time_column(self) -> str | None:
-        """The feature table's column of event times."""
-        return None if self.event_time is None else fold_name(self.event_time)
-
-    def spelling(self, column: str) -> str:
-        """The author's spelling of a column of the feature table."""
-        return next(
-            (f.name for f in self.features if f.expression is None and f.stored_as == column),
-            column,
-        )
-
-    def feature(self, name: str) -> Feature:
-        """The feature of that name, in whichever case.
-
-        Raises:
-            UnknownNameError: the view has no such feature.
-        """
-        for feature in self.features:
-            if feature.name == name:
-                return feature
-        for feature in self.features:
-            if fold_name(feature.name) == fold_name(name):
-                return feature
-        raise UnknownNameError(
-            f"feature view {self.name!r} has no feature {name!r}",
-            where=self.name,
-            mend=did_you_mean(name, [f.name for f in self.features]),
-        )
 
 
 @dataclass(frozen=True)
 class ServiceEntry:
     """A feature service: what one model reads. Features are ``[view, feature]`` pairs in order.
+
+    A view may be named by a role of it (`Catalog.roles`).
 
     Attributes:
         no_past: why no training set can be made of it; mostly empty.
@@ -148,14 +61,11 @@ class Origin:
     Attributes:
         node: its unique id.
         relation: its table in the project's own database.
-        columns: names and DuckDB types of the Iceberg table's columns, for which the views over it
-            were compiled; empty where none was.
         version_id: of a snapshot the column that tells its versions apart.
     """
 
     node: str
     relation: str
-    columns: Mapping[str, str] = field(default_factory=dict)
     version_id: str = ""
 
 
@@ -169,6 +79,8 @@ class LeafEntry:
             it is so), ``timezone``, ``date_visible``.
         key: of a changelog.
         origin: where its rows come from, if from a dbt node; None for a source.
+        columns: names and DuckDB types of the Iceberg table's columns, for which the views over it
+            were compiled; empty where none was.
     """
 
     name: str
@@ -179,6 +91,7 @@ class LeafEntry:
     times: Mapping[str, str] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     origin: Origin | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -192,14 +105,37 @@ class TrainingSetEntry:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A view or service that could not be compiled, and why."""
+
+    name: str
+    what: str
+    where: str
+    hint: str
+
+    def problem(self) -> UnknownNameError:
+        """The error of whoever asks for it."""
+        return UnknownNameError(self.what, where=self.where, hint=self.hint)
+
+
+@dataclass(frozen=True)
 class Catalog:
     """All that was compiled. Paths are absolute.
 
     Attributes:
+        lake: what opens the Iceberg catalog; only name and place of it are written down.
         compiler: the version of forebay that compiled it.
         compiler_version: of the meaning that the compiler gives to a query; 0 where not known.
+        root: the project's folder then.
         relations: of every source with an Iceberg table, leaf or not, and of every other leaf,
             to that table.
+        compiled_from: unique id of each dbt node that decides what a view or service means to
+            digests of what it was, as lakehouse.dbt_definitions makes them.
+        left_out: by unique id, the views and services that could not be compiled, since a leaf's
+            table cannot be read.
+        roles: by name, views as services read them by other keys.
+        access: of each view and role by name, those left out too; empty where an older version compiled.
+        groups: names of dbt's groups.
     """
 
     project: str
@@ -208,24 +144,68 @@ class Catalog:
     now: str | None = None
     compiler: str = ""
     compiler_version: int = 0
+    root: str = ""
     relations: Mapping[str, str] = field(default_factory=dict)
     leaves: Mapping[str, LeafEntry] = field(default_factory=dict)
     views: Mapping[str, ViewEntry] = field(default_factory=dict)
     services: Mapping[str, ServiceEntry] = field(default_factory=dict)
     training_sets: Mapping[str, TrainingSetEntry] = field(default_factory=dict)
+    compiled_from: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    access: Mapping[str, ViewAccess] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    groups: Sequence[str] = ()
 
-    def view(self, name: str) -> ViewEntry:
-        """The feature view of that name. Raises UnknownNameError with the closest names."""
-        return _find(self.views, name, "feature view")
+    def view(self, name: str, where: str = "VIEW") -> ViewEntry:
+        """The feature view of that name. Raises UnknownNameError with the closest names.
 
-    def service(self, name: str) -> ServiceEntry:
-        """The feature service of that name. Raises UnknownNameError with the closest names."""
-        return _find(self.services, name, "feature service")
+        Args:
+            where: what holds the name, for the error; else the argument that commands call so.
+        """
+        self._require_compiled("model", name)
+        return _find(
+            self.views if name in self.views else self.readable, name, "feature view", where
+        )
+
+    @property
+    def readable(self) -> dict[str, ViewEntry]:
+        """What features can be asked of: the views, and the roles that services read them in."""
+        roles = {
+            name: role.entry(name, self.views[role.view])
+            for name, role in self.roles.items()
+            if role.view in self.views
+        }
+        return {**roles, **self.views}
+
+    def view_behind(self, name: str) -> str:
+        """The name of the view itself, of a view's or a role's."""
+        return self.roles[name].view if name in self.roles and name not in self.views else name
+
+    def service(self, name: str, where: str = "SERVICE") -> ServiceEntry:
+        """The feature service of that name. Raises UnknownNameError with the closest names.
+
+        Args:
+            where: what holds the name, for the error; else the argument that commands call so.
+        """
+        self._require_compiled("exposure", name)
+        return _find(self.services, name, "feature service", where)
+
+    def views_left_out(self) -> list[LeftOut]:
+        """The views that could not be compiled."""
+        return [out for i, out in self.left_out.items() if i.startswith("model.")]
+
+    def _require_compiled(self, kind: str, name: str) -> None:
+        for unique_id, out in self.left_out.items():
+            if out.name == name and unique_id.startswith(f"{kind}."):
+                raise out.problem()
 
     def dumps(self) -> str:
-        """The catalog as JSON text, an entry a line."""
-        fields = {"format": FORMAT, **vars(self)}
+        """The catalog as JSON text, one entry per line; without what only opens the lake."""
+        fields = {"format": FORMAT, **vars(self), "lake": public_lake(self.lake)}
         return "{" + ",".join(f"\n{json.dumps(n)}: {_json(v)}" for n, v in fields.items()) + "\n}\n"
+
+
+_COMPILE = "run `forebay compile`"
 
 
 def load_catalog(path: Path) -> Catalog:
@@ -234,21 +214,50 @@ def load_catalog(path: Path) -> Catalog:
     Raises:
         ForebayError: it is not there, not JSON, or of another format.
     """
-    mend = "run `forebay compile`"
     try:
-        raw = json.loads(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
         raise ForebayError(
-            "nothing is compiled yet: no catalog.json", where=str(path), mend=mend
+            "nothing is compiled yet: no catalog.json", where=str(path), hint=_COMPILE
         ) from None
+    return parse_catalog(text, str(path))
+
+
+def parse_catalog(text: str, where: str) -> Catalog:
+    """The catalog of `Catalog.dumps`.
+
+    Args:
+        where: what holds the text, for errors.
+
+    Raises:
+        ForebayError: it is not JSON, or of another format.
+    """
+    try:
+        raw = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ForebayError(f"not JSON: {error}", where=str(path), mend=mend) from None
-    if raw.pop("format", None) != FORMAT:
-        raise ForebayError("written by another version of forebay", where=str(path), mend=mend)
+        raise ForebayError(f"not JSON: {error}", where=where, hint=_COMPILE) from None
+    if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
+        raise _of_another_version(where)
+    try:
+        return _catalog(raw)
+    except (TypeError, KeyError, AttributeError, ValueError):
+        # Of one format, a later version may write more than this one knows.
+        raise _of_another_version(where) from None
+
+
+def _of_another_version(where: str) -> ForebayError:
+    return ForebayError("written by another version of forebay", where=where, hint=_COMPILE)
+
+
+def _catalog(raw: dict[str, Any]) -> Catalog:
     raw["leaves"] = {k: _leaf(v) for k, v in raw["leaves"].items()}
     raw["views"] = {k: _view(v) for k, v in raw["views"].items()}
     raw["services"] = {k: _service(v) for k, v in raw["services"].items()}
+    raw["left_out"] = {k: LeftOut(**v) for k, v in raw["left_out"].items()}
     raw["training_sets"] = {k: TrainingSetEntry(**v) for k, v in raw["training_sets"].items()}
+    raw["roles"] = {k: Role(**v) for k, v in raw.get("roles", {}).items()}
+    raw["access"] = {k: ViewAccess(**v) for k, v in raw.get("access", {}).items()}
+    raw["groups"] = tuple(raw.get("groups", ()))
     return Catalog(**raw)
 
 
@@ -265,7 +274,7 @@ def _view(raw: dict[str, Any]) -> ViewEntry:
         raw[name] = tuple(Column(**c) for c in raw[name])
     raw["features"] = tuple(Feature(**f) for f in raw["features"])
     raw["leaves"] = tuple(raw["leaves"])
-    raw["taken_on_word"] = tuple(raw["taken_on_word"])
+    raw["assumptions"] = tuple(raw["assumptions"])
     return ViewEntry(**raw)
 
 
@@ -280,9 +289,9 @@ def _service(raw: dict[str, Any]) -> ServiceEntry:
     return ServiceEntry(**raw)
 
 
-def _find(known: Mapping[str, _Entry], name: str, kind: str) -> _Entry:
+def _find(known: Mapping[str, _Entry], name: str, kind: str, where: str) -> _Entry:
     if name not in known:
         raise UnknownNameError(
-            f"no {kind} is named {name!r}", where="catalog.json", mend=did_you_mean(name, known)
+            f"no {kind} is named {name!r}", where=where, hint=did_you_mean(name, known)
         )
     return known[name]

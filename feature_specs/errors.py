@@ -1,9 +1,10 @@
-"""Every error a user can meet, built in one place: what is wrong, where, and how to mend it."""
+"""Every error a user can meet, built in one place: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,49 +23,71 @@ class Location:
 
 
 class ForebayError(Exception):
-    """A mistake that a user can mend. Printed as one line; the command then exits with code 2.
+    """A mistake that a user can fix. Printed as one line; the command then exits with code 2.
 
     Attributes:
         what: the fault, in a clause.
         where: the file, model, table or argument at fault.
-        mend: what to write or run instead.
-        paste: text of several lines that mends it, shown below the line; mostly there is none.
+        hint: what to write or run instead.
+        paste: text of several lines that fixes it, shown below the line; mostly there is none.
+        excerpt: lines of the text at fault as another tool shows it, below the line; mostly none.
     """
 
-    def __init__(self, what: str, *, where: Location | str, mend: str, paste: str = "") -> None:
-        fault, hint = split_hint(_one_line(what))
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: Location | str,
+        hint: str,
+        paste: str = "",
+        excerpt: str = "",
+    ) -> None:
+        fault, inner = split_hint(_one_line(what))
         self.what = fault
         self.where = where
-        # An error told within another one knows best what mends it: one line has one hint.
-        self.mend = hint or _one_line(mend)
+        # An error told within another one knows best what fixes it: one line has one hint.
+        self.hint = inner or _one_line(hint)
         self.paste = paste
-        below = f"\n\n{paste.rstrip()}" if paste else ""
-        super().__init__(f"{self.where}: {self.what}. Hint: {self.mend}{below}")
+        self.excerpt = excerpt
+        below = f"\n{textwrap.indent(excerpt, '  ')}" if excerpt else ""
+        below += f"\n\n{paste.rstrip()}" if paste else ""
+        super().__init__(f"{self.where}: {self.what}. Hint: {self.hint}{below}")
 
 
 class CombinedError(ForebayError):
-    """Several mistakes, each of which can be mended by itself.
+    """Several mistakes, each of which can be fixed by itself.
 
     Attributes:
-        errors: in the order of the files at fault; at least two.
+        errors: in the order of the files at fault.
     """
 
     def __init__(self, errors: Sequence[ForebayError]) -> None:
         self.errors = tuple(errors)
         first = self.errors[0]
-        super().__init__(first.what, where=first.where, mend=first.mend, paste=first.paste)
+        super().__init__(
+            first.what,
+            where=first.where,
+            hint=first.hint,
+            paste=first.paste,
+            excerpt=first.excerpt,
+        )
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.errors))
 
 
+def errors_of(error: ForebayError) -> tuple[ForebayError, ...]:
+    """The single mistakes that an error consists of."""
+    return error.errors if isinstance(error, CombinedError) else (error,)
+
+
 def raise_all(errors: Iterable[ForebayError]) -> None:
-    """Raise what is wrong, all of it, each thing once; nothing where nothing is.
+    """Raise all errors as one, each once; do nothing where there are none.
 
     Raises:
         ForebayError: the one, or CombinedError.
     """
-    found = list({str(e): e for e in errors}.values())
+    found = list({str(e): e for error in errors for e in errors_of(error)}.values())
     if len(found) == 1:
         raise found[0]
     if found:

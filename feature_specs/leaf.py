@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from feature_specs.errors import SpecError
+from feature_specs.errors import SpecError, did_you_mean
 from feature_specs.names import fold_name
 from feature_specs.time_zones import check_zone
 
@@ -39,7 +39,7 @@ def read_changelog(said: object, where: str) -> Changelog:
         raise SpecError(
             "a changelog has a key and a delete flag",
             where=where,
-            mend="write `changelog: {key: [<column>], deleted: <column>}`",
+            hint="write `changelog: {key: [<column>], deleted: <column>}`",
         )
     key = [said["key"]] if isinstance(said["key"], str) else said["key"]
     return Changelog(tuple(map(str, key)), str(said["deleted"]))
@@ -118,15 +118,16 @@ class Leaf:
             self._refuse("loaded_at stands without event_time", "declare event_time too")
         if self.changelog is not None and self.event_time is None:
             self._refuse("a changelog needs event_time", "declare when each change happened")
-        named = [self.event_time, self.loaded_at, self.valid_from, self.valid_to]
-        named += [*self.known_later, *self.known_later.values()]
+        roles_of = ("event_time", "loaded_at", "valid_from", "valid_to")
+        named = [(role, getattr(self, role)) for role in roles_of]
+        named += [("known_later", c) for c in (*self.known_later, *self.known_later.values())]
         if self.changelog is not None:
-            named += [*self.changelog.key, self.changelog.deleted]
-        for column in named:
+            named += [("changelog", c) for c in (*self.changelog.key, self.changelog.deleted)]
+        for role, column in named:
             if column is not None and column not in self.columns:
                 self._refuse(
-                    f"time role names column {column!r}, which the table does not have",
-                    "known columns: " + ", ".join(self.columns),
+                    f"{role} names column {column!r}, which the table does not have",
+                    did_you_mean(column, self.columns),
                 )
 
     @property
@@ -144,5 +145,5 @@ class Leaf:
         late = self.loaded_at is not None and self.visibility != "event"
         return "arrival" if late else "event"
 
-    def _refuse(self, what: str, mend: str) -> None:
-        raise SpecError(what, where=self.where or f"leaf {self.name}", mend=mend)
+    def _refuse(self, what: str, hint: str) -> None:
+        raise SpecError(what, where=self.where or f"leaf {self.name}", hint=hint)

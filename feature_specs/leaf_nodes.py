@@ -18,6 +18,12 @@ def meta_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return node["config"].get("meta") or node.get("meta") or {}
 
 
+def view_meta(node: Mapping[str, Any]) -> object:
+    """What is said of a feature view: ``feature_view``, or ``feature_store`` of dbt-features."""
+    meta = meta_of(node)
+    return meta["feature_view"] if "feature_view" in meta else meta.get("feature_store")
+
+
 def stands_as_leaf(node: Mapping[str, Any]) -> bool:
     """Whether a view takes a node's rows as they are, rather than inline its query.
 
@@ -44,7 +50,7 @@ def has_role(node: Mapping[str, Any]) -> bool:
     return bool(node["config"].get("event_time")) or any(meta.get(name) for name in _ROLES)
 
 
-def require_role(node: Mapping[str, Any], where: Location | str) -> None:
+def check_role(node: Mapping[str, Any], where: Location | str) -> None:
     """Make sure that a model which stands as a leaf says when its rows could be seen.
 
     Raises:
@@ -60,7 +66,7 @@ def require_role(node: Mapping[str, Any], where: Location | str) -> None:
             f"{what} {node['name']!r} stands under a feature view, but nothing says when its rows "
             "could be seen",
             where=where,
-            mend="add `config: {event_time: <column>, meta: {time_safe: true}}` to it if its rows "
+            hint="add `config: {event_time: <column>, meta: {time_safe: true}}` to it if its rows "
             "are only added to, and depend on nothing later than themselves; or "
             "`config: {meta: {written: mutable}}` if they are rewritten, and then no training set "
             "can be made of them",
@@ -70,7 +76,7 @@ def require_role(node: Mapping[str, Any], where: Location | str) -> None:
             f"{what} {node['name']!r} has a time role, but nothing shows that its rows depend on "
             "nothing later than themselves",
             where=where,
-            mend="add `config: {meta: {time_safe: true}}` to it if that is so (the certificate "
+            hint="add `config: {meta: {time_safe: true}}` to it if that is so (the certificate "
             "prints it), or `written: mutable` if its rows are rewritten",
         )
 
@@ -99,6 +105,11 @@ def leaf_query(node: Mapping[str, Any]) -> str:
     if not tombstones:
         return select
     return f"{select} where \"{snapshot_columns(node)['dbt_is_deleted']}\" is distinct from 'True'"
+
+
+def query_of(node: Mapping[str, Any]) -> str:
+    """The query that stands for a node which a view reads."""
+    return leaf_query(node) if stands_as_leaf(node) else str(node["compiled_code"])
 
 
 def snapshot_columns(node: Mapping[str, Any]) -> dict[str, str]:

@@ -32,26 +32,26 @@ def check_leaf_options(options: Mapping[str, Any], where: str, *, snapshot: bool
     """
     if not isinstance(options.get("known_later") or {}, Mapping):
         raise SpecError(
-            "meta.known_later is no mapping",
+            "meta.known_later is not a mapping",
             where=where,
-            mend="write `known_later: {<column>: <time it became known>}`",
+            hint="write `known_later: {<column>: <time it became known>}`",
         )
     for name, known in _CHOICES:
         if name in options and options[name] not in known:
             raise SpecError(
-                f"meta.{name} is {options[name]!r}", where=where, mend="write " + " or ".join(known)
+                f"meta.{name} is {options[name]!r}", where=where, hint="write " + " or ".join(known)
             )
     inclusive = options.get("valid_to_inclusive", False)
     if not isinstance(inclusive, bool):
         raise SpecError(
-            f"meta.valid_to_inclusive is {inclusive!r}", where=where, mend="write true or false"
+            f"meta.valid_to_inclusive is {inclusive!r}", where=where, hint="write true or false"
         )
     if inclusive and snapshot and "valid_to" not in options:
         raise SpecError(
             "a snapshot says valid_to_inclusive, but dbt closes a version at the first instant at "
             "which it is not in force",
             where=where,
-            mend="remove valid_to_inclusive",
+            hint="remove valid_to_inclusive",
         )
     rows = options.get("rows_per_key")
     if rows is not None and (
@@ -60,5 +60,5 @@ def check_leaf_options(options: Mapping[str, Any], where: str, *, snapshot: bool
         raise SpecError(
             f"meta.rows_per_key is {rows!r}",
             where=where,
-            mend="write about how many rows a key has",
+            hint="write about how many rows a key has",
         )

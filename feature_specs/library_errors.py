@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from feature_specs.errors import ForebayError, first_line
+from feature_specs.server_errors import explain_server
 
 #: Modules to the classes that hold all errors of a library; None for every error class in it.
 _LIBRARIES: dict[str, tuple[str, ...] | None] = {
@@ -26,6 +27,7 @@ _LIBRARIES: dict[str, tuple[str, ...] | None] = {
     "sqlalchemy.exc": ("SQLAlchemyError",),
     "pyiceberg.exceptions": None,
     "pydantic_core": ("ValidationError",),
+    "requests.exceptions": ("RequestException",),
     "botocore.exceptions": ("BotoCoreError", "ClientError"),
     "dbt_common.exceptions": ("DbtBaseException",),
     "dbt.cli.exceptions": ("DbtUsageException", "DbtInternalException"),
@@ -51,11 +53,11 @@ class _Said(NamedTuple):
 
     def error(self, file: str, module: str) -> ForebayError:
         kind = MachineError if self.machine else ForebayError
-        return kind(self.what, where=self.where or file or module, mend=self.hint)
+        return kind(self.what, where=self.where or file or module, hint=self.hint)
 
 
 def known_errors() -> tuple[type[BaseException], ...]:
-    """ForebayError and all that `explain` makes one of, for an ``except`` clause."""
+    """ForebayError and every error that `explain` turns into one, for an ``except`` clause."""
     found: list[type[BaseException]] = [ForebayError, OSError, MemoryError, UnicodeDecodeError]
     for module, names in _LIBRARIES.items():
         loaded = sys.modules.get(module)
@@ -68,7 +70,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
 
 
 def explain(error: BaseException, places: Sequence[Path] = ()) -> ForebayError:
-    """The error as one that a user can mend; a ForebayError is given back as it is.
+    """The error as one that a user can fix; a ForebayError is given back as it is.
 
     Args:
         error: of one of the classes of `known_errors`.
@@ -82,7 +84,8 @@ def explain(error: BaseException, places: Sequence[Path] = ()) -> ForebayError:
         return inner
     text = " ".join(str(e) for e in chain)
     file = _file_of(chain, text)
-    said = _of_the_machine(chain, text, file, places) or _of_a_library(error)
+    said = _of_a_server(chain) or _of_the_machine(chain, text, file, places)
+    said = said or _of_a_library(error)
     return said.error(file, _module_of(error))
 
 
@@ -101,7 +104,7 @@ def explain_one(error: BaseException) -> ForebayError:
 def explain_text(text: str, places: Sequence[Path] = ()) -> ForebayError | None:
     """What the text of an error says of the machine, where another library kept only its text."""
     file = _file_of([], text)
-    said = _of_the_machine([], text, file, places)
+    said = _of_a_server([], text) or _of_the_machine([], text, file, places)
     return None if said is None else said.error(file, _MACHINE)
 
 
@@ -124,6 +127,11 @@ def _of_the_machine(
         if numbers & known or re.search(pattern, text, re.IGNORECASE):
             return say(text, file, places)
     return None
+
+
+def _of_a_server(chain: Sequence[BaseException], text: str = "") -> _Said | None:
+    told = explain_server(" ".join([text, *(f"{type(e).__name__}: {e}" for e in chain)]))
+    return None if told is None else _Said(told.what, told.hint, told.where, told.whole)
 
 
 def _disk_full(text: str, file: str, places: Sequence[Path]) -> _Said:
@@ -231,6 +239,7 @@ _HINTS = {
     "lmdb": "if the online store is damaged, delete its folder and run `forebay sync`",
     "pyarrow": "if a file is damaged, write or load it again; FOREBAY_DEBUG=1 shows which",
     "pyiceberg": "check uri, warehouse and credentials in the forebay plugin's config",
+    "sqlite3": "check uri in the forebay plugin's config",
     "sqlalchemy": "check uri in the forebay plugin's config",
     "botocore": "check the credentials and the address of the object store",
 }

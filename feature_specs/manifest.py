@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from feature_specs.errors import ForebayError, SpecError, UnknownNameError, did_you_mean
+from feature_specs.errors import ForebayError, SpecError
+from feature_specs.feature_store_meta import declared_options
 from feature_specs.leaf import Leaf, read_changelog
 from feature_specs.leaf_nodes import (
+    check_role,
     has_role,
-    leaf_query,
     leaf_relation,
     meta_of,
-    require_role,
+    query_of,
     snapshot_columns,
     stands_as_leaf,
 )
 from feature_specs.leaf_options import LEAF_OPTIONS, check_leaf_options
-from feature_specs.names import fold_name
+from feature_specs.service_features import ServiceItem, list_features, read_item
 from feature_specs.view import FeatureView
-from feature_specs.view_options import ViewOptions, read_options
+from feature_specs.view_entry import Role
+from feature_specs.view_options import ViewOptions, read_options, refuse_misspelt
 from feature_specs.yaml_places import place_of
 
 _BUILT = ("model", "seed", "snapshot")
@@ -51,6 +53,7 @@ class DeclaredService:
     owner: str
     description: str
     file: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
 
 class Manifest:
@@ -73,7 +76,9 @@ class Manifest:
         self.nodes: Mapping[str, Any] = raw["nodes"]
         self.sources: Mapping[str, Any] = raw["sources"]
         self.exposures: Mapping[str, Any] = raw["exposures"]
+        self.groups: Mapping[str, Any] = raw.get("groups", {})
         self.project: str = raw["metadata"]["project_name"]
+        self.definitions: Mapping[str, Mapping[str, str]] = raw.get("definitions", {})
 
     def view_ids(self) -> dict[str, str]:
         """Unique id of every feature view to its name, sorted."""
@@ -96,17 +101,15 @@ class Manifest:
         node = self.nodes[unique_id]
         where = place_of(self.root, dict(node), "feature_view")
         meta = meta_of(node)
-        options = read_options(meta.get("feature_view"), where, boundary=self.boundary)
+        refuse_misspelt(meta, ("feature_view",), "config.meta", where)
+        said, event_time = declared_options(meta, node["config"].get("event_time"), where)
+        options = read_options(said, where, boundary=self.boundary)
         upstream = self._upstream(unique_id)
         for broken in (unique_id, *upstream):
             if broken in self.failed:
                 raise self.failed[broken]
-        models = {
-            read["relation_name"]: leaf_query(read)
-            if stands_as_leaf(read)
-            else read["compiled_code"]
-            for read in (self.nodes[i] for i in upstream if i in self.nodes)
-        }
+        reads = (self.nodes[i] for i in upstream if i in self.nodes)
+        models = {read["relation_name"]: query_of(read) for read in reads}
         leaves = tuple(i for i in upstream if i in self.sources or self._is_leaf_node(i))
         return DeclaredView(
             unique_id,
@@ -115,7 +118,7 @@ class Manifest:
                 view_name(node),
                 node["compiled_code"],
                 options.entities,
-                event_time=node["config"].get("event_time"),
+                event_time=event_time,
                 ttl=options.ttl,
                 boundary=options.boundary,
                 tie_break=options.tie_break,
@@ -127,7 +130,7 @@ class Manifest:
         )
 
     def _upstream(self, unique_id: str) -> list[str]:
-        """Ids of all that a view reads, down to its leaves; refuses what can be neither."""
+        """Ids of every node that a view reads, down to its leaves; refuses other kinds of nodes."""
         seen: dict[str, None] = {}
         todo = list(self.nodes[unique_id]["depends_on"]["nodes"])
         while todo:
@@ -141,7 +144,7 @@ class Manifest:
             node = self.nodes[current]
             where = place_of(self.root, dict(node))
             if stands_as_leaf(node):
-                require_role(node, where)
+                check_role(node, where)
                 self._refuse_features_under(current, where)
             elif node["resource_type"] == "model":
                 todo += node["depends_on"]["nodes"]
@@ -149,7 +152,7 @@ class Manifest:
                 raise SpecError(
                     f"{node['resource_type']} {node['name']!r} stands under a feature view",
                     where=where,
-                    mend="read a source, seed, snapshot or model instead",
+                    hint="read a source, seed, snapshot or model instead",
                 )
         return list(seen)
 
@@ -163,7 +166,7 @@ class Manifest:
                     f"source {source['source_name']}.{source['name']} is the table that "
                     f"{node['resource_type']} {node['name']!r} makes",
                     where=place_of(self.root, dict(source)),
-                    mend=f"read it by ref('{node['name']}')",
+                    hint=f"read it by ref('{node['name']}')",
                 )
 
     def _refuse_features_under(self, unique_id: str, where: object) -> None:
@@ -177,7 +180,7 @@ class Manifest:
                     f"{self.nodes[unique_id]['name']!r} stands as a leaf under a feature view, but "
                     f"reads feature view {node['name']!r}",
                     where=str(where),
-                    mend="let the one feature view read the other by ref(), or make it a view",
+                    hint="let the one feature view read the other by ref(), or make it a view",
                 )
             fresh = [i for i in node["depends_on"].get("nodes", ()) if i not in seen]
             seen.update(fresh)
@@ -203,13 +206,15 @@ class Manifest:
         time = options.pop("time", None)
         if time not in (None, "static"):
             raise SpecError(
-                f"meta.time is {time!r}", where=where, mend="write `time: static`, or a time role"
+                f"meta.time is {time!r}", where=where, hint="write `time: static`, or a time role"
             )
         options.pop("iceberg_table", None)
         log = options.pop("changelog", None)
         if log is not None:
             options["changelog"] = read_changelog(log, where)
         check_leaf_options(options, where, snapshot=node["resource_type"] == "snapshot")
+        if time is None and "written" not in options:
+            refuse_misspelt({**config, **meta}, ("event_time", "valid_from"), "its config", where)
         if node["resource_type"] == "snapshot":
             own = snapshot_columns(node)
             defaults = {
@@ -258,9 +263,9 @@ class Manifest:
         """Names of the views that a service lists, or that its exposure depends on.
 
         Raises:
-            SpecError: what it lists is no list.
+            SpecError: its list of features is not a list.
         """
-        return [_split_reference(item)[0] for item in self._listed(unique_id)]
+        return [item.view for item in self._listed(unique_id)]
 
     def service(
         self,
@@ -280,10 +285,9 @@ class Manifest:
         """
         node = self.exposures[unique_id]
         where = place_of(self.root, dict(node))
-        features: list[tuple[str, str]] = []
-        for item in self._listed(unique_id):
-            features += _references(item, views, not_in_star or {}, f"{where} ({node['name']})")
-        self._require_edges(node, {view for view, _ in features}, str(where))
+        listed, place = self._listed(unique_id), f"{where} ({node['name']})"
+        features = list_features(listed, views, not_in_star or {}, place)
+        self._require_edges(node, {item.view for item in listed}, str(where))
         owner = node.get("owner") or {}
         return DeclaredService(
             node["name"],
@@ -291,24 +295,28 @@ class Manifest:
             owner.get("email") or owner.get("name") or "",
             node.get("description", ""),
             str(where),
+            {item.role: Role(item.view, item.keys) for item in listed if item.role},
         )
 
-    def _listed(self, unique_id: str) -> list[str]:
+    def _listed(self, unique_id: str) -> list[ServiceItem]:
         node = self.exposures[unique_id]
         options = meta_of(node).get("feature_service") or {}
         listed = options.get("features") if isinstance(options, Mapping) else None
         if listed is None:
             reads = [i for i in node["depends_on"]["nodes"] if i in self.nodes]
             return [
-                f"{view_name(self.nodes[i])}.*" for i in reads if is_feature_view(self.nodes[i])
+                ServiceItem(view_name(self.nodes[i]), "*")
+                for i in reads
+                if is_feature_view(self.nodes[i])
             ]
         if not isinstance(listed, list):
             raise SpecError(
-                "config.meta.feature_service.features is no list",
+                "config.meta.feature_service.features is not a list",
                 where=place_of(self.root, dict(node)),
-                mend="write `features: [view.feature, other_view.*]`",
+                hint="write `features: [view.feature, other_view.*]`",
             )
-        return [str(item) for item in listed]
+        place = str(place_of(self.root, dict(node)))
+        return [found for item in listed for found in read_item(item, place)]
 
     def _require_edges(self, node: Mapping[str, Any], views: set[str], where: str) -> None:
         """dbt's own graph must know what a service reads, or `+exposure:` and dbt docs miss it."""
@@ -326,7 +334,7 @@ class Manifest:
                 + ", ".join(map(view_name, missed))
                 + ", which its depends_on does not name",
                 where=where,
-                mend=f"add {lines} to its depends_on",
+                hint=f"add {lines} to its depends_on",
             )
 
     def training_sets(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -363,32 +371,3 @@ def view_name(node: Mapping[str, Any]) -> str:
     """A view's name; a model version is part of it, since both versions may be served."""
     version = node.get("version")
     return f"{node['name']}_v{version}" if version is not None else str(node["name"])
-
-
-def _split_reference(item: str) -> tuple[str, str]:
-    view, _, feature = item.replace("__", ".", 1).replace(":", ".", 1).partition(".")
-    return view, feature
-
-
-def _references(
-    item: str,
-    views: Mapping[str, list[str]],
-    not_in_star: Mapping[str, Collection[str]],
-    where: str,
-) -> list[tuple[str, str]]:
-    view, feature = _split_reference(item)
-    if view not in views:
-        raise UnknownNameError(
-            f"no feature view is named {view!r}", where=where, mend=did_you_mean(view, views)
-        )
-    if feature in ("*", ""):
-        left_out = not_in_star.get(view, ())
-        return [(view, name) for name in views[view] if fold_name(name) not in left_out]
-    spelled = {fold_name(name): name for name in views[view]}
-    if fold_name(feature) not in spelled:
-        raise UnknownNameError(
-            f"feature view {view!r} has no feature {feature!r}",
-            where=where,
-            mend=did_you_mean(feature, views[view]),
-        )
-    return [(view, spelled[fold_name(feature)])]

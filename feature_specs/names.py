@@ -11,7 +11,7 @@ _ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def fold_name(name: str) -> str:
-    """The name under which DuckDB finds it: it folds A to Z and nothing else.
+    """The name as DuckDB compares it: A to Z in lower case, and nothing else.
 
     >>> fold_name("Max"), fold_name("Ärger") == fold_name("ärger")
     ('max', False)

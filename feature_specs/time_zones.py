@@ -8,6 +8,16 @@ from zoneinfo import available_timezones
 
 from feature_specs.errors import SpecError, did_you_mean
 
+#: What engines call zones that are UTC at every instant, in lower case.
+UTC_NAMES = (
+    "z", "+00:00", "-00:00", "utc+0", "utc+00:00",
+    "utc", "etc/utc", "gmt", "etc/gmt", "gmt0", "etc/gmt0", "etc/gmt+0", "etc/gmt-0", "greenwich",
+    "etc/greenwich", "uct", "etc/uct", "universal", "etc/universal", "zulu", "etc/zulu",
+)  # fmt: skip
+
+#: What every DuckDB session of ours is set to.
+SESSION_AT_UTC = "set timezone = 'UTC'"
+
 #: ICU's names beyond the time zone database's.
 _OF_ICU = frozenset({
     "act", "aet", "agt", "art", "ast", "bet", "bst", "cat", "cnt", "cst", "ctt", "eat", "ect",
@@ -18,6 +28,15 @@ _OF_ICU = frozenset({
     "systemv/pst8pdt", "systemv/yst9", "systemv/yst9ydt",
 })  # fmt: skip
 _OFFSET = re.compile(r"(gmt|utc|ut)[+-]\d{1,2}(:?\d{2}){0,2}", re.IGNORECASE)
+
+
+def is_utc(zone: str) -> bool:
+    """Whether a zone is UTC at every instant.
+
+    >>> is_utc("Etc/GMT"), is_utc("Europe/London")
+    (True, False)
+    """
+    return zone.lower() in UTC_NAMES
 
 
 @lru_cache(maxsize=1)
@@ -36,6 +55,6 @@ def check_zone(name: object, *, where: str) -> None:
     raise SpecError(
         f"there is no time zone {name!r}",
         where=where,
-        mend="write a zone's name, as in UTC or Europe/Berlin; "
+        hint="write a zone's name, as in UTC or Europe/Berlin; "
         + did_you_mean(str(name), known.values()),
     )

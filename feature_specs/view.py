@@ -48,9 +48,9 @@ class FeatureView:
         where = self.file or f"view {self.name}"
         if not _PLAIN_NAME.fullmatch(self.name):
             raise SpecError(
-                f"a feature view is named {self.name!r}, which is no plain name",
+                f"a feature view is named {self.name!r}, which is not a plain name",
                 where=where,
-                mend="write letters, digits and underscores",
+                hint="write letters, digits and underscores",
             )
         taken = next((n for n in (self.name, *self.entities) if is_reserved(n)), None)
         if taken is not None:
@@ -58,41 +58,41 @@ class FeatureView:
             raise SpecError(
                 f"{kind} {taken!r} begins like forebay's own names (fb_..., forebay_...)",
                 where=where,
-                mend="give it another name",
+                hint="give it another name",
             )
         if not self.entities:
             raise SpecError(
-                "no entity is declared", where=where, mend="name the key columns under entities"
+                "no entity is declared", where=where, hint="name the key columns under entities"
             )
         lowered = [fold_name(e) for e in self.entities]
         twice = next((e for e in lowered if lowered.count(e) > 1), None)
         if twice is not None:
-            raise SpecError(f"entity {twice!r} is named twice", where=where, mend="name it once")
+            raise SpecError(f"entity {twice!r} is named twice", where=where, hint="name it once")
         self._check_ttl(where)
         if self.ttl is not None and self.event_time is None:
             raise SpecError(
                 "ttl stands on a view without event_time",
                 where=where,
-                mend="an as-of view has no ttl: bound its windows in SQL, or declare event_time",
+                hint="an as-of view has no ttl: bound its windows in SQL, or declare event_time",
             )
         if self.boundary not in ("inclusive", "exclusive"):
             raise SpecError(
-                f"boundary is {self.boundary!r}", where=where, mend="write inclusive or exclusive"
+                f"boundary is {self.boundary!r}", where=where, hint="write inclusive or exclusive"
             )
 
     def _check_ttl(self, where: str) -> None:
         said: object = self.ttl
         if said is not None and not isinstance(said, timedelta):
             raise SpecError(
-                f"ttl is {said!r}, which is no timedelta",
+                f"ttl is {said!r}, which is not a timedelta",
                 where=where,
-                mend="write timedelta(days=7)",
+                hint="write timedelta(days=7)",
             )
         if self.ttl is not None and self.ttl < timedelta():
             raise SpecError(
                 f"ttl is {self.ttl}, so no row would ever count",
                 where=where,
-                mend="write a ttl of 0 or more",
+                hint="write a ttl of 0 or more",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +12,7 @@ from feature_specs.durations import parse_duration
 from feature_specs.errors import Location, SpecError, did_you_mean
 from feature_specs.view import Boundary
 
-_ON_STALE = ("serve", "null")
+_ON_STALE = ("serve", "null", "error")
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,17 @@ def read_options(
         raise SpecError(
             f"{path} is missing or not a mapping",
             where=where,
-            mend=f"add `config: {{meta: {{{field}: {{entities: [<key column>]}}}}}}`",
+            hint=f"add `config: {{meta: {{{field}: {{entities: [<key column>]}}}}}}`",
         )
     for name in raw:
         if name not in _FIELDS:
             raise SpecError(
-                f"{path} has no field {name!r}", where=where, mend=did_you_mean(str(name), _FIELDS)
+                f"{path} has no field {name!r}", where=where, hint=did_you_mean(str(name), _FIELDS)
             )
     values: dict[str, Any] = {"entities": _names(raw, "entities", path, where)}
     if not values["entities"]:
         raise SpecError(
-            f"{path}.entities is missing", where=where, mend="add `entities: [<key column>]`"
+            f"{path}.entities is missing", where=where, hint="add `entities: [<key column>]`"
         )
     values["tie_break"] = _names(raw, "tie_break", path, where)
     for name in ("ttl", "freshness"):
@@ -65,7 +66,7 @@ def read_options(
             values[name] = parse_duration(raw[name], field=f"{path}.{name}", where=where)
     owner = raw.get("owner", "")
     if not isinstance(owner, str):
-        raise SpecError(f"{path}.owner is no text", where=where, mend="write a name or address")
+        raise SpecError(f"{path}.owner is not text", where=where, hint="write a name or address")
     values["owner"] = owner
     values["on_stale"] = _one_of(raw.get("on_stale", "serve"), _ON_STALE, f"{path}.on_stale", where)
     values["boundary"] = _one_of(
@@ -74,15 +75,33 @@ def read_options(
     return ViewOptions(**values)
 
 
+def refuse_misspelt(
+    raw: Mapping[str, Any], wanted: tuple[str, ...], path: str, where: Location | str
+) -> None:
+    """Refuse a mapping that has none of the wanted fields, but one whose name is nearly theirs.
+
+    Raises:
+        SpecError: names that field.
+    """
+    if any(raw.get(name) is not None for name in wanted):
+        return
+    for name in raw:
+        close = difflib.get_close_matches(name, wanted, n=1, cutoff=0.85)
+        if close and name not in wanted:
+            raise SpecError(
+                f"{path} has no field {name!r}", where=where, hint=f"did you mean {close[0]!r}?"
+            )
+
+
 def _names(raw: Mapping[str, Any], name: str, path: str, where: Location | str) -> tuple[str, ...]:
     value = raw.get(name, [])
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         raise SpecError(
-            f"{path}.{name} is {value!r}, which is no list of column names",
+            f"{path}.{name} is {value!r}, which is not a list of column names",
             where=where,
-            mend=f"write `{name}: [<column>]`",
+            hint=f"write `{name}: [<column>]`",
         )
     return tuple(value)
 
@@ -90,6 +109,6 @@ def _names(raw: Mapping[str, Any], name: str, path: str, where: Location | str) 
 def _one_of(value: object, known: tuple[str, ...], path: str, where: Location | str) -> str:
     if value not in known:
         raise SpecError(
-            f"{path} is {value!r}", where=where, mend="write " + " or ".join(map(str, known))
+            f"{path} is {value!r}", where=where, hint="write " + " or ".join(map(str, known))
         )
     return str(value)

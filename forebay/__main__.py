@@ -4,30 +4,48 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
 import click
 
-from feature_specs.errors import CombinedError, ForebayError, first_line, split_hint
+from feature_specs.errors import ForebayError, errors_of, first_line, split_hint
 from feature_specs.library_errors import explain, known_errors
-from forebay.cli import forebay
+from forebay.cli import NoPipeError, forebay
+from forebay.load_less import load_less
+from forebay.terminal import DEBUG_VARIABLE
 
-#: Shows the traceback below an error's line.
-DEBUG_VARIABLE = "FOREBAY_DEBUG"
 #: Of a fault of forebay's own: EX_SOFTWARE of sysexits.h.
 INTERNAL_ERROR = 70
+#: Of a reader that went away, as `| head` does: what a shell shows of a process that SIGPIPE ended.
+NO_READER = 141
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    Exits 0 when done, 1 when a check found something, 2 on an error that the user can mend, 70 on a
-    fault of forebay's own, 130 when interrupted.
+    Exits 0 when done, 1 when a check found something, 2 on an error that the user can fix, 70 on a
+    fault of forebay's own, 130 when interrupted, 141 when nobody reads its output any more.
     """
+    if arguments is None:
+        load_less(sys.argv[1:])
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()  # dbt's logger does not say that it could not write
+    except (BrokenPipeError, NoPipeError) as error:
+        if not _reader_is_gone():  # an object store's connection, or some such
+            _stop(error, str(explain(error.__cause__ or error, _places())))
+        _write_no_more()
+        code = NO_READER
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
     # SQLGlot warns of dialect differences that the compiler has decided about already.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     # A log without room must not print tracebacks: what it is about is told below.
@@ -45,9 +63,35 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("stopped", err=True)
         sys.exit(130)
     except known_errors() as error:
-        each = error.errors if isinstance(error, CombinedError) else [error]
-        _stop(error, "\nerror: ".join(str(explain(e, _places())) for e in each))
-    sys.exit(code if isinstance(code, int) else 0)
+        each = errors_of(explain(error, _places()))
+        _stop(error, "\nerror: ".join(map(str, each)))
+    return code if isinstance(code, int) else 0
+
+
+def _reader_is_gone() -> bool:
+    """Whether standard output or error is a pipe that nobody reads any more."""
+    if not hasattr(select, "poll"):
+        return True  # Windows does not tell
+    poll = select.poll()
+    for stream in _standard():
+        poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _write_no_more() -> None:
+    """Else Python complains when it flushes what is left."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in _standard():
+        os.dup2(nowhere, stream)
+
+
+def _standard() -> list[int]:
+    """Standard output and error, but for one that is closed or that a test has replaced."""
+    out = []
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            out.append(stream.fileno())
+    return out
 
 
 def report_fault(
@@ -76,7 +120,7 @@ def _places() -> list[Path]:
     try:
         project = find_project()
         places = [project.root, project.root / "target"]
-        catalog = load_catalog(project.folder / "catalog.json")
+        catalog = load_catalog(project.catalog_path)
     except ForebayError:
         return []
     for uri in (catalog.lake.get("warehouse", ""), catalog.lake.get("uri", ""), catalog.online):

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import duckdb
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError
+from feature_specs.instants import from_epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.project import Project
 from lakehouse.lake import find_table, load_table, open_lake, read_state
-from lakehouse.materialize import EPOCH, Advance, advance_view
+from lakehouse.materialize import Advance, advance_view
 from lakehouse.plans import instants_of, read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
-from lakehouse.scan import Pinned, define_view, pin
+from lakehouse.scan import Pinned, define_relation, pin
 
 _TOLERANCE = "1e-9"
 
@@ -61,6 +62,7 @@ def advance_project(
     """
     catalog = project.catalog()
     lake = open_lake(catalog.lake)
+    connection = connect(catalog)
     alive = [catalog.view(v) for v in views] or list(catalog.views.values())
     stands: list[datetime] = []
     pinned: dict[str, Pinned] = {}
@@ -68,8 +70,12 @@ def advance_project(
     def prepare(view: ViewEntry) -> None:
         stands.append(_stands_at(catalog, view))
         wanted = leaf_relations(catalog.leaves[name] for name in view.leaves)
-        pinned.update(pin_relations(lake, {r: t for r, t in wanted.items() if r not in pinned}))
+        found = pin_relations(lake, {r: t for r, t in wanted.items() if r not in pinned})
+        define_relations(connection, found)
+        pinned.update(found)
 
+    for out in () if views else catalog.views_left_out():
+        yield Step(until, out.name, error=str(out.problem()))
     yield from _each(alive, until, prepare)
     if not alive:
         return
@@ -78,10 +84,8 @@ def advance_project(
         raise DataError(
             f"the feature tables stand at {since.isoformat()} already",
             where="--until",
-            mend="name a later instant",
+            hint="name a later instant",
         )
-    connection = connect(catalog)
-    define_relations(connection, pinned)
     for number in range(1, steps + 1):
         at = since + (until - since) * number / steps
         at = at.replace(microsecond=0) if number < steps else until
@@ -121,7 +125,9 @@ def _step(
     )
     if not check:
         return Step(at, view.name, done)
-    define_view(connection, "forebay_checked", pin(load_table(lake, view.table)), temporary=True)
+    define_relation(
+        connection, "forebay_checked", pin(load_table(lake, view.table)), temporary=True
+    )
     connection.execute(
         f"create or replace temp table forebay_truth as {plan.create}",
         instants_of(plan.create, at) or None,
@@ -160,6 +166,6 @@ def _stands_at(catalog: Catalog, view: ViewEntry) -> datetime:
         raise DataError(
             f"feature view {view.name!r} is not built yet",
             where=view.table,
-            mend="run `forebay build`",
+            hint="run `forebay build`",
         )
-    return EPOCH + timedelta(microseconds=state.at)
+    return from_epoch_us(state.at)

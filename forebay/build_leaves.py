@@ -6,15 +6,17 @@ them, so that a snapshot made by a build counts in that build.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from feature_specs.errors import ForebayError
 from feature_specs.manifest import Manifest
-from forebay.compile_project import copy_macros
+from forebay.compile_project import copy_macros, show_sources
 from forebay.copy_leaves import copy_leaves
+from forebay.dbt_errors import DbtError
 from forebay.generate_macros import COMPILED
-from forebay.project import DbtError, Project
+from forebay.project import Project
 from forebay.read_manifest import read_manifest
 
 #: dbt's selector of the feature views and of all that reads one.
@@ -31,14 +33,18 @@ class Upstream:
     Attributes:
         manifest: what dbt knows of the project; None where it may have changed meanwhile.
         separate: whether there was a first half: dbt nodes stand as leaves.
-        failure: what went wrong with some node; others were built.
+        failures: what went wrong with some nodes; others were built.
+        refused: by unique id, why a leaf's rows did not come into Iceberg.
         held_back: dbt selectors of what reads a node that failed.
+        views: names of the feature views among them.
     """
 
     manifest: Manifest | None
     separate: bool = False
-    failure: DbtError | None = None
+    failures: tuple[ForebayError, ...] = ()
+    refused: Mapping[str, ForebayError] = field(default_factory=dict)
     held_back: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
 
     def selection(self, select: Sequence[str]) -> list[str]:
         """dbt's words that select what is left to build, of what the user selected."""
@@ -60,7 +66,7 @@ def build_leaves(
         select: dbt's selectors, one each; all where there is none.
 
     Raises:
-        ForebayError: dbt could not begin, or a leaf cannot be copied.
+        ForebayError: dbt could not begin.
     """
     copy_macros(project)
     _let_dbt_run(project)
@@ -68,6 +74,7 @@ def build_leaves(
     leaves = manifest.leaf_nodes()
     if not leaves:
         return Upstream(manifest)
+    show_sources(project, manifest)  # which models among and before the leaves may read
     words = ["build", *(["--full-refresh"] if full_refresh else [])]
     words += ["--select", *select] if select else []
     failure: DbtError | None = None
@@ -78,9 +85,16 @@ def build_leaves(
             raise
         failure = error
     failed = _without_rows(failure.results if failure else ())
-    copy_leaves(project, manifest, [i for i in leaves if i not in failed])
-    # Jinja may ask the database, where other tables stand now.
-    return Upstream(None, True, failure, tuple(_selectors(manifest, failed)))
+    refused = copy_leaves(project, manifest, [i for i in leaves if i not in failed])
+    failed.update(refused)
+    return Upstream(
+        None,  # Jinja may ask the database, where other tables stand now
+        True,
+        (*(failure.errors if failure else ()), *refused.values()),
+        refused,
+        tuple(_selectors(manifest, failed)),
+        tuple(_views_behind(manifest, failed)),
+    )
 
 
 def _let_dbt_run(project: Project) -> None:
@@ -101,6 +115,21 @@ def _without_rows(results: Iterable[Any]) -> set[str]:
         elif status in (*_FAILED, "skipped"):
             out.add(node.unique_id)
     return out
+
+
+def _views_behind(manifest: Manifest, failed: Collection[str]) -> list[str]:
+    """Names of the feature views that read one of some nodes, by whatever way."""
+    behind = set(failed)
+    grown = True
+    while grown:
+        found = {
+            i
+            for i, node in manifest.nodes.items()
+            if behind.intersection(node["depends_on"].get("nodes", ()))
+        }
+        grown = not found <= behind
+        behind |= found
+    return [name for unique_id, name in manifest.view_ids().items() if unique_id in behind]
 
 
 def _selectors(manifest: Manifest, failed: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from feature_specs.errors import ForebayError, SpecError, did_you_mean
+from feature_specs.lake_properties import catalog_type, public_lake
 
 PLUGIN = "forebay.dbt_plugin"
 #: Where the plugin stood before the packages moved inside `forebay`.
@@ -22,7 +24,10 @@ PLUGIN_CONFIG = {
     "warehouse": "lake/warehouse",
     "online": "lmdb://online.lmdb",
 }
-REQUIRED_CONFIG = ("name", "uri", "warehouse", "online")
+#: What the plugin's config must have, by the kind of catalog. The server of a REST catalog knows
+#: its warehouse, and of others pyiceberg says what they lack.
+REQUIRED_CONFIG = {"sql": ("name", "uri", "warehouse", "online"), "rest": ("name", "uri", "online")}
+_REQUIRED_ANYWHERE = ("name", "online")
 
 #: The folder of generated macros, on a project's macro-paths.
 MACROS = "target/forebay/macros"
@@ -55,7 +60,7 @@ class Fault:
     """One thing that is missing.
 
     Attributes:
-        paste: YAML that mends it, empty where there is none to paste.
+        paste: YAML that fixes it, empty where there is none to paste.
     """
 
     file: str
@@ -70,12 +75,41 @@ def plugin_block(indent: int, config: Mapping[str, Any] | None = None) -> str:
         config: what the user has of it already; the rest is filled up.
     """
     lines = [f"- module: {PLUGIN}", f"  alias: {ALIAS}", "  config:"]
-    filled = {**PLUGIN_CONFIG, **{k: v for k, v in (config or {}).items() if v}}
-    lines += [f"    {name}: {value}" for name, value in filled.items()]
+    lines += [f"    {name}: {_scalar(value)}" for name, value in filled_config(config).items()]
     return "".join(f"{' ' * indent}{line}\n" for line in lines)
 
 
-def require_setup(root: Path, settings: Mapping[str, Any], target: ProfileTarget) -> None:
+def filled_config(config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The plugin's config, filled up where it lacks something."""
+    given = {k: v for k, v in (config or {}).items() if v}
+    needed = _needed(given)
+    filled = {k: v for k, v in PLUGIN_CONFIG.items() if k in needed or k == "type"} | given
+    if catalog_type(given) == "rest" and "uri" not in given:
+        filled["uri"] = "http://localhost:8181"
+    return filled
+
+
+def _needed(config: Mapping[str, Any]) -> Sequence[str]:
+    return REQUIRED_CONFIG.get(catalog_type(config), _REQUIRED_ANYWHERE)
+
+
+def _scalar(value: Any) -> str:
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./:+-]*", value)
+    return value if plain else json.dumps(value)
+
+
+def _shown(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config as an error may show it: a variable in place of what may be a credential."""
+    public = {**public_lake(config), **{k: v for k, v in config.items() if k == "online"}}
+    hidden = {
+        name: f"{{{{ env_var('{re.sub(r'[^A-Z0-9]+', '_', name.upper())}') }}}}"
+        for name in config
+        if name not in public or (name == "uri" and public[name] != config[name])
+    }
+    return {name: hidden.get(name, public.get(name)) for name in config}
+
+
+def check_setup(root: Path, settings: Mapping[str, Any], target: ProfileTarget) -> None:
     """Refuse a project that lacks something, naming all of it.
 
     Raises:
@@ -90,7 +124,7 @@ def profile_faults(target: ProfileTarget) -> Iterator[Fault]:
     """What the target lacks.
 
     Raises:
-        ForebayError: there is no such target, or it is not DuckDB, which nothing pasted mends.
+        ForebayError: there is no such target, or it is not DuckDB, which nothing pasted fixes.
     """
     file = str(target.file)
     if target.output is None:
@@ -100,7 +134,7 @@ def profile_faults(target: ProfileTarget) -> Iterator[Fault]:
         raise ForebayError(
             f"target {target.name!r} is {kind or 'of no type'}, and features are built on duckdb",
             where=file,
-            mend="name a target of `type: duckdb` with --target",
+            hint="name a target of `type: duckdb` with --target",
         )
     plugins = [p for p in target.output.get("plugins") or [] if isinstance(p, Mapping)]
     module, found = PLUGIN, _named(plugins, PLUGIN)
@@ -115,7 +149,7 @@ def profile_faults(target: ProfileTarget) -> Iterator[Fault]:
             wrong.append(f"names the module {FORMER_PLUGIN}, which is {PLUGIN} now")
         if found.get("alias") != ALIAS:
             wrong.append(f"has the plugin under another alias than {ALIAS!r}")
-        lacks = [repr(name) for name in REQUIRED_CONFIG if not config.get(name)]
+        lacks = [repr(name) for name in _needed(config) if not config.get(name)]
         if lacks:
             wrong.append(f"has no {', '.join(lacks)} in the plugin's config")
     if wrong:
@@ -123,7 +157,7 @@ def profile_faults(target: ProfileTarget) -> Iterator[Fault]:
             file,
             f"target {target.name!r} {' and '.join(wrong)}",
             f"{target.profile}:\n  outputs:\n    {target.name}:\n      plugins:\n"
-            + plugin_block(8, config),
+            + plugin_block(8, _shown(config)),
         )
 
 
@@ -136,7 +170,7 @@ def _no_target(target: ProfileTarget) -> ForebayError:
         return ForebayError(
             "it names no profile",
             where="dbt_project.yml",
-            mend="add `profile: <a name in profiles.yml>`",
+            hint="add `profile: <a name in profiles.yml>`",
         )
     if target.known is None:
         return ForebayError(
@@ -144,13 +178,13 @@ def _no_target(target: ProfileTarget) -> ForebayError:
             if target.file.exists()
             else "there is no such file",
             where=str(target.file),
-            mend=f"add profile {target.profile!r} with a target of `type: duckdb`, "
+            hint=f"add profile {target.profile!r} with a target of `type: duckdb`, "
             "or set DBT_PROFILES_DIR to the folder that has it",
         )
     return ForebayError(
         f"profile {target.profile!r} has no target {target.name!r}",
         where=str(target.file),
-        mend=f"name another with --target; {did_you_mean(target.name, target.known)}",
+        hint=f"name another with --target; {did_you_mean(target.name, target.known)}",
     )
 
 
@@ -217,7 +251,7 @@ def setup_error(faults: Sequence[Fault], root: Path) -> SpecError:
     return SpecError(
         "; ".join([first, *said]),
         where=_beside(files[0], root),
-        mend="run `forebay init --here`, which shows what it would change and asks"
+        hint="run `forebay init --here`, which shows what it would change and asks"
         + (", or paste:" if pastes else ""),
         paste="\n".join(f"# {_beside(file, root)}\n{text}" for file, text in pastes.items()),
     )
@@ -228,6 +262,4 @@ def _beside(file: str, root: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    import json
-
     return json.dumps(text, ensure_ascii=False)

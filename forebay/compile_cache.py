@@ -17,7 +17,7 @@ from typing import Any
 
 import feature_specs
 import serving
-from feature_specs.catalog import Column, Expression
+from feature_specs.catalog import Column, Expression, Role
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.write_text import write_if_changed
@@ -31,6 +31,7 @@ class ViewParts:
         entities: key columns, spelled as the author has them.
         stored: the other columns of the feature table besides event_time.
         features: name, type and read-time expression (None for a stored column) of each.
+        joined: of each static leaf, the columns of each join to it.
         files: its plan on disk, file name to text.
         definition: what it is made of, as plain data.
     """
@@ -41,9 +42,10 @@ class ViewParts:
     features: tuple[tuple[str, str, Expression | None], ...]
     requests: tuple[Column, ...]
     leaves: tuple[str, ...]
+    joined: Mapping[str, Sequence[Sequence[str]]]
     lowering: str
     semantic_hash: str
-    taken_on_word: tuple[str, ...]
+    assumptions: tuple[str, ...]
     files: Mapping[str, str]
     definition: Mapping[str, Any]
 
@@ -64,9 +66,14 @@ class CompileCache:
         sized = [(leaf, leaf.rows_per_key) for leaf in leaves]
         return _digest([_compiler(), repr(view), repr(sized)])
 
-    def service_key(self, features: Sequence[tuple[str, str]], view_keys: Iterable[str]) -> str:
+    def service_key(
+        self,
+        features: Sequence[tuple[str, str]],
+        view_keys: Iterable[str],
+        roles: Mapping[str, Role],
+    ) -> str:
         """Of all that decides what a service compiles to."""
-        return _digest([repr(features), *view_keys])
+        return _digest([repr(features), *view_keys, *([repr(roles)] if roles else [])])
 
     def view(self, name: str, key: str) -> ViewParts | None:
         """What was kept of a view under that key, if anything."""
@@ -108,7 +115,7 @@ def _view_parts(raw: dict[str, Any]) -> ViewParts:
     for name in ("entities", "stored", "requests"):
         raw[name] = tuple(Column(**c) for c in raw[name])
     raw["features"] = tuple((name, kind, tree) for name, kind, tree in raw["features"])
-    raw["leaves"], raw["taken_on_word"] = tuple(raw["leaves"]), tuple(raw["taken_on_word"])
+    raw["leaves"], raw["assumptions"] = tuple(raw["leaves"]), tuple(raw["assumptions"])
     return ViewParts(**raw)
 
 

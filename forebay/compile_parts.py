@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from feature_specs.catalog import Column
+from feature_specs.catalog import Column, Role
 from feature_specs.compile import CompiledView, compile_service, compile_view
 from feature_specs.compile.define_view import define_view
+from feature_specs.compile.leaves.find_join_keys import find_join_keys
 from feature_specs.view import FeatureReference
 from forebay.compile_cache import ViewParts
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
-from lakehouse.describe import table_types
-from lakehouse.plans import plan_files
+from lakehouse.feature_types import table_types
+from lakehouse.plans import WHY_IN_FULL, plan_files
 
 __all__ = ["compile_view", "parts_of", "service_template"]
 
@@ -19,17 +20,18 @@ __all__ = ["compile_view", "parts_of", "service_template"]
 def parts_of(view: CompiledView) -> ViewParts:
     """What is kept of a view."""
     stored, features = table_types(view)
-    label, event_time = view.draft.label, view.draft.view.event_time
+    label, event_time = view.label, view.view.event_time
     return ViewParts(
-        entities=tuple(Column(label(k), stored[k]) for k in view.draft.view.entities),
+        entities=tuple(Column(label(k), stored[k]) for k in view.view.entities),
         event_time=label(event_time) if event_time else None,
-        stored=tuple(Column(n, stored[n]) for n in view.draft.stored_names),
+        stored=tuple(Column(n, stored[n]) for n in view.stored_names),
         features=tuple((label(f.name), features[f.name], f.tree) for f in view.features),
         requests=view.requests,
         leaves=tuple(leaf.name for leaf in view.leaves),
-        lowering=view.choice.lowering,
+        joined=find_join_keys(view.draft),
+        lowering=view.lowering,
         semantic_hash=view.semantic_hash,
-        taken_on_word=view.certificate.taken_on_word,
+        assumptions=view.certificate.assumptions,
         files=plan_files(_statements(view), view.deltas()),
         definition=define_view(view.draft, features),
     )
@@ -47,10 +49,26 @@ def _statements(view: CompiledView) -> dict[str, str]:
         out["point_in_time"] = view.point_in_time()
     if steps.touched is not None:
         out["touched"] = steps.touched
+    else:
+        out[WHY_IN_FULL] = f"-- {steps.why}"
     return out
 
 
-def service_template(features: Sequence[tuple[str, str]], views: Sequence[CompiledView]) -> str:
-    """SQL of a service's training set over a spine that is yet to be named."""
+def service_template(
+    features: Sequence[tuple[str, str]],
+    views: Sequence[CompiledView],
+    roles: Mapping[str, Role] | None = None,
+) -> str:
+    """SQL of a service's training set over a spine that is yet to be named.
+
+    Args:
+        roles: by the name that features say instead of their view's.
+    """
+    known = {view.name: view for view in views}
+    named = dict.fromkeys(name for name, _ in features)
+    views = [
+        known[roles[n].view].in_role(n, roles[n].keys) if roles and n in roles else known[n]
+        for n in named
+    ]
     references = [FeatureReference(view, feature) for view, feature in features]
     return compile_service(views, references, spine=SPINE, timestamp=TIMESTAMP, behind=LAG)

@@ -6,16 +6,19 @@ import gc
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feature_specs.catalog import Catalog, ServiceEntry, TrainingSetEntry, ViewEntry
+from feature_specs.access import ViewAccess
+from feature_specs.catalog import Catalog, LeftOut, Role, ServiceEntry, TrainingSetEntry, ViewEntry
 from feature_specs.compiler_version import COMPILER_VERSION
-from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean, raise_all
+from feature_specs.errors import ForebayError, SpecError, UnknownNameError, did_you_mean, raise_all
 from feature_specs.manifest import DeclaredService, Manifest
 from feature_specs.names import fold_name
+from feature_specs.progress import Progress
+from feature_specs.read_access import group_names, read_access
 from forebay.compile_cache import CompileCache, ViewParts
 from forebay.compile_views import Leaves, Views
 from forebay.copy_leaves import copy_leaves
@@ -23,6 +26,7 @@ from forebay.generate_macros import ServiceSql
 from forebay.project import Project
 from forebay.read_leaves import copied_relations, refuse_shared_tables
 from forebay.read_manifest import read_manifest
+from forebay.stream_sources import create_tables, declared_streams, keep_streams
 from forebay.write_compiled import write_compiled
 from lakehouse.lake import open_lake, table_names
 from lakehouse.plans import DEFINITION
@@ -31,13 +35,12 @@ from lakehouse.write_text import write_if_changed
 if TYPE_CHECKING:
     from feature_specs.compile import CompiledView
 
-Progress = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True)
 class Compiled:
     """All that a compilation made, before or after it is written."""
 
+    manifest: Manifest
     catalog: Catalog
     parts: Mapping[str, ViewParts]
     services: Mapping[str, ServiceSql]
@@ -47,7 +50,7 @@ class Compiled:
     def definition(self, name: str) -> str:
         """What a view is made of, and which services read it, as JSON."""
         services = {
-            s.name: [feature for view, feature in s.features if view == name]
+            s.name: [f for view, f in s.features if self.catalog.view_behind(view) == name]
             for s in self.catalog.services.values()
         }
         read = {service: features for service, features in services.items() if features}
@@ -72,6 +75,8 @@ def compile_project(
     write: bool = True,
     only: str | None = None,
     manifest: Manifest | None = None,
+    keep_going: bool = False,
+    refused: Mapping[str, ForebayError] | None = None,
 ) -> Compiled:
     """Compile every view and service of a project.
 
@@ -82,20 +87,30 @@ def compile_project(
         manifest: as it stands now, where somebody has just read it.
         only: the one view that is asked about: no other is compiled, no service is, and what is
             wrong with them does not matter. Nothing is written then.
+        keep_going: where a leaf's table cannot be read, compile for the columns that it had last;
+            what reads one of which none are known is left out (``Catalog.left_out``).
+        refused: by unique id, leaves that could not be copied, which are not tried again.
 
     Raises:
         ForebayError: what cannot be compiled, all of it; or all that the setup lacks.
         UnknownNameError: no view is named ``only``.
     """
-    project.require_setup()
+    project.check_setup()
     copy_macros(project)
     manifest = manifest or read_manifest(project)
+    faults = dict(refused or {})
     if write and only is None:
+        streams = declared_streams(manifest)
+        create_tables(open_lake(project.lake), manifest, streams)
+        keep_streams(project, streams)
         known = set(table_names(open_lake(project.lake)))
         missing = [i for i in manifest.leaf_nodes() if manifest.iceberg_table(i) not in known]
-        copy_leaves(project, manifest, missing)
+        new = copy_leaves(project, manifest, [i for i in missing if i not in faults])
+        if not keep_going:
+            raise_all(new.values())
+        faults |= new
     with _rare_collections():
-        compiled = _compile(project, manifest, progress or _silent, only)
+        compiled = _compile(project, manifest, progress or _silent, only, faults, keep_going)
     if write and only is None:
         _write(project, compiled)
     return compiled
@@ -122,38 +137,46 @@ def copy_macros(project: Project) -> None:
 
 
 def _compile(
-    project: Project, manifest: Manifest, progress: Progress, only: str | None
+    project: Project,
+    manifest: Manifest,
+    progress: Progress,
+    only: str | None,
+    faults: Mapping[str, ForebayError],
+    keep_going: bool,
 ) -> Compiled:
     lake = open_lake(project.lake)
-    names = manifest.view_ids()
-    if only is not None:
-        if only not in names.values():
-            raise UnknownNameError(
-                f"no feature view is named {only!r}",
-                where=str(project.root),
-                mend=did_you_mean(only, names.values()),
-            )
-        names = {i: name for i, name in names.items() if name == only}
-    views = Views(project, manifest, Leaves(manifest, lake))
+    before = _compiled_before(project)
+    last = {leaf.table: leaf.columns for leaf in before.leaves.values()} if keep_going else {}
+    names = _chosen(manifest, only)
+    views = Views(project, manifest, Leaves(manifest, lake, last, faults))
     entries: dict[str, ViewEntry] = {}
     wrong: list[ForebayError] = []
+    left_out: dict[str, LeftOut] = {}
     for number, unique_id in enumerate(names, 1):
         try:
             entries[names[unique_id]] = views.entry(unique_id)
         except ForebayError as error:
-            wrong.append(error)
+            fault = views.fault(names[unique_id]) if keep_going else None
+            if fault is None:
+                wrong.append(error)
+            else:
+                left_out[unique_id] = _left_out(names[unique_id], fault)
         progress("compile", number, len(names))
     services = {} if only else _services(manifest, views, entries, names.values(), wrong)
     raise_all(wrong)
+    left_out |= _services_left_out(manifest, left_out)
     tables = set(table_names(lake))
+    roles = _roles([service for service, _ in services.values()], entries)
     catalog = Catalog(
         project=manifest.project,
+        root=str(project.root),
         lake=project.lake,
         online=project.online,
         now=project.now,
         compiler=version("forebay"),
         compiler_version=COMPILER_VERSION,
-        relations=_relations(manifest, tables) | copied_relations(manifest, views.leaves.found),
+        relations=_relations(manifest, tables, before)
+        | copied_relations(manifest, views.leaves.found),
         leaves=views.leaves.entries({n for entry in entries.values() for n in entry.leaves}),
         views=entries,
         services={
@@ -161,10 +184,66 @@ def _compile(
             for s, sql in services.values()
         },
         training_sets=_training_sets(manifest),
+        compiled_from=manifest.definitions,
+        left_out=left_out,
+        access=_access(manifest, roles),
+        roles=roles,
+        groups=group_names(manifest.groups),
     )
     refuse_shared_tables(manifest, catalog, views.leaves.found)
     made = {s.name: sql for s, sql in services.values()}
-    return Compiled(catalog, views.parts, made, views.compile, views.cache)
+    for unique_id, out in left_out.items():
+        if unique_id in manifest.exposures:
+            made[out.name] = ServiceSql(out.name, "", (), str(out.problem()))
+    return Compiled(manifest, catalog, views.parts, made, views.compile, views.cache)
+
+
+def _roles(services: Iterable[DeclaredService], views: Mapping[str, ViewEntry]) -> dict[str, Role]:
+    """Every role that a service reads a view in.
+
+    Raises:
+        SpecError: two services say one role in two ways, or its keys are other columns of the view.
+    """
+    roles: dict[str, Role] = {}
+    for service in services:
+        for name, role in service.roles.items():
+            if roles.setdefault(name, role) != role:
+                raise SpecError(
+                    f"role {name!r} is another one in another service",
+                    where=service.file,
+                    hint="name one of them otherwise",
+                )
+            taken = {fold_name(c.name) for c in views[role.view].stored}
+            taken |= {fold_name(f.name) for f in views[role.view].features}
+            lost = next((key for key in role.keys.values() if fold_name(key) in taken), None)
+            if lost is not None:
+                raise SpecError(
+                    f"key {lost!r} of role {name!r} is a column of feature view {role.view!r}",
+                    where=service.file,
+                    hint="name the key otherwise",
+                )
+    return roles
+
+
+def _access(manifest: Manifest, roles: Mapping[str, Role]) -> dict[str, ViewAccess]:
+    """Who may read each view; a role is its view's."""
+    nodes = {name: manifest.nodes[i] for i, name in manifest.view_ids().items()}
+    access = read_access(nodes, manifest.groups)
+    return {**access, **{name: access[role.view] for name, role in roles.items()}}
+
+
+def _chosen(manifest: Manifest, only: str | None) -> dict[str, str]:
+    """Unique id to name of the views to compile. Raises UnknownNameError where there is none."""
+    names = manifest.view_ids()
+    if only is None:
+        return names
+    if only not in names.values():
+        raise UnknownNameError(
+            f"no feature view is named {only!r}",
+            where="VIEW",
+            hint=did_you_mean(only, names.values()),
+        )
+    return {i: name for i, name in names.items() if name == only}
 
 
 def _services(
@@ -193,11 +272,59 @@ def _services(
     return out
 
 
-def _relations(manifest: Manifest, tables: set[str]) -> dict[str, str]:
+def show_sources(project: Project, manifest: Manifest) -> None:
+    """Let dbt read each source that has an Iceberg table, before the views over it are compiled.
+
+    What else the catalog holds stays; one without views is written where nothing is compiled yet.
+    """
+    before = _compiled_before(project)
+    named = _relations(manifest, set(table_names(open_lake(project.lake))), before)
+    catalog = replace(
+        before,
+        project=manifest.project,
+        root=str(project.root),
+        lake=project.lake,
+        online=project.online,
+        relations={**before.relations, **named},
+    )
+    write_if_changed(project.catalog_path, catalog.dumps())
+
+
+def _compiled_before(project: Project) -> Catalog:
+    """What was compiled last; an empty catalog where nothing was, or by another version."""
+    try:
+        return project.catalog()
+    except ForebayError:
+        return Catalog("", {}, "")
+
+
+def _left_out(name: str, fault: ForebayError) -> LeftOut:
+    return LeftOut(name, fault.what, str(fault.where), fault.hint)
+
+
+def _services_left_out(manifest: Manifest, views: Mapping[str, LeftOut]) -> dict[str, LeftOut]:
+    """The services that read a view which was left out, for its reason."""
+    reasons = {out.name: out for out in views.values()}
+    out = {}
+    for unique_id in manifest.service_ids() if views else ():
+        lost = [name for name in manifest.views_named_by(unique_id) if name in reasons]
+        if lost:
+            out[unique_id] = replace(
+                reasons[lost[0]], name=str(manifest.exposures[unique_id]["name"])
+            )
+    return out
+
+
+def _relations(manifest: Manifest, tables: set[str], before: Catalog) -> dict[str, str]:
+    """Sources to their Iceberg tables, those included that had one and have it no more."""
     named = {
         node["relation_name"]: manifest.iceberg_table(i) for i, node in manifest.sources.items()
     }
-    return {relation: table for relation, table in sorted(named.items()) if table in tables}
+    return {
+        relation: table
+        for relation, table in sorted(named.items())
+        if table in tables or before.relations.get(relation) == table
+    }
 
 
 def _training_sets(manifest: Manifest) -> dict[str, TrainingSetEntry]:

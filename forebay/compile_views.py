@@ -6,22 +6,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from feature_specs.catalog import Feature, LeafEntry, ViewEntry
-from feature_specs.errors import TimeRoleError
+from feature_specs.check_past import check_past
+from feature_specs.errors import ForebayError, TimeRoleError
 from feature_specs.leaf import Leaf
+from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
 from feature_specs.names import fold_name
-from feature_specs.require_past import require_past
 from forebay.compile_cache import CompileCache, ViewParts
 from forebay.copy_leaves import origin_of
 from forebay.generate_macros import ServiceSql
 from forebay.project import Project
 from forebay.read_leaves import not_in_iceberg
 from lakehouse.duckdb_types import column_types
-from lakehouse.lake import find_table
+from lakehouse.lake import catalog_errors, find_table
+from lakehouse.relations import unreadable_table
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
@@ -30,10 +31,22 @@ if TYPE_CHECKING:
 
 
 class Leaves:
-    """The project's leaves, each with the columns that its Iceberg table has."""
+    """The project's leaves, each with the columns that its Iceberg table has.
 
-    def __init__(self, manifest: Manifest, lake: Lake) -> None:
+    Args:
+        known: columns of tables as they were, to be taken where a table cannot be read.
+        faults: by unique id, what is wrong with some leaves already; what is found is added.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        lake: Lake,
+        known: Mapping[str, Mapping[str, str]] | None = None,
+        faults: Mapping[str, ForebayError] | None = None,
+    ) -> None:
         self.manifest, self.lake = manifest, lake
+        self.known, self.faults = known or {}, dict(faults or {})
         self.found: dict[str, Leaf] = {}
         self.columns: dict[str, dict[str, str]] = {}
 
@@ -41,11 +54,23 @@ class Leaves:
         if unique_id not in self.found:
             name = self.manifest.iceberg_table(unique_id)
             if name not in self.columns:
-                self.columns[name] = self._columns(unique_id, name)
+                self.columns[name] = self._known_columns(unique_id, name)
             self.found[unique_id] = self.manifest.leaf(
                 unique_id, self.columns[name], valid_to_open=self._open_end(unique_id)
             )
         return self.found[unique_id]
+
+    def _known_columns(self, unique_id: str, name: str) -> dict[str, str]:
+        try:
+            return self._columns(unique_id, name)
+        except catalog_errors():
+            raise  # the catalog itself, and so all of its tables
+        except known_errors() as error:
+            fault = unreadable_table(name, explain_one(error))
+            self.faults.setdefault(unique_id, fault)
+            if name in self.known:
+                return dict(self.known[name])
+            raise self.faults[unique_id] from error
 
     def _columns(self, unique_id: str, name: str) -> dict[str, str]:
         table = find_table(self.lake, name)
@@ -64,7 +89,7 @@ class Leaves:
 
     def _entry(self, unique_id: str, leaf: Leaf) -> LeafEntry:
         entry = _entry_of(leaf, self.manifest.iceberg_table(unique_id))
-        return replace(entry, origin=origin_of(self.manifest, unique_id, dict(leaf.columns)))
+        return replace(entry, origin=origin_of(self.manifest, unique_id))
 
     def entries(self, used: set[str]) -> dict[str, LeafEntry]:
         return {
@@ -103,6 +128,11 @@ class Views:
         self.parts[name] = parts
         return entry
 
+    def fault(self, name: str) -> ForebayError | None:
+        """What is wrong with a leaf that a view reads, as far as anything was found."""
+        read = self.declared[name].sources if name in self.declared else ()
+        return next((self.leaves.faults[i] for i in read if i in self.leaves.faults), None)
+
     def _leaves(self, declared: DeclaredView) -> list[Leaf]:
         return [self.leaves.leaf(i) for i in declared.sources]
 
@@ -126,8 +156,10 @@ class Views:
         Raises:
             ForebayError: it cannot be compiled.
         """
-        names = tuple(dict.fromkeys(view for view, _ in service.features))
-        key = self.cache.service_key(service.features, (self.keys[n] for n in names))
+        roles = service.roles
+        behind = (roles[n].view if n in roles else n for n, _ in service.features)
+        names = tuple(dict.fromkeys(behind))
+        key = self.cache.service_key(service.features, (self.keys[n] for n in names), roles)
         template = self.cache.service(service.name, key)
         no_past = self._why_no_past(names)
         if no_past:
@@ -136,7 +168,7 @@ class Views:
             from forebay import compile_parts
 
             views = [self.compile(n) for n in names]
-            template = compile_parts.service_template(service.features, views)
+            template = compile_parts.service_template(service.features, views, roles)
         nodes = [self.declared[n].node for n in names]
         models = [(str(n["package_name"]), str(n["name"]), n.get("version")) for n in nodes]
         return ServiceSql(service.name, template, tuple(models), no_past)
@@ -144,7 +176,7 @@ class Views:
     def _why_no_past(self, names: Iterable[str]) -> str:
         try:
             for name in names:
-                require_past(name, self._leaves(self.declared[name]))
+                check_past(name, self._leaves(self.declared[name]))
         except TimeRoleError as lost:
             return str(lost)
         return ""
@@ -162,9 +194,9 @@ def _check_read_time(entry: ViewEntry) -> None:
 def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
     node = view.node
     documented = {fold_name(name): c for name, c in (node.get("columns") or {}).items()}
-    table = f"{node['schema']}.{node['alias']}"
-    return ViewEntry(
-        name=view.view.name,
+    return ViewEntry.of(
+        view.view.name,
+        f"{node['schema']}.{node['alias']}",
         unique_id=view.unique_id,
         file=str(node["original_file_path"]),
         semantic_hash=parts.semantic_hash,
@@ -177,17 +209,16 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
             for name, kind, tree in parts.features
         ),
         event_time=parts.event_time,
-        ttl_us=_us(view.options.ttl),
-        freshness_us=_us(view.options.freshness),
+        ttl=view.options.ttl,
+        freshness=view.options.freshness,
         on_stale=view.options.on_stale,
-        table=table,
-        history_table=f"{table}__history",
         leaves=parts.leaves,
+        joined=parts.joined,
         lowering=parts.lowering,
         owner=view.options.owner,
         description=str(node.get("description", "")),
         requests=parts.requests,
-        taken_on_word=parts.taken_on_word,
+        assumptions=parts.assumptions,
         definition_hash=_digest(parts.definition),
     )
 
@@ -195,10 +226,6 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
 def _digest(definition: Mapping[str, Any]) -> str:
     text = json.dumps(definition, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _us(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // timedelta(microseconds=1)
 
 
 def _entry_of(leaf: Leaf, table: str) -> LeafEntry:
@@ -214,4 +241,13 @@ def _entry_of(leaf: Leaf, table: str) -> LeafEntry:
     }
     times = {name: str(value) for name, value in said.items() if value is not None}
     key = () if leaf.changelog is None else leaf.changelog.key
-    return LeafEntry(leaf.name, leaf.name, table, str(leaf.role), leaf.written, times, key)
+    return LeafEntry(
+        leaf.name,
+        leaf.name,
+        table,
+        str(leaf.role),
+        leaf.written,
+        times,
+        key,
+        columns=dict(leaf.columns),
+    )

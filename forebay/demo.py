@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from feature_specs.errors import DataError, ForebayError
+from feature_specs.instants import parse_instant
 from forebay.advance import advance_project
 from forebay.commands.build import build
-from forebay.project import Project
+from forebay.example_flights.ingest_flights import flights_folder, ingest_flights
+from forebay.project import CLOCK_PLACE, Project
 from forebay.scaffold.example import copy_example, example_root
 from forebay.terminal import progress, say, table
 from forebay.training import export_training_set
-from lakehouse.ingest.flights import ingest_flights
-from lakehouse.instants import parse_instant
 from lakehouse.lake import open_lake
 from serving.sync import sync
 from serving.verify import VerifyReport, verify
@@ -38,6 +38,7 @@ LEAST_NON_NULL = 0.9
 MARKER = ".forebay-demo"
 #: An aircraft, its airline and a route that are busy in December 2013.
 ENTITIES = {"origin": ["JFK"], "dest": ["LAX"], "carrier": ["DL"], "tailnum": ["N327AA"]}
+LOOKUP = {"feature_service": SERVICE, "full_feature_names": True, "entities": ENTITIES}
 
 
 def run_demo(path: Path) -> None:
@@ -48,16 +49,21 @@ def run_demo(path: Path) -> None:
             repository also its root, which is the example itself.
 
     Raises:
-        ForebayError: something else is there, a stage failed, a step differs from F, fewer than 90%
+        ForebayError: something else is there, a stage failed, a step differs, fewer than 90%
             of the online values are non-null, or online differs from offline.
     """
+    flights_folder()
+    say("this takes some minutes (about 2 on two idle cores), most of them in the build")
     project = Project(make_project(path.absolute()))
     started = time.monotonic()
-    end = parse_instant(str(project.now), where="dbt_project.yml, var forebay_now")
+    end = parse_instant(str(project.now), where=CLOCK_PLACE)
     for name, stage in (
         ("ingest a year of flights into Iceberg", _ingest),
         (f"build as of {STEPS} hours before {end.isoformat()}", lambda p: _build(p, end)),
-        (f"step the features through {STEPS} hours, each step against F", lambda p: _step(p, end)),
+        (
+            f"step the features through {STEPS} hours, each compared with the features computed in full",
+            lambda p: _step(p, end),
+        ),
         ("point-in-time training set", _train),
         ("online store", _sync),
         ("verify online = offline", _verify),
@@ -85,7 +91,7 @@ def make_project(path: Path) -> Path:
         raise ForebayError(
             f"{error.what}, and no demo made it",
             where=error.where,
-            mend="name a new folder: `forebay demo PATH`",
+            hint="name a new folder: `forebay demo PATH`",
         ) from None
     say(f"made {path}")
     return path
@@ -98,7 +104,7 @@ def next_steps(root: Path) -> str:
     if shutil.which("forebay") != str(script) and script.exists():
         typed = shlex.quote(str(script))
     change = "" if root == Path.cwd() else f"  cd {shlex.quote(str(root))}\n"
-    body = json.dumps({"feature_service": SERVICE, "entities": ENTITIES})
+    body = json.dumps(LOOKUP)
     return (
         f"{change}  {typed} preview carrier_arrivals --key carrier=DL\n  {typed} serve\n\n"
         "and while it serves, in another terminal:\n\n"
@@ -129,18 +135,18 @@ def _step(project: Project, end: Any) -> None:
     with progress() as report:
         steps = list(advance_project(project, [], end, STEPS, check=True, progress=report))
     for failed in (s for s in steps if s.error):
-        raise DataError(str(failed.error), where=failed.view, mend="run `forebay build`")
+        raise DataError(str(failed.error), where=failed.view, hint="run `forebay build`")
     wrong = [s for s in steps if s.differing]
     if wrong:
         raise DataError(
-            f"{len(wrong)} of {len(steps)} steps differ from F",
+            f"{len(wrong)} of {len(steps)} steps differ from the features computed in full",
             where=wrong[0].view,
-            mend="report it: the incremental variant is wrong",
+            hint="report it: the incremental variant is wrong",
         )
     changed = sum(s.advance.upserts + s.advance.deletes for s in steps if s.advance)
     say(
         f"  {len(steps)} steps of {len(project.catalog().views)} views, {changed} rows changed, "
-        "every step equal to F"
+        "every step equal to the features computed in full"
     )
 
 
@@ -152,14 +158,14 @@ def _train(project: Project) -> None:
 def _sync(project: Project) -> None:
     for done in sync(project.catalog()):
         if done.error:
-            raise DataError(done.error, where="sync", mend="run `forebay build`")
+            raise DataError(done.error, where="sync", hint="run `forebay build`")
         say(f"  {done.view}: {done.rows} rows, {done.action}")
 
 
 def _verify(project: Project) -> None:
     reports = verify(project.catalog())
     for error in (r.error for r in reports if r.error):
-        raise DataError(error, where="verify", mend="run `forebay build`")
+        raise DataError(error, where="verify", hint="run `forebay build`")
     rows = [(r.view, r.online_rows, r.values, r.different + r.missing + r.extra) for r in reports]
     say(table(rows, ("  view", "rows", "values", "differences")).replace("\n", "\n  "))
     for report in reports:
@@ -167,7 +173,7 @@ def _verify(project: Project) -> None:
             raise DataError(
                 f"online differs from offline: {report.examples[:1]}",
                 where=report.view,
-                mend="run `forebay sync`, then `forebay verify`",
+                hint="run `forebay sync`, then `forebay verify`",
             )
     share = non_null_share(reports)
     say(f"  {share:.1%} of the online values are non-null")
@@ -175,7 +181,7 @@ def _verify(project: Project) -> None:
         raise DataError(
             f"only {share:.1%} of the online values are non-null",
             where="online store",
-            mend="look at the feature tables: a source may be empty at this instant",
+            hint="look at the feature tables: a source may be empty at this instant",
         )
 
 
@@ -214,7 +220,7 @@ def _look_up(project: Project) -> None:
 
 
 def _ask(url: str, server: subprocess.Popen[bytes], log: Path) -> tuple[dict[str, Any], float]:
-    body = json.dumps({"feature_service": SERVICE, "entities": ENTITIES}).encode()
+    body = json.dumps(LOOKUP).encode()
     request = urllib.request.Request(f"{url}/get-online-features", body, method="POST")
     request.add_header("content-type", "application/json")
     for _ in range(100):
@@ -229,4 +235,4 @@ def _ask(url: str, server: subprocess.Popen[bytes], log: Path) -> tuple[dict[str
         begun = time.perf_counter()
         with urllib.request.urlopen(request, timeout=5) as response:
             return json.load(response), time.perf_counter() - begun
-    raise DataError("the lookup API did not start", where=str(log), mend="the log says why")
+    raise DataError("the lookup API did not start", where=str(log), hint="the log says why")

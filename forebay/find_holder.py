@@ -7,13 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forebay.name_holder import held_error
 from lakehouse.run_lock import PAUSE, HeldError
 
 if TYPE_CHECKING:
     from forebay.project import Project
-
-_REFUSED = re.compile(r"Could not set lock on file \"(.*?)\"")
-_HOLDER = re.compile(r"lock is held in (.*?) \(PID (\d+)\)")
 
 
 def database_of(project: Project) -> Path | None:
@@ -54,28 +52,3 @@ def find_holder(project: Project) -> HeldError | None:
     except duckdb.Error:
         return None  # dbt will say what is wrong with it
     return None
-
-
-def held_error(message: str) -> HeldError | None:
-    """DuckDB's own message as one that names the process, if it is about a lock."""
-    refused = _REFUSED.search(message)
-    if refused is None:
-        return None
-    holder = _HOLDER.search(message)
-    who = "another process"
-    if holder is not None:
-        who = f"process {holder[2]} ({_command_of(int(holder[2])) or Path(holder[1]).name})"
-    return HeldError(
-        f"{who} has the database open",
-        where=refused[1],
-        mend="close it there, or wait for it: `forebay build --wait`",
-    )
-
-
-def _command_of(process: int) -> str:
-    try:
-        words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return ""  # it has ended meanwhile, or this system tells in another way
-    text = " ".join([Path(words[0]).name, *words[1:]]).strip()
-    return text if len(text) <= 80 else f"{text[:76]} ..."

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_specs.errors import ForebayError
+from feature_specs.volatile_jinja import VOLATILE, jinja_parts
 from forebay.check_setup import MACROS
 from forebay.project import Project
 from forebay.read_yaml import read_yaml
@@ -34,11 +35,6 @@ _FOLDERS = {
 }
 _PACKAGES = "packages-install-path"
 
-#: Jinja whose value is another one in every run.
-VOLATILE = re.compile(
-    r"\brun_started_at\b|\binvocation_id\b|\binvocation_args_dict\b|\bthread_id\b"
-    r"|\bmodules\b(?!\s*\.\s*(?:re|itertools)\b)|\|\s*random\b|\bcontext\b|\bbuiltins\b"
-)
 _ENV_VAR = re.compile(r"\benv_var\(\s*(?:'([^'\\{}]*)'|\"([^\"\\{}]*)\")\s*[,)]")
 
 
@@ -50,11 +46,13 @@ class Fingerprint:
         key: equal for equal states.
         paths: equal where the same files are there, whatever they hold.
         volatile: a file whose Jinja may say another thing in the next run, None where there is none.
+        files: of each file of the project, by its path from the root, a digest.
     """
 
     key: str
     paths: str
     volatile: str | None
+    files: Mapping[str, str]
 
 
 def fingerprint_project(project: Project) -> Fingerprint | None:
@@ -62,6 +60,7 @@ def fingerprint_project(project: Project) -> Fingerprint | None:
     digest = hashlib.blake2b(digest_size=16)
     names: set[str] = set()
     all_variables, volatile = False, None
+    digests: dict[str, str] = {}
     try:
         files = sorted(set(_files(project)))
     except (ForebayError, _UnknownPathError):
@@ -72,6 +71,9 @@ def fingerprint_project(project: Project) -> Fingerprint | None:
         except OSError:
             return None  # it went away, or is no file: whoever knows is dbt
         _add(digest, str(path), hashlib.blake2b(content).hexdigest())
+        if path.is_relative_to(project.root):
+            short = hashlib.blake2b(content, digest_size=8).hexdigest()
+            digests[str(path.relative_to(project.root))] = short
         if path.suffix not in (".sql", ".yml", ".yaml", ".md", ".py"):
             continue
         text = content.decode(errors="replace")
@@ -89,7 +91,7 @@ def fingerprint_project(project: Project) -> Fingerprint | None:
     _add(digest, str(project.root), str(project.profiles), str(project.target), *_installed())
     listed = "\0".join(map(str, files))
     paths = hashlib.blake2b(listed.encode(), digest_size=16).hexdigest()
-    return Fingerprint(digest.hexdigest(), paths, volatile)
+    return Fingerprint(digest.hexdigest(), paths, volatile, digests)
 
 
 class _UnknownPathError(Exception):
@@ -157,12 +159,6 @@ def _is_volatile(path: Path, text: str) -> bool:
     """
     declares = path.suffix in (".yml", ".yaml") or "enabled" in text
     return declares and any(VOLATILE.search(part) for part in jinja_parts(text))
-
-
-def jinja_parts(text: str) -> Iterator[str]:
-    """What stands between the braces of Jinja, braces included."""
-    for part in re.finditer(r"{{.*?}}|{%.*?%}", text, re.DOTALL):
-        yield part[0]
 
 
 def _installed() -> list[str]:

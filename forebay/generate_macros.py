@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -46,13 +47,26 @@ def generate_macros(catalog: Catalog, services: Mapping[str, ServiceSql]) -> dic
     dbt parse again the models that call it."""
     files = {}
     for service in services.values():
-        files[f"forebay_service_{service.name}.sql"] = _service_macro(service)
+        files[f"{macro_name(service.name)}.sql"] = _service_macro(service)
     digest = hashlib.blake2b("".join(sorted(files.values())).encode(), digest_size=8).hexdigest()
     files[DISPATCHER] = dispatcher(services, digest)
     files[COMPILED] = (
         f"{{% macro forebay_compiled() %}}{{# {catalog.compiler} {digest} #}}{{% endmacro %}}\n"
     )
     return files
+
+
+def macro_name(service: str) -> str:
+    """The macro of a service: Jinja takes letters, digits and underscores, dbt hyphens too.
+
+    >>> macro_name("churn_v1"), macro_name("churn-v1")
+    ('forebay_service_churn_v1', 'forebay_service_churn_v1_19d02998')
+    """
+    plain = re.sub(r"\W", "_", service, flags=re.ASCII)
+    if plain == service:
+        return f"forebay_service_{plain}"
+    digest = hashlib.blake2b(service.encode(), digest_size=4).hexdigest()
+    return f"forebay_service_{plain}_{digest}"
 
 
 def dispatcher(services: Mapping[str, ServiceSql], digest: str) -> str:
@@ -62,7 +76,7 @@ def dispatcher(services: Mapping[str, ServiceSql], digest: str) -> str:
         refs = "\n".join(f"    {{%- do ref({_ref(*model)}) -%}}" for model in service.models)
         branches.append(
             f"{{%- {'el' if number else ''}if service == '{service.name}' -%}}\n{refs}\n"
-            f"    {{{{ forebay_service_{service.name}(spine, timestamp, lag_us) }}}}"
+            f"    {{{{ {macro_name(service.name)}(spine, timestamp, lag_us) }}}}"
         )
     known = ", ".join(services) or "none"
     unknown = (
@@ -81,6 +95,8 @@ def dispatcher(services: Mapping[str, ServiceSql], digest: str) -> str:
         "{% macro forebay_point_in_time(spine, service, timestamp=none, lag=none) -%}\n"
         "{%- set timestamp = timestamp or 'event_timestamp' -%}\n"
         f"{_lag()}"
+        "{%- if config.get('materialized') != 'training_set' -%}"
+        "{%- do forebay_require_current(service, spine, timestamp) -%}{%- endif -%}\n"
         f"{_CALL}\n{chain}\n{last}\n"
         "{%- endmacro %}\n"
     )
@@ -89,8 +105,8 @@ def dispatcher(services: Mapping[str, ServiceSql], digest: str) -> str:
 def _lag() -> str:
     """Jinja that reads the lag as every other duration is read: a number and a whole word."""
     wrong = (
-        'exceptions.raise_compiler_error("point_in_time: lag is \'" ~ lag ~ "\', which is no duration. '
-        'Hint: write a whole number of seconds, minutes, hours, days or weeks: 15 minutes")'
+        'exceptions.raise_compiler_error("point_in_time: lag is \'" ~ lag ~ "\', which is not a duration. '
+        'Hint: write a whole number of seconds, minutes, hours, days or weeks, such as 15 minutes")'
     )
     return (
         "{%- set lag_us = '0' -%}\n"
@@ -113,7 +129,7 @@ def _ref(package: str, model: str, version: object) -> str:
 def _service_macro(service: ServiceSql) -> str:
     if service.no_past:
         return (
-            f"{{% macro forebay_service_{service.name}(spine, timestamp, lag_us) -%}}\n"
+            f"{{% macro {macro_name(service.name)}(spine, timestamp, lag_us) -%}}\n"
             "{%- if execute -%}"
             f"{{{{ exceptions.raise_compiler_error({json.dumps(service.no_past)}) }}}}"
             "{%- endif -%}\nselect * from {{ spine }}\n{%- endmacro %}\n"
@@ -124,6 +140,6 @@ def _service_macro(service: ServiceSql) -> str:
     for name, argument in ((SPINE, "spine"), (TIMESTAMP, "timestamp"), (LAG, "lag_us")):
         sql = sql.replace(name, f"{{{{ {argument} }}}}")
     return (
-        f"{{% macro forebay_service_{service.name}(spine, timestamp, lag_us) -%}}\n"
+        f"{{% macro {macro_name(service.name)}(spine, timestamp, lag_us) -%}}\n"
         f"{sql}\n{{%- endmacro %}}\n"
     )

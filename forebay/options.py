@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from forebay.project import Project
+from forebay.project import CLOCK_PLACE, Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -27,11 +27,26 @@ def target_option(function: _F) -> _F:
     return click.option("--target", help="The target in profiles.yml.")(function)
 
 
+def select_option(function: _F) -> _F:
+    return click.option("--select", multiple=True, help="dbt's node selection, one or several.")(
+        function
+    )
+
+
+def full_refresh_option(function: _F) -> _F:
+    return click.option(
+        "--full-refresh",
+        is_flag=True,
+        envvar="DBT_FULL_REFRESH",
+        help="Recompute every feature table in full.",
+    )(function)
+
+
 def clock_source(project: Project, now: str | None) -> str:
     """Where T of a run comes from, for people."""
     if now is not None:
         return "--now"
-    return "the present" if project.now is None else "var forebay_now in dbt_project.yml"
+    return "now" if project.now is None else "var forebay_now in dbt_project.yml"
 
 
 def wait_option(function: _F) -> _F:
@@ -73,12 +88,16 @@ class SeveralValues(click.Command):
         return super().parse_args(ctx, out)
 
 
-def run_instant(project: Project, now: str | None) -> datetime:
-    """T of a run: --now, else the dbt var forebay_now, else the present."""
-    from lakehouse.instants import parse_instant
+def run_instant(project: Project, now: str | None, option: str = "--now") -> datetime:
+    """T of a run: the option's, else the dbt var forebay_now, else the present.
+
+    Args:
+        option: what the command calls ``now``, to name it in an error.
+    """
+    from feature_specs.instants import parse_instant
 
     if now is not None:
-        return parse_instant(now, where="--now")
+        return parse_instant(now, where=option)
     if project.now is not None:
-        return parse_instant(project.now, where="dbt_project.yml, var forebay_now")
+        return parse_instant(project.now, where=CLOCK_PLACE)
     return datetime.now(UTC)

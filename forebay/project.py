@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import click
+
 from feature_specs.catalog import Catalog, load_catalog
-from feature_specs.errors import ForebayError, split_hint
-from feature_specs.library_errors import MachineError, explain, explain_text, known_errors
-from forebay.check_setup import PLUGIN, ProfileTarget, profile_faults, require_setup
-from forebay.find_holder import held_error
+from feature_specs.catalog_root import check_root
+from feature_specs.errors import ForebayError, SpecError
+from feature_specs.instants import parse_instant
+from feature_specs.lake_properties import ProfileLake, is_complete, lake_properties
+from forebay.check_setup import PLUGIN, ProfileTarget, check_setup, profile_faults
+from forebay.dbt_errors import explain_dbt
+from forebay.dbt_output import dbt_output
+from forebay.load_less import load_all
 from forebay.read_profile import read_target
 from forebay.read_yaml import read_yaml
+from forebay.run_dbt import dbt_program, run_program
 from forebay.terminal import wants_colors
 
-
-class DbtError(ForebayError):
-    """dbt failed.
-
-    Attributes:
-        results: dbt's own, of each node that it came to; empty where it never began.
-    """
-
-    results: Sequence[Any] = ()
+#: Where a project's own clock is written, for errors.
+CLOCK_PLACE = "dbt_project.yml, var forebay_now"
+#: The section of the plugin's config that `forebay serve` reads.
+SERVE = "serve"
+_LMDB = "lmdb://"
 
 
 @dataclass(frozen=True)
 class DbtResult:
-    """What a dbt command gave, and whether it opened the project's database."""
+    """What a dbt command gave.
+
+    Attributes:
+        connected: whether it opened the project's database.
+        manifest: as the command left it, where dbt ran as a program of its own; in this process it
+            writes into the one that it was given.
+    """
 
     result: Any
     connected: bool
+    manifest: Any = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Project:
 
     @property
     def now(self) -> str | None:
-        """The project's own clock, dbt var ``forebay_now``."""
+        """The project's own clock, dbt var ``forebay_now``, as it is written."""
         value = (self.settings.get("vars") or {}).get("forebay_now")
         return None if value is None else str(value)
 
@@ -92,79 +100,134 @@ class Project:
         return read_target(self.profiles / "profiles.yml", name, target)
 
     @cached_property
-    def plugin(self) -> Mapping[str, str]:
-        """The forebay plugin's config in profiles.yml, paths made absolute.
+    def plugin(self) -> Mapping[str, Any]:
+        """The forebay plugin's config in profiles.yml.
 
         Raises:
             ForebayError: something is missing there; all that is missing anywhere is named.
         """
         target = self.profile_target
         if any(profile_faults(target)):
-            self.require_setup()
+            self.check_setup()
         plugins = (target.output or {}).get("plugins") or []
-        return self._absolute(next(dict(p["config"]) for p in plugins if p["module"] == PLUGIN))
+        return next(dict(p["config"]) for p in plugins if p["module"] == PLUGIN)
 
-    def require_setup(self) -> None:
-        """Refuse a project that lacks something that forebay needs, naming all of it."""
-        require_setup(self.root, self.settings, self.profile_target)
-
-    def _absolute(self, config: dict[str, str]) -> dict[str, str]:
-        for name, scheme in (("uri", "sqlite:///"), ("online", "lmdb://")):
-            path = config[name].removeprefix(scheme)
-            if config[name].startswith(scheme) and not path.startswith("/"):
-                config[name] = f"{scheme}{self.root / path}"
-        if "://" not in config["warehouse"]:
-            config["warehouse"] = (self.root / config["warehouse"]).absolute().as_uri()
-        return config
+    def check_setup(self) -> None:
+        """Refuse a project that lacks something that forebay needs, naming all of it, or whose
+        own clock is not an instant."""
+        check_setup(self.root, self.settings, self.profile_target)
+        if self.now is not None:
+            parse_instant(self.now, where=CLOCK_PLACE)
 
     @property
     def lake(self) -> dict[str, str]:
-        """What opens the Iceberg catalog."""
-        return {k: v for k, v in self.plugin.items() if k != "online"}
+        """What opens the Iceberg catalog, credentials and all."""
+        return lake_properties(self.plugin, self.root)
+
+    @property
+    def serve_section(self) -> Mapping[str, Any]:
+        """What the plugin's config says of serving, as it is written.
+
+        Raises:
+            ForebayError: it is no mapping.
+        """
+        found: object = self.plugin.get(SERVE) or {}
+        if not isinstance(found, Mapping):
+            raise ForebayError(
+                f"{SERVE!r} in the plugin's config is no mapping",
+                where=str(self.profile_target.file),
+                hint=f"write `{SERVE}: {{keys: keys.json}}`",
+            )
+        return found
 
     @property
     def online(self) -> str:
         """The online store's URI."""
-        return self.plugin["online"]
+        uri = str(self.plugin["online"])
+        path = uri.removeprefix(_LMDB)
+        return f"{_LMDB}{self.root / path}" if uri.startswith(_LMDB) and path[:1] != "/" else uri
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        """The Kafka client's settings, ``bootstrap.servers`` and credentials among them.
+
+        Raises:
+            SpecError: the profile has none.
+        """
+        given = self.plugin.get("kafka")
+        if not isinstance(given, Mapping) or not given.get("bootstrap.servers"):
+            raise SpecError(
+                "it says nothing of a broker",
+                where=str(self.profiles / "profiles.yml"),
+                hint='add such as `kafka: {bootstrap.servers: "localhost:9092"}` to the forebay '
+                "plugin's config",
+            )
+        return {str(k): str(v) for k, v in given.items()}
 
     def catalog(self) -> Catalog:
         """What was compiled last."""
-        return load_catalog(self.folder / "catalog.json")
+        catalog = load_catalog(self.catalog_path)
+        check_root(catalog, self.root)
+        if is_complete(catalog.lake):
+            return catalog
+        return replace(catalog, lake=ProfileLake(catalog.lake, lambda: self.lake))
+
+    @property
+    def catalog_path(self) -> Path:
+        """Where compile writes the catalog."""
+        return self.folder / "catalog.json"
 
     def dbt(
         self, arguments: Sequence[str], *, quiet: bool = False, manifest: Any = None
     ) -> DbtResult:
-        """Run a dbt command in this process and give back its result.
+        """Run a dbt command, in this process where dbt has a Python API, and give back its result.
 
         Raises:
             ForebayError: dbt failed; its first message, or where to find it.
         """
+        messages: list[str] = []
+        words = [*arguments, "--project-dir", str(self.root), "--profiles-dir", str(self.profiles)]
+        if self.target:
+            words += ["--target", self.target]
+        program = dbt_program()
+        if program is not None:
+
+            def hear(level: str, text: str) -> None:
+                if level == "error":
+                    messages.append(text)
+                if not quiet and level in ("info", "warn", "error"):
+                    click.echo(text)
+
+            result, connected = run_program(program, words, self.root, hear), True
+        else:
+            result, connected = self._run_here(words, quiet, manifest, messages)
+        if not result.success:
+            raise explain_dbt(arguments[0], result, messages)
+        return DbtResult(result.result, connected, getattr(result, "manifest", None))
+
+    def _run_here(
+        self, words: Sequence[str], quiet: bool, manifest: Any, messages: list[str]
+    ) -> tuple[Any, bool]:
+        """dbt's own result, and whether the project's database was opened."""
+        load_all()
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
-
-        messages: list[str] = []
 
         def listen(event: Any) -> None:
             if event.info.level == "error":
                 messages.append(event.info.msg)
 
-        words = [*arguments, "--project-dir", str(self.root), "--profiles-dir", str(self.profiles)]
-        if self.target:
-            words += ["--target", self.target]
-        if quiet:
-            words = ["--quiet", *words]
+        words = [*(["--quiet"] if quiet else []), *words]
         if not wants_colors():
             words = ["--no-use-colors", *words]
-        with _inside(self.root), _silenced(quiet):
+        with _inside(self.root), dbt_output(quiet):
             try:
                 result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(words)
                 connected = DuckDBConnectionManager._ENV is not None
             finally:
                 # Else this process keeps the lock on the project's DuckDB file.
                 DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-        if not result.success:
-            raise _dbt_error(arguments[0], result, messages)
-        return DbtResult(result.result, connected)
+        return result, connected
 
 
 def find_project(start: Path | None = None, target: str | None = None) -> Project:
@@ -180,7 +243,7 @@ def find_project(start: Path | None = None, target: str | None = None) -> Projec
     raise ForebayError(
         "no dbt_project.yml here or above",
         where=str(folder),
-        mend="change into a project, or make one with `forebay init my_features`",
+        hint="change into a project, or make one with `forebay init my_features`",
     )
 
 
@@ -192,54 +255,3 @@ def _inside(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-@contextmanager
-def _silenced(quiet: bool) -> Iterator[None]:
-    if not quiet:
-        yield
-        return
-    logging.getLogger("pyiceberg").setLevel(logging.ERROR)
-    with redirect_stdout(StringIO()):
-        yield
-
-
-def _dbt_error(command: str, result: Any, messages: list[str]) -> ForebayError:
-    problem = result.exception
-    if isinstance(problem, ForebayError):
-        return problem
-    if isinstance(problem, known_errors()) and isinstance(explain(problem), MachineError):
-        return explain(problem)
-    text = str(problem) if problem is not None else " | ".join(messages[:3])
-    results = getattr(result.result, "results", None) or []
-    failed = [r for r in results if _has_failed(r)]
-    where = f"dbt {command}"
-    if failed:
-        # A macro that `run-operation` ran has a result without a node.
-        where = ", ".join(getattr(r, "node", r).unique_id for r in failed[:3])
-        text = str(failed[0].message or text)
-    held = held_error(_plain(text))
-    if held is not None:
-        return held
-    machine = explain_text(text)
-    if machine is not None:
-        return machine
-    # What stands behind the hint of an error of ours is the list of macros that were called.
-    fault, hint = split_hint(_plain(text).partition(" > in macro ")[0])
-    error = DbtError(
-        fault[:600] or "dbt failed",
-        where=where,
-        mend=hint or "mend the file that it names; logs/dbt.log has the whole story",
-    )
-    error.results = results
-    return error
-
-
-def _has_failed(result: Any) -> bool:
-    return str(result.status) in ("error", "fail", "runtime error")
-
-
-def _plain(text: str) -> str:
-    import re
-
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())

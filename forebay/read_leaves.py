@@ -21,13 +21,13 @@ def not_in_iceberg(lake: Lake, manifest: Manifest, unique_id: str, name: str) ->
             f"{node['resource_type']} {node['name']!r} is not built yet, so its columns are not "
             "known",
             where=node["original_file_path"],
-            mend="run `forebay build`, which builds it first",
+            hint="run `forebay build`, which builds it first",
         )
     source = manifest.sources[unique_id]
     return UnknownNameError(
         f"source {source['source_name']}.{source['name']} has no Iceberg table {name!r}",
         where=source["original_file_path"],
-        mend="load it with `forebay ingest`, or read a model over it that stands as a leaf (a table "
+        hint="load it with `forebay ingest`, or read a model over it that stands as a leaf (a table "
         "or incremental model with a time role and `meta: {time_safe: true}`); "
         + did_you_mean(name, table_names(lake)),
     )
@@ -47,7 +47,7 @@ def refuse_shared_tables(manifest: Manifest, catalog: Catalog, leaves: Mapping[s
                 f"the rows of {node['name']!r} would go into Iceberg table {table!r}, which is "
                 f"that of {taken[table]}",
                 where=node["original_file_path"],
-                mend="name another table with `meta: {iceberg_table: <schema>.<name>}`",
+                hint="name another table with `meta: {iceberg_table: <schema>.<name>}`",
             )
         taken[table] = unique_id
 

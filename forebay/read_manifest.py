@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from feature_specs.errors import ForebayError
-from feature_specs.leaf_nodes import stands_as_leaf
 from feature_specs.manifest import Manifest
-from forebay.fingerprint_project import VOLATILE, Fingerprint, fingerprint_project, jinja_parts
-from forebay.project import DbtError, Project
+from feature_specs.volatile_jinja import VOLATILE, jinja_parts
+from forebay.dbt_errors import DbtError
+from forebay.fingerprint_project import Fingerprint, fingerprint_project
+from forebay.project import Project
+from lakehouse.dbt_definitions import define, is_leaf, macros_under, services_of, upstream
 from lakehouse.write_text import write_if_changed
 
 #: Raised when other things are kept.
-_FORMAT = 1
+_FORMAT = 3
 #: What the compiler reads of; tests and hooks are many and are dbt's own business.
 _KINDS = ("model", "seed", "snapshot")
 
@@ -31,7 +33,7 @@ def read_manifest(project: Project) -> Manifest:
         ForebayError: dbt cannot parse the project.
     """
     before = fingerprint_project(project)
-    kept = _kept(project)
+    kept = kept_manifest(project)
     if before is not None and before.volatile is None and kept.get("key") == before.key:
         return Manifest(kept["manifest"], project.root, project.boundary)
     # dbt's partial parse forgets the YAML of a model whose file went away and came back.
@@ -57,8 +59,9 @@ class Answer:
     failed: Mapping[str, ForebayError]
 
 
-def _kept(project: Project) -> dict[str, Any]:
-    """What was kept, empty where nothing was."""
+def kept_manifest(project: Project) -> dict[str, Any]:
+    """What was kept, empty where nothing was: ``manifest`` with its ``key``, where dbt would say it
+    again; ``paths`` and ``files``, of the fingerprint at that time."""
     try:
         kept = json.loads((project.folder / "manifest.json").read_text())
     except (OSError, ValueError):
@@ -69,7 +72,7 @@ def _kept(project: Project) -> dict[str, Any]:
 def _keep(project: Project, before: Fingerprint, answer: Answer) -> None:
     if fingerprint_project(project) != before:
         return  # a file changed while dbt was reading
-    kept: dict[str, Any] = {"format": _FORMAT, "paths": before.paths}
+    kept: dict[str, Any] = {"format": _FORMAT, "paths": before.paths, "files": before.files}
     if answer.steady and not answer.failed and before.volatile is None:
         kept |= {"key": before.key, "manifest": answer.manifest}
     text = json.dumps(kept, default=str)
@@ -91,10 +94,10 @@ def ask_dbt(project: Project, same_files: bool) -> Answer:
     views = [n.unique_id for n in nodes if n.config.get("materialized") == "feature_view"]
     failed: dict[str, ForebayError] = {}
     connected = False
-    needed = _upstream(views, parsed)
+    needed = upstream(views, parsed)
     # A leaf's query is never read, and an incremental model's would ask the database.
-    spared = [i for i in _upstream(views, parsed, beyond_leaves=True) if i not in needed]
-    spared += [i for i in needed if _is_leaf(parsed.nodes.get(i))]
+    spared = [i for i in upstream(views, parsed, beyond_leaves=True) if i not in needed]
+    spared += [i for i in needed if is_leaf(parsed.nodes.get(i))]
     while set(views) - set(failed):
         left_out = [".".join(parsed.nodes[i].fqn) + "+" for i in failed]
         left_out += [".".join(parsed.nodes[i].fqn) for i in spared if i in parsed.nodes]
@@ -104,7 +107,9 @@ def ask_dbt(project: Project, same_files: bool) -> Answer:
             *("--no-write-json", "--no-populate-cache"),
         ]
         try:
-            connected |= project.dbt(words, quiet=True, manifest=parsed).connected
+            compiled = project.dbt(words, quiet=True, manifest=parsed)
+            connected |= compiled.connected
+            parsed = compiled.manifest or parsed
             break
         except DbtError as error:
             # dbt stops at the first: what else fails is found without it.
@@ -112,7 +117,11 @@ def ask_dbt(project: Project, same_files: bool) -> Answer:
             if node is None or node in failed:
                 raise
             failed[node] = error
-    return Answer(_plain(parsed), not connected and not _is_volatile(parsed, views), failed)
+    definitions = define(
+        parsed, [*views, *services_of(parsed)], lambda node: str(node.compiled_code or "")
+    )
+    manifest = {**_as_dicts(parsed), "definitions": definitions}
+    return Answer(manifest, not connected and not _is_volatile(parsed, views), failed)
 
 
 def _node_named_in(message: str, parsed: Any) -> str | None:
@@ -127,7 +136,7 @@ def _node_named_in(message: str, parsed: Any) -> str | None:
     return next(iter(named or found), None)
 
 
-def _plain(parsed: Any) -> dict[str, Any]:
+def _as_dicts(parsed: Any) -> dict[str, Any]:
     """What the compiler reads of dbt's manifest, without its objects."""
 
     def of(found: Any) -> dict[str, Any]:
@@ -138,6 +147,7 @@ def _plain(parsed: Any) -> dict[str, Any]:
         "nodes": of({i: n for i, n in parsed.nodes.items() if str(n.resource_type) in _KINDS}),
         "sources": of(parsed.sources),
         "exposures": of(parsed.exposures),
+        "groups": of(parsed.groups),
     }
     return dict(json.loads(json.dumps(plain, default=str)))
 
@@ -148,39 +158,15 @@ def _is_volatile(parsed: Any, views: Iterable[str]) -> bool:
     That is the Jinja of feature views and of what they read, the macros that they call included; of
     a training set only its text is read.
     """
-    read = (parsed.nodes.get(i) for i in _upstream(views, parsed))
-    nodes = [n for n in read if n is not None and not _is_leaf(n)]
+    read = (parsed.nodes.get(i) for i in upstream(views, parsed))
+    nodes = [n for n in read if n is not None and not is_leaf(n)]
     macros = {i for n in nodes for i in n.depends_on.macros}
     macros |= {i for i, m in parsed.macros.items() if m.name.startswith("generate_")}
-    todo = list(macros)
-    while todo:
-        macro = parsed.macros.get(todo.pop())
-        found = set(macro.depends_on.macros) - macros if macro else set()
-        macros |= found
-        todo += found
     texts = [str(n.raw_code) for n in nodes]
     texts += [
         str(n.raw_code)
         for n in parsed.nodes.values()
         if n.config.get("materialized") == "training_set"
     ]
-    texts += [m.macro_sql for i in macros if (m := parsed.macros.get(i))]
+    texts += macros_under(parsed, macros)
     return any(VOLATILE.search(part) for text in texts for part in jinja_parts(text))
-
-
-def _upstream(views: Iterable[str], parsed: Any, *, beyond_leaves: bool = False) -> set[str]:
-    """The views, and all that they read down to their leaves, or down to the sources."""
-    seen = set(views)
-    todo = list(seen)
-    while todo:
-        node = parsed.nodes.get(todo.pop())
-        if node is None or (_is_leaf(node) and not beyond_leaves):
-            continue
-        found = set(getattr(node.depends_on, "nodes", ())) - seen
-        seen |= found
-        todo += found
-    return seen
-
-
-def _is_leaf(node: Any) -> bool:
-    return node is not None and stands_as_leaf(node.to_dict(omit_none=False))

@@ -105,7 +105,7 @@ def _render_by_dbt(value: Any, file: Path) -> Any:
         raise _not_set(str(error.var), file) from None
     except DbtBaseException as error:
         raise ForebayError(
-            str(error), where=str(file), mend="correct the Jinja of that value"
+            str(error), where=str(file), hint="correct the Jinja of that value"
         ) from None
 
 
@@ -113,5 +113,5 @@ def _not_set(name: str, file: Path) -> ForebayError:
     return ForebayError(
         f"environment variable {name!r} is not set",
         where=str(file),
-        mend=f"export {name}=..., or give a default: {{{{ env_var('{name}', '<default>') }}}}",
+        hint=f"export {name}=..., or give a default: {{{{ env_var('{name}', '<default>') }}}}",
     )

@@ -25,6 +25,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ForebayError(
             f"not YAML: {' '.join(str(error).split())}",
             where=str(path),
-            mend="mend the indentation",
+            hint="fix the indentation",
         ) from None
     return raw if isinstance(raw, dict) else {}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-Report = Callable[[str, int, int], None]
+from feature_specs.progress import Progress
+
+#: Shows the traceback of an error.
+DEBUG_VARIABLE = "FOREBAY_DEBUG"
 
 
 def wants_colors() -> bool:
@@ -25,7 +28,7 @@ def wants_colors() -> bool:
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Report]:
+def progress(quiet: bool = False) -> Iterator[Progress]:
     """A callback (label, done, total): a bar where stderr is a terminal, a line a label elsewhere."""
     if quiet:
         yield lambda label, done, total: None
@@ -37,9 +40,10 @@ def progress(quiet: bool = False) -> Iterator[Report]:
 
 
 @contextmanager
-def _bars() -> Iterator[Report]:
+def _bars() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (
         TextColumn("{task.description}"),
@@ -47,7 +51,7 @@ def _bars() -> Iterator[Report]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
         def report(label: str, done: int, total: int) -> None:
@@ -58,7 +62,7 @@ def _bars() -> Iterator[Report]:
         yield report
 
 
-def _lines() -> Report:
+def _lines() -> Progress:
     said: set[str] = set()
 
     def report(label: str, done: int, total: int) -> None:
@@ -74,13 +78,49 @@ def emit_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
-def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
+def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None) -> str:
     """Rows as aligned text columns."""
-    texts = [[str(c) for c in row] for row in (header, *rows)]
-    widths = [max(len(r[i]) for r in texts) for i in range(len(header))]
+    texts = [[str(c) for c in row] for row in ([header] if header else []) + list(rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return "\n".join(
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in texts
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, for people.
+
+    >>> counted(1, "row"), counted(12345, "row")
+    ('1 row', '12,345 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def rows_text(rows: int | None) -> str:
+    """How many rows a table has, for people."""
+    return "an unknown number of rows" if rows is None else counted(rows, "row")
+
+
+def size_text(size: int) -> str:
+    """A number of bytes, for people.
+
+    >>> size_text(900), size_text(41_300_000)
+    ('900 B', '41.3 MB')
+    """
+    for unit, of in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= of:
+            return f"{size / of:.1f} {unit}"
+    return f"{size} B"
+
+
+def as_sql(value: object) -> object:
+    """A value as SQL and JSON write it where Python has another word: true, false, null."""
+    if isinstance(value, list):
+        return "[" + ", ".join(str(as_sql(v)) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {as_sql(v)}" for k, v in value.items()) + "}"
+    words: dict[object, str] = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else value
 
 
 def complain(errors: Iterable[str]) -> bool:

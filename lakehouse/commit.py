@@ -1,8 +1,9 @@
-"""Writing a whole Arrow table to Iceberg in one commit."""
+"""Write an Arrow table to Iceberg in one commit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -16,10 +17,11 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update.schema import UpdateSchema
-from sqlalchemy.exc import IntegrityError
 
 from feature_specs.errors import DataError
-from lakehouse.lake import find_table
+from lakehouse.infinite_times import without_bounds
+from lakehouse.lake import catalog_errors, find_table
+from lakehouse.pyiceberg_internals import SteadyTransaction
 from lakehouse.row_stream import RowStream, append_stream
 
 Mode = Literal["append", "replace"]
@@ -27,9 +29,6 @@ Mode = Literal["append", "replace"]
 #: Whether a commit may change a table's columns: not at all, only add to them, or make them those
 #: of the rows.
 Columns = Literal["fixed", "add", "exact"]
-
-#: Called with (label, done, total) as work goes on.
-Progress = Callable[[str, int, int], None]
 
 #: Properties of a table that we create. DuckDB reads one row group a thread, so pyiceberg's
 #: default of a million rows a group would leave all but one thread idle. Small manifests, merged
@@ -44,6 +43,17 @@ TABLE_PROPERTIES = {
 _TRIES = 5
 
 
+class OvertakenError(Exception):
+    """Another writer committed to the table after it was read."""
+
+
+@dataclass(frozen=True)
+class BeforeCommit:
+    """The table that rows were computed from; None if there was none."""
+
+    table: Table | None
+
+
 def commit_rows(
     catalog: Catalog,
     identifier: str,
@@ -54,6 +64,7 @@ def commit_rows(
     change: Callable[[UpdateSchema], None] | None = None,
     properties: Mapping[str, str] | None = None,
     retyped: Sequence[str] = (),
+    base: BeforeCommit | None = None,
 ) -> Table:
     """Append rows to a table, or make them its whole content, in one commit.
 
@@ -70,22 +81,30 @@ def commit_rows(
         change: renames or drops columns of a table that is there, before its rows are written.
         properties: table properties to set.
         retyped: columns of other types now; each is a new column under the old name.
+        base: the table from which the rows were computed. No other commit may come between.
 
     Raises:
+        OvertakenError: one came between.
         DataError: a column has changed its type, or other writers won every one of the tries.
     """
+    given = dict(properties or {})
     for _ in range(_TRIES):
         try:
-            table = find_table(catalog, identifier)
+            table = find_table(catalog, identifier) if base is None else base.table
             if table is None:
-                return _create(catalog, identifier, rows, properties or {})
-            return _write(table, rows, mode, columns, change, properties or {}, retyped)
+                return _create(catalog, identifier, rows, given)
+            made = table.transaction() if base is None else SteadyTransaction(table)
+            return _write(table, made, rows, mode, columns, change, given, retyped)
         except (CommitFailedException, TableAlreadyExistsError):
+            if base is not None:
+                raise OvertakenError from None
             continue
+        except OverflowError:
+            given |= without_bounds(rows.schema)
     raise DataError(
         f"other writers committed first, {_TRIES} times in a row",
         where=f"table {identifier}",
-        mend="run it again once they are done",
+        hint="run it again once they are done",
     )
 
 
@@ -96,7 +115,7 @@ def ensure_namespace(catalog: Catalog, identifier: str) -> None:
         catalog.create_namespace(namespace)
     except NamespaceAlreadyExistsError:
         return
-    except IntegrityError:
+    except catalog_errors():
         # pyiceberg looks first and inserts after, so of two that create it one fails to insert.
         if not catalog.namespace_exists(namespace):
             raise
@@ -105,6 +124,12 @@ def ensure_namespace(catalog: Catalog, identifier: str) -> None:
 def _create(
     catalog: Catalog, identifier: str, rows: pa.Table | RowStream, properties: Mapping[str, str]
 ) -> Table:
+    if identifier.count(".") != 1:
+        raise DataError(
+            f"a new table needs one namespace, and {identifier!r} has {identifier.count('.')}",
+            where=f"table {identifier}",
+            hint="name it namespace.table",
+        )
     ensure_namespace(catalog, identifier)
     creation = catalog.create_table_transaction(
         identifier, schema=rows.schema, properties={**TABLE_PROPERTIES, **properties}
@@ -119,6 +144,7 @@ def _create(
 
 def _write(
     table: Table,
+    made: Transaction,
     rows: pa.Table | RowStream,
     mode: Mode,
     columns: Columns,
@@ -127,7 +153,7 @@ def _write(
     retyped: Sequence[str],
 ) -> Table:
     adds = mode == "append" or table.current_snapshot() is None
-    with table.transaction() as transaction:
+    with made as transaction:
         if change is not None:
             with transaction.update_schema() as update:
                 change(update)
@@ -162,7 +188,7 @@ def _fit_columns(transaction: Transaction, wanted: pa.Schema, columns: Columns) 
         raise DataError(
             f"a column has changed its type, which its table cannot follow: {error}",
             where="table columns",
-            mend="write a new version of the model (dbt's `versions:`), or cast to the old type",
+            hint="write a new version of the model (dbt's `versions:`), or cast to the old type",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Constants of Iceberg's types as DuckDB's SQL."""
+"""Write constants of Iceberg types as DuckDB SQL."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pyiceberg.types import (
 )
 
 from feature_specs.errors import DataError
+from feature_specs.quote import literal
 from lakehouse.duckdb_types import duckdb_type
-from lakehouse.quote import literal
 
 
 def constant(value: Any, kind: IcebergType, *, where: str) -> str:
@@ -33,7 +33,7 @@ def constant(value: Any, kind: IcebergType, *, where: str) -> str:
         raise DataError(
             f"the value {value!r} of type {kind} is not understood",
             where=where,
-            mend="rewrite the files, so that the column is in them",
+            hint="rewrite the files, so that the column is in them",
         )
     return f"cast({sql or 'null'} as {duckdb_type(kind, where=where)})"
 

@@ -17,10 +17,10 @@ from pyiceberg.table import Table
 
 from feature_specs.catalog import LeafEntry
 from feature_specs.errors import DataError
+from feature_specs.quote import quoted
 from lakehouse.commit import commit_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.lake import find_table
-from lakehouse.quote import quoted
 from lakehouse.scan import pin
 from lakehouse.stored_types import stored_columns, stored_select
 
@@ -29,13 +29,15 @@ NODE_PROPERTY = "forebay.node"
 
 #: Beside catalog.json and of its format: the leaves that are to be copied before it is written.
 LEAVES = "leaves.json"
+#: Beside it: by dbt node, the errors of those that could not be copied.
+REFUSED = "leaves_refused.json"
 
 How = Literal["unchanged", "appended", "replaced", "missing"]
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What one copy did.
+    """Result of one copy.
 
     Attributes:
         how: ``missing`` where the project's database has no such table (yet).
@@ -48,7 +50,7 @@ class Copied:
 
 
 def copy_leaf(connection: duckdb.DuckDBPyConnection, lake: Catalog, leaf: LeafEntry) -> Copied:
-    """Make a leaf's Iceberg table hold the rows of the dbt node that it stands for.
+    """Bring a leaf's Iceberg table to the rows of its dbt node.
 
     Args:
         connection: to the project's database; gets temporary tables of ours.
@@ -130,7 +132,7 @@ def _compare(
 def _fingerprint(
     connection: duckdb.DuckDBPyConnection, select: str, columns: dict[str, str]
 ) -> tuple[object, ...]:
-    """Of a bag of rows: one pass over each side settles the usual case, that nothing changed."""
+    """A hash of a bag of rows: one pass over each side settles the usual case, no change."""
     listed = ", ".join(map(quoted, columns))
     (row,) = connection.execute(
         "select count(*), sum(forebay_hash), bit_xor(forebay_hash) from "
@@ -146,7 +148,7 @@ def _fetch(connection: duckdb.DuckDBPyConnection, select: str, node: str) -> pa.
         raise DataError(
             f"its rows cannot be kept in Iceberg: {str(error).splitlines()[0]}",
             where=node,
-            mend="cast the column in the model",
+            hint="cast the column in the model",
         ) from None
 
 
@@ -169,7 +171,7 @@ def _commit(lake: Catalog, leaf: LeafEntry, rows: pa.Table, retyped: Sequence[st
 
 
 def _require_own(table: Table, leaf: LeafEntry) -> None:
-    """A table that was ingested, or is another project's, is not to be overwritten."""
+    """Refuse to overwrite a table that was ingested, or is another project's."""
     assert leaf.origin is not None
     owner = table.properties.get(NODE_PROPERTY)
     if owner != leaf.origin.node:
@@ -177,14 +179,14 @@ def _require_own(table: Table, leaf: LeafEntry) -> None:
         raise DataError(
             f"its rows are to go into Iceberg table {leaf.table!r}, but that one is {whose}",
             where=leaf.origin.node,
-            mend="name another table with `meta: {iceberg_table: <schema>.<name>}`, or drop that one",
+            hint="name another table with `meta: {iceberg_table: <schema>.<name>}`, or drop that one",
         )
 
 
 def _require_versions(
     connection: duckdb.DuckDBPyConnection, leaf: LeafEntry, version: str, select: str, held: str
 ) -> None:
-    """dbt never removes a version, so one that is gone means that the database file was lost."""
+    """Refuse if versions are missing: dbt never removes one, so the database file was lost."""
     assert leaf.origin is not None
     ((lost,),) = connection.execute(
         f"select count(*) from (select {version} from ({held})) anti join "
@@ -194,6 +196,6 @@ def _require_versions(
         raise DataError(
             f"{lost} versions that Iceberg table {leaf.table!r} holds are gone from the snapshot",
             where=leaf.origin.node,
-            mend="bring back the database file that dbt wrote it to, or drop the Iceberg table to "
+            hint="bring back the database file that dbt wrote it to, or drop the Iceberg table to "
             "begin its history anew",
         )

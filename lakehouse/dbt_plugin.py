@@ -1,4 +1,4 @@
-"""dbt-duckdb's door to the lake: leaves appear as views, feature tables are committed to Iceberg.
+"""dbt-duckdb plugin: leaves appear as views, feature tables are committed to Iceberg.
 
 Named in profiles.yml as the module of a plugin with alias ``forebay``.
 """
@@ -17,19 +17,27 @@ import duckdb
 import pyarrow as pa
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
+from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.catalog import Catalog, LeafEntry, load_catalog
-from feature_specs.errors import ForebayError
+from feature_specs.catalog_file import CatalogFile
+from feature_specs.catalog_root import check_root, stands_in
+from feature_specs.errors import DataError, ForebayError
+from feature_specs.instants import parse_instant
+from feature_specs.lake_properties import lake_properties, with_credentials
+from feature_specs.library_errors import explain_one, known_errors
+from lakehouse.check_current import RECOMPILE, check_services, check_view
+from lakehouse.check_spine import check_relation
 from lakehouse.commit import commit_rows
-from lakehouse.copy_leaf import LEAVES, Copied, copy_leaf
+from lakehouse.copy_leaf import LEAVES, REFUSED, Copied, copy_leaf
+from lakehouse.define_each import define_each
 from lakehouse.duckdb_types import column_types
-from lakehouse.instants import parse_instant
 from lakehouse.lake import load_table, open_lake
 from lakehouse.materialize import advance_view
 from lakehouse.plans import read_plan
-from lakehouse.relations import define_relations, feature_relation_sql, pin_relations, tune
-from lakehouse.scan import Pinned, pin
-from lakehouse.training_record import PROPERTY, make_record, readings_of
+from lakehouse.relations import Relations, feature_relation_sql, leaf_relations, tune
+from lakehouse.scan import define_relation, pin
+from lakehouse.training_record import PROPERTY, SpineReading, make_record, readings_of
 
 #: Beats the dbt var, and unlike a var does not make dbt parse the whole project again.
 NOW_VARIABLE = "FOREBAY_NOW"
@@ -39,18 +47,23 @@ CLOCK_VARIABLE = "FOREBAY_CLOCK"
 
 
 class Plugin(BasePlugin):
-    """Leaves in, feature tables and training sets out.
+    """Reads leaves; writes feature tables and training sets.
 
     The leaves are pinned to one snapshot each when dbt connects, so every view of a run sees the
     same data. Those that are dbt nodes are copied, and pinned anew, before the first view of a run
     that reads them; dbt has built them by then.
+
+    A leaf that cannot be read stops what reads it, with its own error, and nothing else.
     """
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         self.folder = Path(os.environ.get("DBT_TARGET_PATH", "target")).absolute() / "forebay"
-        self.pinned: dict[str, Pinned] = {}
+        self.root = self.folder.parent.parent
+        self.own_lake = lake_properties(plugin_config, self.root)
+        self.relations = Relations()
         self.connection: duckdb.DuckDBPyConnection | None = None
-        self.compiled_at: int | None = None
+        self.catalog_file = CatalogFile(self.folder / "catalog.json")
+        self.defined: Catalog | None = None
         self.lock = threading.Lock()
         self.copying = threading.Lock()
         self.run = ""
@@ -58,7 +71,7 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         self.connection = conn
-        self.compiled_at = None
+        self.defined = None
         self._refresh()
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -68,18 +81,18 @@ class Plugin(BasePlugin):
 
     def _refresh(self) -> None:
         with self.lock:
-            path = self.folder / "catalog.json"
-            if self.connection is None or not path.exists():
+            if self.connection is None or not self.catalog_file.path.exists():
                 return  # nothing compiled yet; forebay_ready() stops a build with the reason
-            written = path.stat().st_mtime_ns
-            if written == self.compiled_at:
+            catalog = self.catalog_file.load()
+            if catalog is self.defined:
                 return
-            catalog = self._catalog()
-            self.pinned = pin_relations(open_lake(catalog.lake), catalog.relations)
+            if not stands_in(catalog, self.root):
+                return  # copied with the project: `forebay compile` connects too, and fixes it
+            wanted = {**catalog.relations, **leaf_relations(catalog.leaves.values())}
             cursor = self.connection.cursor()
-            define_relations(cursor, self.pinned)
+            self.relations = define_each(cursor, self._lake(catalog), wanted)
             cursor.close()
-            self.compiled_at = written
+            self.defined = catalog
 
     def store(self, target_config: TargetConfig) -> None:
         """Materialize what a macro asks for in ``config``, and answer in ``config['select']``.
@@ -93,11 +106,10 @@ class Plugin(BasePlugin):
         try:
             tune(cursor)
             request["copied"] = []
-            if request["kind"] == "leaves":
-                catalog = load_catalog(self.folder / LEAVES)
-                for leaf in catalog.leaves.values():
-                    done = copy_leaf(cursor, open_lake(catalog.lake), leaf)
-                    request["copied"] += _notes(leaf, done) if done.how != "missing" else []
+            if request["kind"] == "check":
+                self._check(cursor, request)
+            elif request["kind"] == "leaves":
+                self._copy_asked(cursor, request)
             elif request["kind"] == "feature_view":
                 self._store_view(cursor, request)
             else:
@@ -105,25 +117,56 @@ class Plugin(BasePlugin):
         finally:
             cursor.close()
 
+    def _check(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
+        """Check what a model of dbt's own materializations reads of a service."""
+        catalog = self._catalog()
+        check_services(catalog, request["unique_id"], [request["service"]])
+        spine = {"relation": request["spine"]}
+        reading = SpineReading(request["service"], spine, request["timestamp"])
+        check_relation(cursor, catalog, reading, request["unique_id"])
+
+    def _copy_asked(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
+        """Copy the leaves that `forebay build` asks for; a refused one does not stop the others."""
+        catalog = load_catalog(self.folder / LEAVES)
+        refused: dict[str, dict[str, str]] = {}
+        for leaf in catalog.leaves.values():
+            assert leaf.origin is not None
+            try:
+                done = copy_leaf(cursor, self._lake(catalog), leaf)
+            except known_errors() as error:
+                told = explain_one(error)
+                refused[leaf.origin.node] = {
+                    "what": told.what,
+                    "where": str(told.where),
+                    "hint": told.hint,
+                }
+                continue
+            request["copied"] += _notes(leaf, done) if done.how != "missing" else []
+        (self.folder / REFUSED).write_text(json.dumps(refused))
+
     def _store_view(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
         catalog = self._catalog()
         view = next(
             (v for v in catalog.views.values() if v.unique_id == request["unique_id"]), None
         )
+        if request["unique_id"] in catalog.left_out:
+            raise catalog.left_out[request["unique_id"]].problem()
         if view is None:
             raise ForebayError(
-                "this feature view was not compiled",
+                f"feature view {request['unique_id'].split('.', 2)[2]!r} is not compiled yet",
                 where=str(request["unique_id"]),
-                mend="run `forebay compile`",
+                hint=RECOMPILE,
             )
-        lake = open_lake(catalog.lake)
+        check_view(catalog, view.unique_id)
+        lake = self._lake(catalog)
         self._copy_leaves(cursor, catalog, view.leaves, request)
+        self._require(catalog, view.leaves)
         advance = advance_view(
             cursor,
             lake,
             view,
             read_plan(self.folder, view.name),
-            self.pinned,
+            self.relations.pinned,
             _now(request),
             full_refresh=bool(request.get("full_refresh")),
             roles=catalog.leaves,
@@ -138,13 +181,18 @@ class Plugin(BasePlugin):
 
     def _store_rows(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
         catalog = self._catalog()
-        lake = open_lake(catalog.lake)
-        self._copy_leaves(cursor, catalog, _leaves_behind(catalog, request["unique_id"]), request)
+        lake = self._lake(catalog)
+        readings = readings_of(request["sql"])
+        check_services(catalog, request["unique_id"], [r.service for r in readings])
+        for reading in readings:
+            check_relation(cursor, catalog, reading, request["unique_id"], request["sql"])
+        leaves = _leaves_behind(catalog, readings)
+        self._copy_leaves(cursor, catalog, leaves, request)
+        self._require(catalog, leaves)
         relation = cursor.sql(request["sql"])
         types = dict(zip(relation.columns, map(str, relation.types), strict=True))
-        readings = readings_of(request["sql"])
         record = (
-            make_record(catalog, lake, readings, self.pinned, types, Path.cwd())
+            make_record(catalog, lake, readings, self.relations.pinned, types, Path.cwd())
             if readings
             else None
         )
@@ -161,6 +209,19 @@ class Plugin(BasePlugin):
         request["select"] = pin(table).sql
         request["message"] = f"{rows.num_rows} rows"
 
+    def _require(self, catalog: Catalog, leaves: Iterable[str]) -> None:
+        """Raise what is wrong with some leaves, as one error: dbt reports one line of a node."""
+        relations = [catalog.leaves[name].relation for name in leaves]
+        wrong = [self.relations.failed[r] for r in relations if r in self.relations.failed]
+        if len(wrong) == 1:
+            raise wrong[0]
+        if wrong:
+            raise DataError(
+                "; ".join([wrong[0].what, *(f"{e.where}: {e.what}" for e in wrong[1:])]),
+                where=wrong[0].where,
+                hint="; ".join(dict.fromkeys(e.hint for e in wrong)),
+            )
+
     def _copy_leaves(
         self,
         cursor: duckdb.DuckDBPyConnection,
@@ -174,7 +235,7 @@ class Plugin(BasePlugin):
                 self.run, self.copied = request["run"], set()
             for leaf in (catalog.leaves[name] for name in names):
                 if leaf.origin is not None and leaf.name not in self.copied:
-                    done = copy_leaf(cursor, open_lake(catalog.lake), leaf)
+                    done = copy_leaf(cursor, self._lake(catalog), leaf)
                     request["copied"] += _notes(leaf, done)
                     self._pin_anew(cursor, catalog, leaf)
                     self.copied.add(leaf.name)
@@ -183,31 +244,36 @@ class Plugin(BasePlugin):
         self, cursor: duckdb.DuckDBPyConnection, catalog: Catalog, leaf: LeafEntry
     ) -> None:
         assert leaf.origin is not None
-        pinned = pin(load_table(open_lake(catalog.lake), leaf.table))
-        if column_types(pinned.table.schema()) != leaf.origin.columns:
+        pinned = pin(load_table(self._lake(catalog), leaf.table))
+        if column_types(pinned.table.schema()) != leaf.columns:
             raise ForebayError(
                 "its columns are others than when the feature views that read it were compiled",
                 where=leaf.origin.node,
-                mend="run `forebay build`, or `forebay compile` and then dbt again",
+                hint="run `forebay build`, or `forebay compile` and then dbt again",
             )
-        before = self.pinned.get(leaf.relation)
+        before = self.relations.pinned.get(leaf.relation)
         if before is None or before.snapshot != pinned.snapshot:
-            define_relations(cursor, {leaf.relation: pinned})
-            self.pinned[leaf.relation] = pinned
+            define_relation(cursor, leaf.relation, pinned)
+            self.relations.pinned[leaf.relation] = pinned
+            self.relations.failed.pop(leaf.relation, None)
+
+    def _lake(self, catalog: Catalog) -> Lake:
+        return open_lake(with_credentials(catalog.lake, self.own_lake))
 
     def _catalog(self) -> Catalog:
-        return load_catalog(self.folder / "catalog.json")
+        catalog = self.catalog_file.load()
+        check_root(catalog, self.root)
+        return catalog
 
 
-def _leaves_behind(catalog: Catalog, training_set: str) -> list[str]:
-    """The leaves of all views of a training set's service."""
-    services = [s.service for s in catalog.training_sets.values() if s.unique_id == training_set]
-    views = {v for s in services if s in catalog.services for v, _ in catalog.services[s].features}
-    return sorted({leaf for view in views for leaf in catalog.views[view].leaves})
+def _leaves_behind(catalog: Catalog, readings: Iterable[SpineReading]) -> list[str]:
+    """The leaves of all views of the services that a training set reads."""
+    views = {view for r in readings for view, _ in catalog.service(r.service).features}
+    return sorted({leaf for view in views for leaf in catalog.view(view).leaves})
 
 
 def _notes(leaf: LeafEntry, done: Copied) -> list[str]:
-    """What a run says of a copied leaf: nothing where nothing has changed."""
+    """Log lines for a copied leaf; none if nothing has changed."""
     if done.how == "unchanged":
         return []
     assert leaf.origin is not None

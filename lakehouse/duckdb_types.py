@@ -1,4 +1,4 @@
-"""The DuckDB types in which Iceberg's are read."""
+"""Map Iceberg types to DuckDB types."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from pyiceberg.types import (
 )
 
 from feature_specs.errors import DataError
-from lakehouse.quote import quoted
+from feature_specs.names import fold_name
+from feature_specs.quote import quoted
 
 _PRIMITIVES: Mapping[type[IcebergType], str] = {
     BooleanType: "BOOLEAN",
@@ -72,7 +73,7 @@ def duckdb_type(kind: IcebergType, *, where: str = "schema") -> str:
             )
             return f"STRUCT({fields})"
     raise DataError(
-        f"Iceberg type {kind} cannot be read", where=where, mend="cast it before loading"
+        f"Iceberg type {kind} cannot be read", where=where, hint="cast it before loading"
     )
 
 
@@ -84,12 +85,12 @@ def column_types(schema: Schema) -> dict[str, str]:
     """
     seen: dict[str, str] = {}
     for field in schema.fields:
-        other = seen.setdefault(field.name.lower(), field.name)
+        other = seen.setdefault(fold_name(field.name), field.name)
         if other != field.name:
             raise DataError(
                 f"columns {other!r} and {field.name!r} differ in case alone, which DuckDB's SQL "
                 "does not tell apart",
                 where="schema",
-                mend="rename one of them in the table",
+                hint="rename one of them in the table",
             )
     return {f.name: duckdb_type(f.field_type, where=f"column {f.name}") for f in schema.fields}

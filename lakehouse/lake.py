@@ -1,20 +1,28 @@
-"""Opening the lake: an Iceberg catalog and its tables, and the state that feature tables carry."""
+"""Open the lake: its Iceberg catalog and tables, and the state that feature tables carry."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlparse
 
-import pyarrow as pa
 from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import NoSuchTableError, RESTError
 from pyiceberg.table import Table
+from pyiceberg.utils.config import Config
 
-from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
+from feature_specs.errors import UnknownNameError, did_you_mean
+from feature_specs.lake_properties import catalog_type, is_complete
+from lakehouse.moved_lake import check_in_place
+from lakehouse.object_store import from_environment, opening, require_plain_keys
+from lakehouse.read_metadata import reading_metadata
+from lakehouse.remote_files import expect_remote
+from lakehouse.sqlite_catalog import SqliteCatalog, is_sqlite_file, open_sqlite
 
 STATE_PROPERTY = "forebay.state"
 #: What the view was made of when its table was built, as JSON.
@@ -23,7 +31,7 @@ DEFINITION_PROPERTY = "forebay.definition"
 
 @dataclass(frozen=True)
 class FeatureState:
-    """What a feature table's rows are: F(D, T) of one query.
+    """The (D, T) and query of which a feature table's rows are F(D, T).
 
     Attributes:
         at: T, microseconds since the epoch, UTC.
@@ -57,21 +65,22 @@ def open_lake(config: Mapping[str, str]) -> Catalog:
 def _open(items: tuple[tuple[str, str], ...]) -> Catalog:
     properties = dict(items)
     name = properties.pop("name")
+    properties.setdefault("type", catalog_type(properties))
     url = urlparse(properties.get("uri", ""))
     if url.scheme == "sqlite":
         Path(url.path[1:] if url.path.startswith("//") else url.path).parent.mkdir(
             parents=True, exist_ok=True
         )
-    if properties.get("type", "sql") == "sql":
-        properties.setdefault("type", "sql")
-    try:
+    if not is_complete(properties):
+        expect_remote()
+        require_plain_keys(properties)
+        properties = from_environment(properties)
+    if properties["type"] == "sql" and is_sqlite_file(properties.get("uri", "")):
+        configured = Config().get_catalog_config(name) or {}
+        texts = {key: value for key, value in configured.items() if isinstance(value, str)}
+        return open_sqlite(name, {**texts, **properties})
+    with opening(name, properties):
         return load_catalog(name, **properties)
-    except ValueError as error:
-        raise ForebayError(
-            f"cannot open the Iceberg catalog {name!r}: {error}",
-            where="profiles.yml",
-            mend="check uri and warehouse in the forebay plugin's config",
-        ) from error
 
 
 def load_table(catalog: Catalog, identifier: str) -> Table:
@@ -79,23 +88,61 @@ def load_table(catalog: Catalog, identifier: str) -> Table:
 
     Raises:
         UnknownNameError: there is none; names the closest.
+        DataError: its metadata file is missing or damaged, or its files are another lake's.
     """
-    try:
-        return catalog.load_table(identifier)
-    except NoSuchTableError:
+    table = find_table(catalog, identifier)
+    if table is None:
         raise UnknownNameError(
             f"there is no Iceberg table {identifier!r}",
             where=f"catalog {catalog.name}",
-            mend=f"load it with `forebay ingest`; {did_you_mean(identifier, table_names(catalog))}",
-        ) from None
+            hint="`forebay tables` lists what there is, `forebay ingest` loads one; "
+            + did_you_mean(identifier, table_names(catalog)),
+        )
+    return table
 
 
 def find_table(catalog: Catalog, identifier: str) -> Table | None:
-    """An Iceberg table by its dotted name, or None."""
+    """An Iceberg table by its dotted name, or None.
+
+    Raises:
+        DataError: its metadata file is missing or damaged, or its files are another lake's, of
+            which this one is a copy.
+    """
     try:
-        return catalog.load_table(identifier)
+        with reading_metadata(f"table {identifier}"):
+            table = _load(catalog, identifier)
     except NoSuchTableError:
         return None
+    uuid = str(table.metadata.table_uuid)
+    check_in_place(catalog.properties, table.metadata_location, uuid)
+    return table
+
+
+def _load(catalog: Catalog, identifier: str) -> Table:
+    namespace, _, name = identifier.rpartition(".")
+    if not (name and all(namespace.split("."))):
+        raise NoSuchTableError(identifier)  # pyiceberg calls it an empty namespace
+    try:
+        return catalog.load_table(identifier)
+    except FileNotFoundError:
+        named = None
+        if isinstance(catalog, SqliteCatalog):
+            named = catalog.metadata_location(identifier)
+        if named is not None:
+            check_in_place(catalog.properties, named, None)
+        raise
+
+
+def catalog_errors() -> tuple[type[Exception], ...]:
+    """Exceptions of the catalog itself, which concern all of its tables, for an ``except`` clause."""
+    found: list[type[Exception]] = [sqlite3.Error, RESTError]
+    for module, name in (
+        ("sqlalchemy.exc", "SQLAlchemyError"),
+        ("requests.exceptions", "RequestException"),
+    ):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
 
 
 def table_names(catalog: Catalog) -> list[str]:
@@ -108,18 +155,7 @@ def table_names(catalog: Catalog) -> list[str]:
 
 
 def read_state(table: Table | None) -> FeatureState | None:
-    """The state that a feature table's last commit left, or None where there is no such commit."""
+    """The state stored by a feature table's last commit, or None."""
     if table is None or STATE_PROPERTY not in table.properties:
         return None
     return FeatureState(**json.loads(table.properties[STATE_PROPERTY]))
-
-
-def read_arrow(table: Table) -> pa.Table:
-    """All current rows."""
-    return table.scan().to_arrow()
-
-
-def local_path(uri: str) -> str:
-    """The path of a ``file://`` URI, taken as it stands, as pyiceberg does; other URIs unchanged."""
-    url = urlparse(uri)
-    return url.path if url.scheme in ("", "file") else uri

@@ -1,4 +1,4 @@
-"""The manifests of Iceberg tables, each parsed once in a process: a manifest never changes.
+"""Cache of parsed Iceberg manifests, which never change.
 
 Parsing one takes pyiceberg some milliseconds, most of it for the schema in its head, and a step reads
 the same few again and again.
@@ -15,12 +15,14 @@ from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 
 from feature_specs.errors import DataError
+from lakehouse.local_path import local_path
+from lakehouse.read_metadata import reading_metadata
 
 _Value = TypeVar("_Value")
 
 
 class _Parsed(Generic[_Value]):
-    """The files parsed last, by path, up to a total weight."""
+    """Most recently parsed files by path, up to a total weight."""
 
     def __init__(self, most: int) -> None:
         self._most, self._held = most, 0
@@ -30,7 +32,7 @@ class _Parsed(Generic[_Value]):
     def get(
         self, path: str, weight: Callable[[_Value], int], parse: Callable[[], _Value]
     ) -> _Value:
-        """The parsed file, parsed now if it is not held."""
+        """The parsed file, from the cache or parsed now."""
         with self._lock:
             if path in self._values:
                 self._values.move_to_end(path)
@@ -54,7 +56,7 @@ def manifests_of(table: Table, snapshot: int | None) -> Sequence[ManifestFile]:
     """The manifests of a snapshot; none of an empty table.
 
     Raises:
-        DataError: the snapshot has expired.
+        DataError: the snapshot has expired, or its list of manifests is missing or damaged.
     """
     if snapshot is None:
         return ()
@@ -63,16 +65,22 @@ def manifests_of(table: Table, snapshot: int | None) -> Sequence[ManifestFile]:
         raise DataError(
             f"snapshot {snapshot} has expired",
             where=f"table {'.'.join(table.name())}",
-            mend="run it again, over the table as it is now",
+            hint="run it again, over the table as it is now",
         )
-    return _lists.get(found.manifest_list, len, lambda: tuple(found.manifests(table.io)))
+    with reading_metadata(local_path(found.manifest_list)):
+        return _lists.get(found.manifest_list, len, lambda: tuple(found.manifests(table.io)))
 
 
 def entries_of(table: Table, manifest: ManifestFile) -> Sequence[ManifestEntry]:
-    """The living entries of a manifest."""
-    return _entries.get(
-        manifest.manifest_path, len, lambda: tuple(manifest.fetch_manifest_entry(table.io))
-    )
+    """The live entries of a manifest.
+
+    Raises:
+        DataError: the manifest is missing or damaged.
+    """
+    with reading_metadata(local_path(manifest.manifest_path)):
+        return _entries.get(
+            manifest.manifest_path, len, lambda: tuple(manifest.fetch_manifest_entry(table.io))
+        )
 
 
 def entries_with(
@@ -83,11 +91,12 @@ def entries_with(
 ) -> tuple[ManifestEntry, ...]:
     """The entries of data or of delete files of a snapshot, or of those manifests that may matter.
 
-    pyiceberg's own planning takes some times as long, and fails on a partition of nulls.
+    pyiceberg's own planning takes some times as long, and fails on a partition of nulls. Enums are
+    compared by value: of a manifest of format version 1, pyiceberg gives the number itself.
     """
     return tuple(
         entry
         for manifest in manifests_of(table, snapshot)
-        if manifest.content is content and (may_matter is None or may_matter(manifest))
+        if manifest.content == content and (may_matter is None or may_matter(manifest))
         for entry in entries_of(table, manifest)
     )

@@ -4,6 +4,10 @@ Two Iceberg tables a view: the latest row of each entity, and an append-only log
 The log commits first, with the new state in its properties; a crash between the two commits leaves
 the log ahead, and the next run folds the log to find where the latest table ought to be.
 
+A step finds the rows that it changes by an index (`key_index`), and writes these alone
+(`change_rows`); `clean_files` keeps what that leaves behind in bounds. Small tables, and those
+that are not written by DuckDB on a local disk, are written anew.
+
 Where the view's aggregates are exact, the latest table also holds the running sums that they are
 made of (columns ``fb_...``), and a step adds to them what the rows that came and went amount to.
 """
@@ -13,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import duckdb
@@ -24,26 +28,35 @@ from pyiceberg.table import Table
 from feature_specs.catalog import LeafEntry, ViewEntry
 from feature_specs.deltas import added_relation
 from feature_specs.errors import DataError
-from lakehouse.choose_step import Choice, choose_step, stands_at
+from feature_specs.instants import from_epoch_us
+from feature_specs.quote import quoted
+from lakehouse.change_rows import change_rows
+from lakehouse.choose_step import StepChoice, choose_step, stands_at, state_at
+from lakehouse.clean_files import clean_files
 from lakehouse.commit import Columns, Mode
-from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, FeatureState, find_table, read_state
+from lakehouse.duckdb_types import column_types
+from lakehouse.find_unreadable import BROKEN_ROWS, find_unreadable
+from lakehouse.key_index import find_rows, is_indexed
+from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, find_table, load_table, read_state
+from lakehouse.local_path import is_local
 from lakehouse.notice_rows import look_at_leaves, why_no_rows
 from lakehouse.plans import ViewPlan, instants_of
-from lakehouse.quote import quoted
-from lakehouse.scan import Pinned, pin, reading_of
+from lakehouse.scan import Pinned, pin
 from lakehouse.select_rows import select_rows
-from lakehouse.sum_up import add_deltas, read_deltas, sum_up
-from lakehouse.write_rows import count_rows, set_properties, write_query
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from lakehouse.stored_types import WIDENED
+from lakehouse.sum_up import add_deltas, sum_deltas, sum_up
+from lakehouse.write_rows import count_rows, may_copy, set_properties, write_query
 
 #: Of the latest rows, which every step writes anew: what is quickly packed matters more than size.
 _LATEST_PROPERTIES = {"write.parquet.compression-codec": "snappy"}
 
+#: Tables of so many rows, one row group, are written anew at each step: that costs no more.
+WRITTEN_ANEW = 65_536
+
 
 @dataclass(frozen=True)
 class Advance:
-    """What one materialization did.
+    """Result of one materialization.
 
     Attributes:
         how: ``full``, ``step`` or ``nothing``.
@@ -84,30 +97,29 @@ def advance_view(
         clock: where ``at`` came from, for people.
 
     Raises:
-        DataError: the data breaks what the view declares, such as one row an entity.
+        DataError: the data breaks what the view declares, such as one row per entity.
     """
     session = _Session(connection, catalog, view, plan, leaves, at)
     choice = session.decide(full_refresh)
-    how, why = choice.how, choice.why
-    if how == "nothing":
+    if choice.how == "nothing":
         session.note_definition()
         rows = session.count_latest()
-        done = Advance(view.name, how, why, 0, 0, 0, rows)
+        done = Advance(view.name, choice.how, choice.why, 0, 0, 0, rows)
         return done if rows else session.look(done, roles or {}, clock)
     try:
-        touched = session.compute(how)
+        how, why, touched = session.compute(choice)
         upserts, deletes = session.compare()
-    except (
-        duckdb.InvalidInputException,
-        duckdb.ConversionException,
-        duckdb.OutOfRangeException,
-    ) as error:
-        raise DataError(
+    except duckdb.Error as error:
+        lost = find_unreadable(connection, error, [leaves[name] for name in view.leaves])
+        if lost is None and not isinstance(error, BROKEN_ROWS):
+            raise
+        raise lost or DataError(
             str(error).removeprefix("Invalid Input Error: "),
             where=view.file,
-            mend="mend the query, or the rows that break it",
+            hint="fix the query, or the rows that break it",
         ) from None
     rows = session.commit(how, touched, upserts + deletes > 0)
+    session.clean()
     done = Advance(view.name, how, why, touched, upserts, deletes, rows)
     return session.look(done, roles or {}, clock)
 
@@ -127,12 +139,7 @@ class _Session:
         self.latest = find_table(catalog, view.table)
         self.history = find_table(catalog, view.history_table)
         self.before = read_state(self.history)
-        self.state = FeatureState(
-            at=(at - EPOCH) // timedelta(microseconds=1),
-            semantic_hash=view.semantic_hash,
-            snapshots={name: leaves[name].snapshot for name in sorted(view.leaves)},
-            readings={name: reading_of(leaves[name].table) for name in sorted(view.leaves)},
-        )
+        self.state = state_at(view, leaves, at)
         self.properties = {STATE_PROPERTY: self.state.dumps()}
         self.defined = {DEFINITION_PROPERTY: plan.definition} if plan.definition else {}
         self.keys = ", ".join(map(quoted, view.keys))
@@ -142,14 +149,19 @@ class _Session:
         self.sums = plan.deltas.columns if plan.deltas is not None else ()
         self.held = ", ".join([self.listed, *self.sums])
         self.types: dict[str, str] = {}
+        self.located: Pinned | None = None
         self.added: Mapping[str, tuple[ManifestEntry, ...]] = {}
 
-    def decide(self, full_refresh: bool) -> Choice:
-        """How to get there, and why not more cheaply."""
-        if full_refresh:
-            return Choice("full", "it was asked for")
+    def decide(self, full_refresh: bool) -> StepChoice:
+        """How to bring the table forward, and why not more cheaply."""
         choice = choose_step(
-            self.view, self.plan, self.leaves, self.latest, self.before, self.state
+            self.view,
+            self.plan,
+            self.leaves,
+            self.latest,
+            self.before,
+            self.state,
+            full_refresh=full_refresh,
         )
         self.added = choice.added
         return choice
@@ -161,14 +173,23 @@ class _Session:
         if self.history.properties.get(DEFINITION_PROPERTY) != self.plan.definition:
             set_properties(self.history, self.defined)
 
-    def compute(self, how: str) -> int:
-        """Fill ``forebay_fresh``, and ``forebay_touched`` for a step. Returns entities computed."""
+    def compute(self, choice: StepChoice) -> tuple[str, str, int]:
+        """Fill ``forebay_fresh``, and ``forebay_touched`` for a step.
+
+        Returns how that was done and why, and how many entities were computed.
+        """
+        how, why = choice.how, choice.why
+        if how == "step":
+            try:
+                self._compute_touched()
+            except BROKEN_ROWS:
+                # Looking for touched keys, a step reads rows that the query itself leaves out.
+                how, why = "full", "rows that the query leaves out broke the step"
+                self.located = None
         if how == "full":
             self._compute_all()
-        else:
-            self._compute_touched()
         self._fit_types()
-        return self._count("forebay_touched" if how == "step" else "forebay_fresh")
+        return how, why, self._count("forebay_touched" if how == "step" else "forebay_fresh")
 
     def _compute_all(self) -> None:
         deltas = self.plan.deltas
@@ -183,33 +204,43 @@ class _Session:
         if deltas is not None:
             assert self.before is not None
             leaf, added = self.leaves[deltas.leaf], self.added[deltas.leaf]
-            read_deltas(self._run, deltas, leaf, self.before, self.state.at, added)
+            sum_deltas(self._run, deltas, leaf, self.before, self.state.at, added)
         else:
             for name in self.view.leaves:
                 select = select_rows(self.leaves[name].table, self.added[name])
                 self._run(f"create or replace temp view {added_relation(name)} as {select}")
             self._run(f"create or replace temp table forebay_touched as {self.plan.touched}")
-        self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
-        self._run(
-            "create or replace temp table forebay_previous as "
-            f"select * from forebay_before semi join forebay_touched using ({self.keys})"
-        )
+        self.located = self._where_rows_are()
+        if self.located is not None:
+            find_rows(
+                self.connection,
+                self.located,
+                self.view.keys,
+                "forebay_touched",
+                "forebay_previous",
+            )
+        else:
+            self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
+            self._run(
+                "create or replace temp table forebay_previous as "
+                f"select * from forebay_before semi join forebay_touched using ({self.keys})"
+            )
         if deltas is not None:
             add_deltas(self._run, deltas, [quoted(key) for key in self.view.keys])
         else:
             self._run(f"create or replace temp table forebay_fresh as {self.plan.step}")
 
     def _fit_types(self) -> None:
-        """Iceberg's integers end at 64 bits: a wider sum is kept as a decimal of 38 digits."""
+        """Widen integers that Iceberg lacks."""
         self.types = self._types("forebay_fresh")
-        wide = [n for n, kind in self.types.items() if kind in ("HUGEINT", "UHUGEINT", "UBIGINT")]
+        wide = {n: WIDENED[kind] for n, kind in self.types.items() if kind in WIDENED}
         if wide:
-            casts = ", ".join(f"cast({quoted(n)} as decimal(38, 0)) as {quoted(n)}" for n in wide)
+            casts = ", ".join(f"cast({quoted(n)} as {k}) as {quoted(n)}" for n, k in wide.items())
             self._run(
                 "create or replace temp table forebay_fresh as "
                 f"select * replace ({casts}) from forebay_fresh"
             )
-            self.types |= dict.fromkeys(wide, "DECIMAL(38,0)")
+            self.types |= wide
 
     def compare(self) -> tuple[int, int]:
         """Fill ``forebay_changes`` with what differs from before. Returns upserts and deletes."""
@@ -228,6 +259,18 @@ class _Session:
             "from forebay_changes"
         ).fetchall()
         return int(upserts), int(deletes)
+
+    def _where_rows_are(self) -> Pinned | None:
+        """The table of latest rows, where a step may change some of them in place; else None."""
+        if self.latest is None or self.before is None or not stands_at(self.latest, self.before):
+            return None
+        if count_rows(self.latest) <= WRITTEN_ANEW or not is_local(self.latest.location()):
+            return None
+        types = column_types(self.latest.schema())
+        if set(types) != {*self.columns, *self.sums} or not may_copy(self.latest, types):
+            return None
+        pinned = pin(self.latest)
+        return pinned if is_indexed(pinned) else None
 
     def _rows_before(self) -> str:
         """SQL of the rows that the last build left."""
@@ -268,6 +311,11 @@ class _Session:
         if how == "step" and not touched and stands_at(self.latest, self.before):
             assert self.latest is not None
             return partial(set_properties, self.latest, self.properties)
+        types = {n: self.types[n] for n in [*self.columns, *self.sums]}
+        if self.located is not None:
+            if types == column_types(self.located.table.schema()):
+                return self._change(self.located)
+            self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
         sql = f"select {self.held} from forebay_fresh"
         if how == "step":
             sql += (
@@ -276,8 +324,31 @@ class _Session:
             )
         else:
             sql += f" order by {self.keys}"
-        types = {n: self.types[n] for n in [*self.columns, *self.sums]}
         return self._write(self.view.table, self.latest, sql, types, "replace", "exact")
+
+    def _change(self, pinned: Pinned) -> Callable[[], int]:
+        """Write the rows that are others now, and delete those in whose place they stand."""
+        came, went = self._count("forebay_fresh"), self._count("forebay_previous")
+        self._run(
+            "create or replace temp table forebay_changed as "
+            f"select {self.held} from forebay_fresh except select {self.held} from forebay_previous"
+        )
+        alike = (
+            f"select {self.keys} from forebay_fresh anti join forebay_changed using ({self.keys})"
+        )
+        return change_rows(
+            self.connection,
+            pinned,
+            "select * from forebay_changed",
+            f"select * from forebay_previous anti join ({alike}) as alike using ({self.keys})",
+            rows=count_rows(pinned.table) + came - went,
+            properties=self.properties,
+        )
+
+    def clean(self) -> None:
+        """Pay for what steps leave behind, once the step itself has been committed."""
+        if self.located is not None:
+            clean_files(self.connection, pin(load_table(self.catalog, self.view.table)))
 
     def _write(
         self,
@@ -324,5 +395,5 @@ class _Session:
         return int(self._run(f"select count(*) from {relation}").fetchall()[0][0])
 
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
-        before = EPOCH + timedelta(microseconds=self.before.at) if self.before else None
+        before = from_epoch_us(self.before.at) if self.before else None
         return self.connection.execute(sql, instants_of(sql, self.at, before) or None)

@@ -1,4 +1,4 @@
-"""Count the rows of a view's leaves that are valid and yet commonly a mistake, and name a key.
+"""Warn about rows of leaves that are valid but commonly a mistake, and name a key.
 
 Versions that overlap are all visible, and versions that end before they begin never are; a row
 without a key is no entity, and one without a time is never visible. That is what these tables mean,
@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import duckdb
 from pyiceberg.manifest import ManifestEntry
 
 from feature_specs.catalog import LeafEntry, ViewEntry
+from feature_specs.instants import from_epoch_us
+from feature_specs.names import fold_name
+from feature_specs.quote import literal, quoted
 from lakehouse.duckdb_types import column_types
-from lakehouse.quote import literal, quoted
 from lakehouse.scan import Pinned
 from lakehouse.select_rows import select_rows
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Runs a statement.
 Run = Callable[[str], duckdb.DuckDBPyConnection]
@@ -29,7 +28,7 @@ Run = Callable[[str], duckdb.DuckDBPyConnection]
 
 @dataclass(frozen=True)
 class Sight:
-    """What was seen of a leaf.
+    """Counts and warnings for a leaf.
 
     Attributes:
         rows: how many rows there were.
@@ -50,17 +49,18 @@ class Sight:
 def look_at(
     run: Run, view: ViewEntry, leaf: LeafEntry, pinned: Pinned, rows: str | None = None
 ) -> Sight:
-    """Count what a leaf's rows are, and find an example of each mistake.
+    """Count a leaf's rows and likely mistakes, with an example of each.
 
     Args:
         rows: SQL of the rows that are read; None for all.
     """
-    types = {n.lower(): kind for n, kind in column_types(pinned.table.schema()).items()}
-    keys = [c.name for c in view.entities if c.name.lower() in types]
-    question = _Question(leaf, types, keys, f"({rows or pinned.sql}) as looked_at")
+    types = {fold_name(n): kind for n, kind in column_types(pinned.table.schema()).items()}
+    keys = [c.name for c in view.entities if fold_name(c.name) in types]
+    joins = view.joined.get(leaf.name, ()) if leaf.role == "static" else ()
+    question = _Question(leaf, types, keys, f"({rows or pinned.sql}) as looked_at", joins)
     if rows is not None:
         return _answer(run, question)
-    asked = question.sql()
+    asked = f"{question.sql()} {joins}"
     if asked not in pinned.sights:
         pinned.sights[asked] = _answer(run, question)
     seen = pinned.sights[asked]
@@ -75,7 +75,7 @@ def look_at_leaves(
     pinned: Mapping[str, Pinned],
     added: Mapping[str, Sequence[ManifestEntry]] | None = None,
 ) -> list[Sight]:
-    """Look at every leaf of a view that is known.
+    """Look at all leaves of a view.
 
     Args:
         added: of a step, the files that came; leaves without any are passed over.
@@ -122,7 +122,7 @@ def why_no_rows(view: ViewEntry, sights: Sequence[Sight], at: int, clock: str) -
 
 def _instant(us: int | None) -> str:
     try:
-        return (_EPOCH + timedelta(microseconds=us or 0)).isoformat()
+        return from_epoch_us(us or 0).isoformat()
     except OverflowError:
         return "the end of time"
 
@@ -133,10 +133,11 @@ class _Question:
     types: Mapping[str, str]
     keys: Sequence[str]
     source: str
+    joins: Sequence[Sequence[str]] = ()
 
     @property
     def name(self) -> str:
-        """The leaf's name, as a person reads it."""
+        """The leaf's name for messages."""
         return self.leaf.name.replace('"', "")
 
     def sql(self) -> str:
@@ -155,7 +156,7 @@ class _Question:
         return f"select {', '.join(['count(*)', *bounds, *counted])} from {self.source}"
 
     def counts(self) -> list[tuple[str, str]]:
-        """What is counted: a text, and a test of a row."""
+        """What is counted: a label and a condition on a row."""
         counts = [(f"null in key {k!r}", f"{quoted(k)} is null") for k in self.keys]
         for role in ("event_time", "loaded_at", "valid_from"):
             column = self.leaf.times.get(role)
@@ -169,7 +170,7 @@ class _Question:
         if column is None:
             return None
         name, zone = quoted(column), literal(self.leaf.times.get("timezone", "UTC"))
-        match self.types.get(column.lower()):
+        match self.types.get(fold_name(column)):
             case "DATE":
                 end = " + 1" if self.leaf.times.get("date_visible") == "end" else ""
                 return f"(cast({name}{end} as timestamp) at time zone {zone})"
@@ -183,14 +184,14 @@ class _Question:
         return "before" if self.leaf.times.get("valid_to_inclusive") else "no later than"
 
     def inverted(self) -> str | None:
-        """A test of versions that are over when they begin."""
+        """Condition for versions that end no later than they begin."""
         start, end = self.instant("valid_from"), self.instant("valid_to")
         if start is None or end is None:
             return None
         if self.leaf.times.get("valid_to_inclusive") is None:
             return f"{start} >= {end}"
         first, last = (
-            self.types.get(self.leaf.times[r].lower()) for r in ("valid_from", "valid_to")
+            self.types.get(fold_name(self.leaf.times[r])) for r in ("valid_from", "valid_to")
         )
         if last != "DATE":
             return f"{start} > {end}"
@@ -199,7 +200,7 @@ class _Question:
         return f"{start} >= {end}" if moved else f"{start} >= {end} + interval 1 day"
 
     def still_open(self) -> str | None:
-        """A test of versions that have no end yet."""
+        """Condition for versions that are still open."""
         end = self.instant("valid_to")
         if end is None:
             return None
@@ -218,7 +219,11 @@ def _answer(run: Run, question: _Question) -> Sight:
         for count, (text, _) in zip(counts, question.counts(), strict=True)
         if count
     ]
-    return Sight(name, rows, first, last, tuple(_warnings(run, question)), tuple(notes))
+    warnings = _warnings(run, question)
+    for columns in question.joins:
+        repeated, few = _repeated(run, question, columns)
+        (warnings if few else notes).extend(repeated)
+    return Sight(name, rows, first, last, tuple(warnings), tuple(notes))
 
 
 def _warnings(run: Run, question: _Question) -> list[str]:
@@ -252,6 +257,29 @@ def _warnings(run: Run, question: _Question) -> list[str]:
     return warnings
 
 
+def _repeated(run: Run, question: _Question, columns: Sequence[str]) -> tuple[Sequence[str], bool]:
+    """What to say of keys by which a static leaf is joined and that stand in several rows, and
+    whether they are few.
+
+    A table that is looked up in has a row for most keys; where most have several it is commonly
+    meant so, as a list of what belongs to a key.
+    """
+    count, example = _groups(run, question, columns, "true")
+    if not count:
+        return (), False
+    listed = ", ".join(map(quoted, columns))
+    ((keys,),) = run(
+        f"select count(*) from (select distinct {listed} from {question.source} where "
+        + " and ".join(f"{quoted(c)} is not null" for c in columns)
+        + ")"
+    ).fetchall()
+    said = (
+        f"{question.name} is joined by {', '.join(columns)}, and keys that stand in several of its "
+        f"rows match each of them: {count:,} of {keys:,}{example}"
+    )
+    return (said,), count * 2 <= int(keys)
+
+
 def _rows(run: Run, question: _Question, test: str) -> tuple[int, str]:
     shown = _shown(question.keys)
     ((count, example),) = run(
@@ -276,7 +304,7 @@ def _groups(
 
 
 def _shown(keys: Sequence[str]) -> str:
-    """SQL that spells a key, for a person to find it."""
+    """SQL that writes a key as text for messages."""
     if not keys:
         return "cast(null as varchar)"
     parts = (

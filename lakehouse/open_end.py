@@ -1,4 +1,4 @@
-"""What a snapshot's ``dbt_valid_to_current`` comes to: the valid_to of a version that is open."""
+"""Evaluate a snapshot's ``dbt_valid_to_current``: the valid_to of an open version."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from feature_specs.errors import SpecError
+from feature_specs.time_zones import SESSION_AT_UTC
 
 #: What may differ from run to run, or is not known here.
 _VARIABLE = (
@@ -17,7 +18,7 @@ _VARIABLE = (
 
 
 def open_end(expression: str, where: str) -> str | None:
-    """The instant that a constant SQL expression stands for, as text; None for null.
+    """The instant that a constant SQL expression evaluates to, as text; None for null.
 
     >>> open_end("cast('9999-12-31' as timestamp)", "snapshots.yml")
     '9999-12-31 00:00:00+00'
@@ -26,10 +27,10 @@ def open_end(expression: str, where: str) -> str | None:
         SpecError: it is no constant, or no point in time.
     """
     connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'")
+    connection.execute(SESSION_AT_UTC)
     try:
         if any(sqlglot.parse_one(expression, dialect="duckdb").find_all(*_VARIABLE)):
-            raise _refused(expression, "it is no constant", where)
+            raise _refused(expression, "it is not a constant", where)
         ((value,),) = connection.execute(
             f"select cast(cast(({expression}) as timestamptz) as varchar)"
         ).fetchall()
@@ -42,5 +43,5 @@ def _refused(expression: str, why: str, where: str) -> SpecError:
     return SpecError(
         f"dbt_valid_to_current is {expression!r}: {why}",
         where=where,
-        mend="write a point in time that stays the same, such as timestamp '9999-12-31'",
+        hint="write a point in time that stays the same, such as timestamp '9999-12-31'",
     )

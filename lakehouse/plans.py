@@ -17,6 +17,8 @@ _MEND = "run `forebay compile`"
 _DELTAS = "deltas.json"
 #: The file that says what the view is made of.
 DEFINITION = "definition.json"
+#: The statement, a comment alone, that stands for ``touched`` where there is none.
+WHY_IN_FULL = "why_in_full"
 _OF_DELTAS = ("fold", "deltas", "finish")
 
 
@@ -31,6 +33,7 @@ class ViewPlan:
         features: the author's columns over the stored ones; ``$as_of``.
         deltas: how running sums in the table take the place of ``touched`` and ``step``; None
             where they cannot.
+        why_in_full: where any key may have changed, what stands in the way and what to write.
         definition: what the view is made of, as JSON, to be kept with its table.
     """
 
@@ -39,6 +42,7 @@ class ViewPlan:
     step: str
     features: str
     deltas: Deltas | None = None
+    why_in_full: str = ""
     definition: str | None = None
 
 
@@ -56,7 +60,7 @@ def plan_files(statements: Mapping[str, str], deltas: Deltas | None = None) -> d
     return files
 
 
-def read_statement(folder: Path, view: str, name: str) -> str:
+def planned_statement(folder: Path, view: str, name: str) -> str:
     """One statement of a view, or of a service, by file name.
 
     Raises:
@@ -66,7 +70,7 @@ def read_statement(folder: Path, view: str, name: str) -> str:
     try:
         return path.read_text()
     except FileNotFoundError:
-        raise ForebayError("compiled SQL is missing", where=str(path), mend=_MEND) from None
+        raise ForebayError("compiled SQL is missing", where=str(path), hint=_MEND) from None
 
 
 def read_plan(folder: Path, view: str) -> ViewPlan:
@@ -88,7 +92,7 @@ def plan_of(files: Mapping[str, str], where: Path | str) -> ViewPlan:
     missing = [name for name in ("create", "step", "features") if f"{name}.sql" not in files]
     if missing:
         raise ForebayError(
-            f"compiled SQL is missing: {missing[0]}.sql", where=str(where), mend=_MEND
+            f"compiled SQL is missing: {missing[0]}.sql", where=str(where), hint=_MEND
         )
     return ViewPlan(
         create=files["create.sql"],
@@ -96,6 +100,7 @@ def plan_of(files: Mapping[str, str], where: Path | str) -> ViewPlan:
         step=files["step.sql"],
         features=files["features.sql"],
         deltas=_deltas_of(files),
+        why_in_full=files.get(f"{WHY_IN_FULL}.sql", "").removeprefix("-- ").strip(),
         definition=files.get(DEFINITION, "").strip() or None,
     )
 
@@ -118,6 +123,6 @@ def _deltas_of(files: Mapping[str, str]) -> Deltas | None:
 
 
 def instants_of(sql: str, as_of: datetime, before: datetime | None = None) -> dict[str, datetime]:
-    """The parameters that a statement names, since DuckDB refuses any that it does not."""
+    """The values of the parameters in a statement; DuckDB refuses any other."""
     given = {"as_of": as_of, "before": before}
     return {name: at for name, at in given.items() if at is not None and f"${name}" in sql}

@@ -8,7 +8,7 @@ than the column's, never another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyiceberg.table.name_mapping import MappedField
@@ -26,10 +26,14 @@ from pyiceberg.types import (
 )
 
 from feature_specs.errors import DataError
+from feature_specs.quote import quoted
 from lakehouse.constants import constant
 from lakehouse.duckdb_types import duckdb_type
-from lakehouse.footers import FileColumn, Shape
-from lakehouse.quote import literal, quoted
+from lakehouse.footers import INT96, FileColumn, Shape
+from lakehouse.int96 import int96_microseconds
+from lakehouse.nanoseconds import whole_microseconds
+from lakehouse.nested_sql import field_sql, item_variable, list_sql, map_sql, struct_sql
+from lakehouse.old_calendar import unless_early
 
 #: What pyiceberg and Spark write into a table that is migrated.
 NAME_MAPPING = "schema.name-mapping.default"
@@ -46,12 +50,14 @@ class Source:
         path: of one of them, for errors.
         mapping: the table's name mapping; None where it has none.
         partition: SQL of the values of identity partitions, by the field id of their column.
+        file: SQL of the file of a row, where there are times by the old calendar.
     """
 
     path: str
     shape: Shape
     mapping: Sequence[MappedField] | None
     partition: Mapping[int, str]
+    file: str
 
 
 def project_columns(fields: Sequence[NestedField], source: Source, columns: Sequence[str]) -> str:
@@ -112,7 +118,7 @@ def _find(
                 f"two columns of a data file, {columns[found[here]].name!r} and {column.name!r}, "
                 f"stand for one, field id {here}",
                 where=f"{source.path}{within and f', {within}'}",
-                mend=f"rewrite the file, or correct the table's {NAME_MAPPING}",
+                hint=f"rewrite the file, or correct the table's {NAME_MAPPING}",
             )
         found[here] = place
     _refuse_nameless(fields, columns, found, mapping, source, within)
@@ -127,12 +133,13 @@ def _refuse_nameless(
     source: Source,
     within: str,
 ) -> None:
-    """Refuse columns that nothing maps and that may be those that the table misses."""
+    """Refuse columns that nothing maps, since they may be columns that the table lacks."""
     nameless = {c.name for c in columns if c.field_id is None}
     missed = [f for f in fields if f.field_id not in found and f.field_id not in source.partition]
     if not nameless or not missed:
         return
     what = f"fields of {within!r}" if within else "columns"
+    # Whatever may be meant, by whichever rule of case: a column that is not found reads as null.
     lost = [f.name for f in missed if f.name.lower() in {n.lower() for n in nameless}]
     if not found and len(nameless) == len(columns):
         text = f"the {what} of a data file have no field ids"
@@ -144,13 +151,13 @@ def _refuse_nameless(
         raise DataError(
             f"{text}, and the table has no name mapping by which to find them",
             where=source.path,
-            mend=f"set the table property {NAME_MAPPING} (in pyiceberg: "
+            hint=f"set the table property {NAME_MAPPING} (in pyiceberg: "
             "table.schema().name_mapping.model_dump_json()), or rewrite the file",
         )
     raise DataError(
         f"{text}, and the table's name mapping does not name them",
         where=source.path,
-        mend=f"add their names to the table property {NAME_MAPPING}, or rewrite the file",
+        hint=f"add their names to the table property {NAME_MAPPING}, or rewrite the file",
     )
 
 
@@ -162,7 +169,7 @@ def _missing(field: NestedField, source: Source, within: str, has_ids: bool = Tr
             f"a data file lacks the required column {within!r}"
             + ("" if has_ids else f", and {NAME_MAPPING} names no column for it"),
             where=source.path,
-            mend="make the column optional, or rewrite the file",
+            hint="make the column optional, or rewrite the file",
         )
     return f"cast(null as {duckdb_type(field.field_type, where=f'column {within}')})"
 
@@ -183,11 +190,9 @@ def _read(
             (element,) = column.children
             _same_id(kind.element_id, element, source, within)
             inner = _inner(mapping, kind.element_id)
-            out = _each(
-                sql,
-                lambda x: _read(x, kind.element_type, element, inner, source, f"{within}.element"),
-                within,
-            )
+            item = _variable(within)
+            made = _read(item, kind.element_type, element, inner, source, f"{within}.element")
+            out = list_sql(sql, item, made)
         case MapType() if column.kind == "map":
             out = _read_map(sql, kind, column, mapping, source, within)
         case _ if kind.is_primitive and column.kind == "primitive":
@@ -213,7 +218,7 @@ def _read_struct(
         if place is None:
             parts.append((field.name, "", _missing(field, source, name)))
             continue
-        plain = f"struct_extract_at({sql}, {place + 1})"
+        plain = field_sql(sql, place)
         read = _read(
             plain,
             field.field_type,
@@ -226,8 +231,7 @@ def _read_struct(
     names = [c.name for c in column.children]
     if [n for n, _, _ in parts] == names and all(plain == read for _, plain, read in parts):
         return sql
-    packed = ", ".join(f"{literal(name)}: {read}" for name, _, read in parts)
-    return f"case when {sql} is not null then {{{packed}}} end"
+    return struct_sql(sql, [(name, read) for name, _, read in parts])
 
 
 def _read_map(
@@ -242,29 +246,19 @@ def _read_map(
     _same_id(kind.key_id, key, source, within)
     _same_id(kind.value_id, value, source, within)
 
-    def entry(x: str) -> str:
-        keys, values = _inner(mapping, kind.key_id), _inner(mapping, kind.value_id)
-        return (
-            f"{{'key': {_read(f'{x}.key', kind.key_type, key, keys, source, f'{within}.key')}, "
-            f"'value': "
-            f"{_read(f'{x}.value', kind.value_type, value, values, source, f'{within}.value')}}}"
-        )
-
     item = _variable(within)
-    if entry(item) == f"{{'key': {item}.key, 'value': {item}.value}}":
-        return sql
-    return f"map_from_entries(list_transform(map_entries({sql}), lambda {item}: {entry(item)}))"
-
-
-def _each(sql: str, read: Callable[[str], str], within: str) -> str:
-    item = _variable(within)
-    read_item = read(item)
-    return sql if read_item == item else f"list_transform({sql}, lambda {item}: {read_item})"
+    keys, values = _inner(mapping, kind.key_id), _inner(mapping, kind.value_id)
+    return map_sql(
+        sql,
+        item,
+        _read(f"{item}.key", kind.key_type, key, keys, source, f"{within}.key"),
+        _read(f"{item}.value", kind.value_type, value, values, source, f"{within}.value"),
+    )
 
 
 def _variable(within: str) -> str:
-    """A lambda's variable, of which another stands at each depth."""
-    return f"x{within.count('.')}"
+    """A lambda's variable, different at each depth."""
+    return item_variable(within.count("."))
 
 
 def _same_id(wanted: int, column: FileColumn, source: Source, within: str) -> None:
@@ -274,30 +268,35 @@ def _same_id(wanted: int, column: FileColumn, source: Source, within: str) -> No
             f"{within!r} of a data file holds the field of id {column.field_id}, the table's "
             f"that of id {wanted}",
             where=source.path,
-            mend="rewrite the file",
+            hint="rewrite the file",
         )
 
 
 def _primitive(sql: str, kind: IcebergType, column: FileColumn, source: Source, within: str) -> str:
     wanted = duckdb_type(kind, where=f"column {within}")
+    read: str | None
     if wanted == column.type and not isinstance(kind, (FixedType, UUIDType)):
-        return sql
-    read = _converted(sql, kind, wanted, column)
-    if read is None:
-        raise _mismatch(kind, column, source, within)
-    return sql if column.type == wanted else f"cast({read} as {wanted})"
+        read = sql
+    else:
+        read = _converted(sql, kind, wanted, column)
+        if read is None:
+            raise _mismatch(kind, column, source, within)
+        read = sql if column.type == wanted else f"cast({read} as {wanted})"
+    return unless_early(read, wanted, within, source.file) if column.old_calendar else read
 
 
 def _converted(sql: str, kind: IcebergType, wanted: str, column: FileColumn) -> str | None:
-    """SQL of a value of another type that is the same value; None where there is none."""
+    """SQL that converts a value losslessly from another type; None if impossible."""
     held = column.type
     match kind:
         case FixedType():
-            return sql if held == "BLOB" and column.length in (None, len(kind)) else None
+            return sql if held == "BLOB" and column.length == len(kind) else None
         case UUIDType():
             if held == "UUID":
                 return sql
             return f"hex({sql})" if held == "BLOB" and column.length == 16 else None
+        case StringType() if held == "JSON":
+            return sql
         case StringType() if held == "BLOB":
             return f"decode({sql})"
         case BinaryType() if held == "VARCHAR":
@@ -318,19 +317,20 @@ def _time(sql: str, wanted: str, held: str) -> str | None:
             return sql
         case ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP") | ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
             return f"{sql} at time zone 'UTC'"
+        # Rounded up, as all times finer than a microsecond: no row is visible before its time.
         case ("TIMESTAMP_NS" | "TIMESTAMPTZ_NS", "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE"):
-            made = "make_timestamp" if wanted == "TIMESTAMP" else "make_timestamptz"
-            # Rounded up, as all times finer than a microsecond: no row is visible before its time.
-            return (
-                f"{made}(epoch_ns({sql}) // 1000 "
-                f"+ case when epoch_ns({sql}) % 1000 > 0 then 1 else 0 end)"
-            )
-    return None
+            microseconds = whole_microseconds(sql, "up")
+        case (_, "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE") if held == INT96:
+            microseconds = int96_microseconds(sql)
+        case _:
+            return None
+    made = "make_timestamp" if wanted == "TIMESTAMP" else "make_timestamptz"
+    return f"{made}({microseconds})"
 
 
 def _mismatch(kind: IcebergType, column: FileColumn, source: Source, within: str) -> DataError:
     return DataError(
         f"column {within!r} is {kind} in the table, and {column.type} in a data file",
         where=source.path,
-        mend="rewrite the file with the table's type",
+        hint="rewrite the file with the table's type",
     )

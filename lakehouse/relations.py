@@ -3,26 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.catalog import Catalog, LeafEntry, ViewEntry
+from feature_specs.errors import DataError, ForebayError, UnknownNameError, raise_all
+from feature_specs.library_errors import explain_one, known_errors
+from feature_specs.names import fold_name
+from feature_specs.time_zones import SESSION_AT_UTC
 from lakehouse.duckdb_types import column_types
-from lakehouse.lake import find_table, load_table, read_state
-from lakehouse.plans import read_statement
-from lakehouse.scan import Pinned, define_view, pin
+from lakehouse.lake import catalog_errors, find_table, load_table, open_lake, read_state
+from lakehouse.mount_files import mount
+from lakehouse.plans import planned_statement
+from lakehouse.scan import Pinned, define_relation, pin
+
+
+@dataclass
+class Relations:
+    """Relations that can be read, and why the others cannot."""
+
+    pinned: dict[str, Pinned] = field(default_factory=dict)
+    failed: dict[str, ForebayError] = field(default_factory=dict)
+
+
+def pin_each(lake: Lake, relations: Mapping[str, str]) -> Relations:
+    """Hold on to the tables of relations as they stand now; one that fails stops no other.
+
+    A table behind several relations is planned once.
+
+    Args:
+        relations: relation to Iceberg table.
+
+    Raises:
+        MachineError: no room, no memory.
+    """
+    done = Relations()
+    tables: dict[str, Pinned | ForebayError] = {}
+    for relation, name in relations.items():
+        if name not in tables:
+            tables[name] = _pin(lake, name)
+        found = tables[name]
+        if isinstance(found, Pinned):
+            done.pinned[relation] = found
+        else:
+            done.failed[relation] = found
+    return done
+
+
+def _pin(lake: Lake, name: str) -> Pinned | ForebayError:
+    try:
+        pinned = pin(load_table(lake, name))
+        pinned.plan()
+    except catalog_errors():
+        raise  # the catalog itself, and so all of its tables
+    except known_errors() as error:
+        return unreadable_table(name, explain_one(error))
+    return pinned
+
+
+def unreadable_table(name: str, error: ForebayError) -> ForebayError:
+    """The error of a table that cannot be read, with the table's name in it."""
+    if isinstance(error, UnknownNameError):
+        return error
+    what = f"Iceberg table {name!r} cannot be read: {error.what}"
+    return DataError(what, where=error.where, hint=error.hint)
 
 
 def pin_relations(lake: Lake, relations: Mapping[str, str]) -> dict[str, Pinned]:
-    """Relation to its table as it stands now; a table behind several relations is planned once.
+    """Relation to its table as it stands now.
 
     Raises:
-        UnknownNameError: a table is missing.
+        ForebayError: a table is missing or cannot be read; all of them are named.
     """
-    tables = {name: pin(load_table(lake, name)) for name in sorted(set(relations.values()))}
-    return {relation: tables[name] for relation, name in relations.items()}
+    done = pin_each(lake, relations)
+    raise_all(done.failed.values())
+    return done.pinned
 
 
 def leaf_relations(leaves: Iterable[LeafEntry]) -> dict[str, str]:
@@ -34,7 +92,34 @@ def define_relations(connection: duckdb.DuckDBPyConnection, pinned: Mapping[str,
     """Create a view for each table under the relation name that SQL uses."""
     for relation, table in pinned.items():
         connection.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
-        define_view(connection, relation, table)
+        define_relation(connection, relation, table)
+
+
+def define_named(connection: duckdb.DuckDBPyConnection, catalog: Catalog, query: str) -> None:
+    """Make the lake's tables readable that a query names, as ``schema.table`` or alone.
+
+    Raises:
+        ForebayError: one of them cannot be read. Names that are no table of the lake are left to the
+            query's own run.
+    """
+    try:
+        named = {
+            fold_name(name.replace('"', ""))
+            for name in connection.get_table_names(query, qualified=True)
+        }
+    except duckdb.Error:
+        return  # the query's own run says what is wrong with it
+    wanted = {}
+    for relation, table in catalog.relations.items():
+        parts = fold_name(relation.replace('"', "")).split(".")
+        if named & {".".join(parts[n:]) for n in range(len(parts))}:
+            wanted[relation] = table
+    define_relations(connection, pin_relations(open_lake(catalog.lake), wanted))
+    for relation in wanted:
+        _, schema, name = relation.rsplit(".", 2)
+        connection.execute(f"create schema if not exists {schema}")
+        for short in (f"{schema}.{name}", name):
+            connection.execute(f"create or replace view {short} as select * from {relation}")
 
 
 def tune(connection: duckdb.DuckDBPyConnection) -> None:
@@ -43,9 +128,10 @@ def tune(connection: duckdb.DuckDBPyConnection) -> None:
     Where DuckDB guesses that the probing side of an as-of join is small it loops over both sides;
     the guess is wrong behind several CTEs, and a minute's work becomes hours'.
     """
-    connection.execute("set timezone = 'UTC'")
+    connection.execute(SESSION_AT_UTC)
     connection.execute("set asof_loop_join_threshold = 0")
     connection.execute("set preserve_insertion_order = false")
+    mount(connection)
 
 
 def connect(catalog: Catalog, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -72,5 +158,5 @@ def feature_relation_sql(lake: Lake, folder: Path, view: ViewEntry) -> str | Non
     if any(c.name not in column_types(table.schema()) for c in view.stored):
         return None
     instant = f"make_timestamptz({state.at})"
-    features = read_statement(folder, view.name, "features").replace("$as_of", instant)
+    features = planned_statement(folder, view.name, "features").replace("$as_of", instant)
     return features.replace("forebay_stored", f"({pin(table).sql})")

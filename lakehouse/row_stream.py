@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import _check_pyarrow_schema_compatible, _dataframe_to_data_files
 from pyiceberg.table import Transaction
-from pyiceberg.table.snapshots import Operation
+
+from lakehouse.pyiceberg_internals import (
+    append_snapshot,
+    check_columns,
+    delete_all,
+    file_io,
+    write_files,
+)
 
 #: Bytes of rows in memory that go into one file.
 _FILE_BYTES = 256 << 20
@@ -35,28 +40,19 @@ def append_stream(transaction: Transaction, rows: RowStream, *, replace: bool) -
     pyiceberg's own append of a stream hands all of it to its threads at once, and takes no stream
     for a partitioned table. Files of a stream that breaks off are removed.
     """
-    metadata = transaction.table_metadata
-    _check_pyarrow_schema_compatible(
-        metadata.schema(), provided_schema=rows.schema, format_version=metadata.format_version
-    )
+    check_columns(transaction, rows.schema)
     if replace:
-        transaction.delete(AlwaysTrue(), _isolation_operation=Operation.OVERWRITE)
-    io, counter, written = transaction._table.io, itertools.count(), list[str]()
+        delete_all(transaction)
+    counter, written = itertools.count(), list[str]()
     try:
-        with transaction._append_snapshot_producer({}) as append:
+        with append_snapshot(transaction) as append:
             for chunk in _chunks(rows):
-                for file in _dataframe_to_data_files(
-                    table_metadata=transaction.table_metadata,
-                    df=chunk,
-                    io=io,
-                    write_uuid=append.commit_uuid,
-                    counter=counter,
-                ):
+                for file in write_files(transaction, chunk, append.commit_uuid, counter):
                     written.append(file.file_path)
                     append.append_data_file(file)
     except BaseException:
         for path in written:
-            io.delete(path)
+            file_io(transaction).delete(path)
         raise
 
 

@@ -66,6 +66,6 @@ def _acquire(descriptor: int, path: Path, wait: float | None) -> None:
                 raise HeldError(
                     f"{holder} is at work on this project",
                     where=str(path.parent.parent.parent),
-                    mend="wait until it is done: `forebay build --wait` does",
+                    hint="wait until it is done: `forebay build --wait` does",
                 ) from None
         time.sleep(PAUSE)

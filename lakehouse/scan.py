@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import duckdb
 from pyiceberg.manifest import ManifestContent, ManifestEntry
 from pyiceberg.schema import index_by_name
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Operation, Snapshot
+from pyiceberg.table.snapshots import Operation
 
 from feature_specs.errors import DataError
 from lakehouse.manifests import entries_of, entries_with, manifests_of
+from lakehouse.mount_files import mount
 from lakehouse.project_columns import NAME_MAPPING
 from lakehouse.select_rows import select_rows
 
@@ -44,6 +46,10 @@ class Pinned:
         """
         return select_rows(self.table, self.files, self.deletes)
 
+    def plan(self) -> None:
+        """Plan the files now. Raises DataError where one cannot be read, as `sql` does."""
+        _ = self.sql
+
     @cached_property
     def sights(self) -> dict[str, object]:
         """What was counted of its rows (``lakehouse.notice_rows``), by what was asked."""
@@ -56,22 +62,37 @@ def pin(table: Table) -> Pinned:
     return Pinned(table, None if current is None else current.snapshot_id)
 
 
-def define_view(
+def define_relation(
     connection: duckdb.DuckDBPyConnection, relation: str, pinned: Pinned, *, temporary: bool = False
 ) -> None:
     """Create or replace ``relation`` over a table."""
-    kind = "temp " if temporary else ""
+    select = pinned.sql
+    mount(connection)
+    if temporary:
+        connection.execute(f"create or replace temp view {relation} as {select}")
+    else:
+        create_view(connection, relation, ".".join(pinned.table.name()), select)
+
+
+def create_view(
+    connection: duckdb.DuckDBPyConnection, relation: str, table: str, select: str
+) -> None:
+    """Create or replace ``relation``, which stands for an Iceberg table.
+
+    Raises:
+        DataError: it is a table, which only its owner may drop.
+    """
     try:
-        connection.execute(f"create or replace {kind}view {relation} as {pinned.sql}")
+        connection.execute(f"create or replace view {relation} as {select}")
     except duckdb.CatalogException as error:
         if "is of type Table" not in str(error):
             raise
         shown = relation.replace('"', "")
         raise DataError(
             f"{shown} is a table in the project's DuckDB file, and is to be a view of the lake's "
-            f"{'.'.join(pinned.table.name())}",
+            f"{table}",
             where=shown,
-            mend=f"if the lake has its rows, run `drop table {shown}` in that file; else declare "
+            hint=f"if the lake has its rows, run `drop table {shown}` in that file; else declare "
             "the leaf under another name or schema",
         ) from None
 
@@ -81,33 +102,62 @@ def added_files(
 ) -> tuple[ManifestEntry, ...] | None:
     """The data files appended after one snapshot, up to another.
 
-    None where that is not the whole difference: rows were removed or rewritten, or the older
-    snapshot has expired.
+    A ``replace`` snapshot, of whichever engine, changes no rows (Iceberg's specification says so of
+    the operation), and is passed over: what it has rewritten is given as it was appended.
+
+    None where that is not the whole difference: rows were removed or changed, or a snapshot of the
+    line in between has expired.
     """
     if since == until:
         return ()
-    by_id = {s.snapshot_id: s for s in table.snapshots()}
-    if since is not None and since not in by_id:
+    runs = _runs_of_appends(table, since, until)
+    if runs is None:
         return None
-    walked: list[Snapshot] = []
-    cursor = until
+    added: list[ManifestEntry] = []
+    for last, appends in runs:
+        manifests = manifests_of(table, last)
+        came = [m for m in manifests if m.added_snapshot_id in appends]
+        if any(m.content == ManifestContent.DELETES for m in came):
+            return None
+        added += (e for m in came for e in entries_of(table, m) if e.snapshot_id in appends)
+    if since is None and not _begins_empty(table, runs):
+        return None
+    return tuple(added)
+
+
+#: Appends in a row: the last of them, by whose list of manifests all are known, and all of them.
+_Runs: TypeAlias = list[tuple[int, set[int]]]
+
+
+def _runs_of_appends(table: Table, since: int | None, until: int | None) -> _Runs | None:
+    """The appends after a snapshot, newest first; None where something else was done too."""
+    by_id = {s.snapshot_id: s for s in table.snapshots()}
+    runs: _Runs = []
+    cursor, after_replace = until, True
     while cursor is not None and cursor != since:
         snapshot = by_id.get(cursor)
         if snapshot is None or snapshot.summary is None:
             return None
-        if snapshot.summary.operation is not Operation.APPEND:
+        operation = snapshot.summary.operation
+        if operation == Operation.APPEND:
+            if after_replace:
+                runs.append((cursor, set()))
+            runs[-1][1].add(cursor)
+        elif operation != Operation.REPLACE:
             return None
-        walked.append(snapshot)
+        after_replace = operation == Operation.REPLACE
         cursor = snapshot.parent_snapshot_id
-    if cursor != since:
+    if cursor != since or (since is not None and since not in by_id):
         return None
-    if not walked:
-        return None
-    wanted = {s.snapshot_id for s in walked}
-    came = [m for m in manifests_of(table, until) if m.added_snapshot_id in wanted]
-    if any(m.content is ManifestContent.DELETES for m in came):
-        return None
-    return tuple(e for m in came for e in entries_of(table, m) if e.snapshot_id in wanted)
+    return None if since is None and after_replace else runs
+
+
+def _begins_empty(table: Table, runs: _Runs) -> bool:
+    """Whether nothing was there before the oldest run: who expires a snapshot cuts the line there."""
+    last, appends = runs[-1]
+    return all(
+        e.snapshot_id in appends for m in manifests_of(table, last) for e in entries_of(table, m)
+    )
 
 
 def reading_of(table: Table) -> str:
@@ -120,7 +170,7 @@ def reading_of(table: Table) -> str:
     return f"{table.metadata.current_schema_id}:{mapped}"
 
 
-def reads_alike(table: Table, before: str | None) -> bool:
+def columns_read_alike(table: Table, before: str | None) -> bool:
     """Whether every column reads as it did under an earlier ``reading_of``.
 
     A column that is new was in no earlier query; one that was dropped or renamed, and another that

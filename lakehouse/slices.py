@@ -25,8 +25,8 @@ from pyiceberg.table import Table
 from pyiceberg.types import DateType, NestedField, PrimitiveType, TimestampType, TimestamptzType
 
 from feature_specs.deltas import Edge
+from feature_specs.quote import quoted
 from lakehouse.manifests import entries_with
-from lakehouse.quote import quoted
 from lakehouse.select_rows import select_rows
 
 _DAY = 86_400_000_000

@@ -8,7 +8,7 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from feature_specs.errors import DataError
-from lakehouse.quote import quoted
+from feature_specs.quote import quoted
 
 #: Types that Iceberg lacks, to the narrowest that holds all their values.
 STORED_AS = {
@@ -23,6 +23,13 @@ STORED_AS = {
     "UUID": "VARCHAR",
     "TIMESTAMP_S": "TIMESTAMP",
     "TIMESTAMP_MS": "TIMESTAMP",
+}
+#: Of a feature's columns: Iceberg's integers end at 64 bits and have a sign, and sums may grow.
+WIDENED = {
+    "UINTEGER": "BIGINT",
+    "UBIGINT": "DECIMAL(38,0)",
+    "HUGEINT": "DECIMAL(38,0)",
+    "UHUGEINT": "DECIMAL(38,0)",
 }
 _AS_THEY_ARE = {
     "BOOLEAN", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "VARCHAR", "BLOB", "DATE", "TIME",
@@ -74,7 +81,7 @@ def _stored(kind: DuckDBPyType, column: str, where: str, *, top: bool = False) -
     raise DataError(
         f"column {column!r} is of type {text}, which Iceberg cannot keep",
         where=where,
-        mend="cast it in the model, for example to varchar",
+        hint="cast it in the model, for example to varchar",
     )
 
 

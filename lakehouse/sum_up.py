@@ -27,7 +27,7 @@ def sum_up(run: Run, deltas: Deltas, leaf: Pinned, at: int) -> None:
     )
 
 
-def read_deltas(
+def sum_deltas(
     run: Run,
     deltas: Deltas,
     leaf: Pinned,

@@ -34,7 +34,7 @@ _CALL = re.compile(r"/\* forebay point_in_time (\{.*?\}) \*/")
 
 
 @dataclass(frozen=True)
-class Reading:
+class SpineReading:
     """One reading of a service's features over a spine.
 
     Attributes:
@@ -54,7 +54,7 @@ class Reading:
 def make_record(
     catalog: Catalog,
     lake: Lake,
-    readings: Sequence[Reading],
+    readings: Sequence[SpineReading],
     pinned: Mapping[str, Pinned],
     types: Mapping[str, str],
     root: Path,
@@ -90,6 +90,7 @@ def make_record(
             name: {
                 "semantic_hash": view.semantic_hash,
                 "definition_hash": view.definition_hash,
+                **_keys(catalog, name),
                 **_table(find_table(lake, view.table), view.table),
             }
             for name, view in views.items()
@@ -99,6 +100,12 @@ def make_record(
             for leaf, entry in ((name, catalog.leaves[name]) for name in leaves)
         },
     }  # fmt: skip
+
+
+def _keys(catalog: Catalog, name: str) -> Record:
+    """Of a role, the columns that it reads its view by, which no hash of the view is of."""
+    role = catalog.roles.get(name)
+    return {} if role is None else {"view": role.view, "keys": dict(role.keys)}
 
 
 def _table(table: Table | None, name: str, pinned: Pinned | None = None) -> Record:
@@ -115,13 +122,13 @@ def _table(table: Table | None, name: str, pinned: Pinned | None = None) -> Reco
     }
 
 
-def readings_of(sql: str) -> list[Reading]:
+def readings_of(sql: str) -> list[SpineReading]:
     """What the macro point_in_time() says in a model's compiled SQL of its own calls."""
     found = []
     for match in _CALL.finditer(sql):
         said = json.loads(match[1])
         spine = {"relation": said["spine"]}
-        found.append(Reading(said["service"], spine, said["timestamp"], said["lag_us"]))
+        found.append(SpineReading(said["service"], spine, said["timestamp"], said["lag_us"]))
     return found
 
 

@@ -2,61 +2,76 @@
 
 DuckDB writes a file on all threads without a detour through Arrow; the commit then names it, with
 the bounds that its footer holds. Tables that are new or change their columns, types that either
-side spells otherwise, and warehouses on other than a local disk go through Arrow.
+side spells otherwise, and partitioned tables go through Arrow. A file for an object store is
+written to a temporary folder and uploaded from there.
 """
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlparse
 
 import duckdb
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import (
+    DataFileStatistics,
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
+    schema_to_pyarrow,
 )
 from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
     FileFormat,
     ManifestContent,
-    ManifestEntry,
-    ManifestEntryStatus,
-    ManifestFile,
 )
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table, Transaction
-from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import (
     AssertRefSnapshotId,
-    RemoveSnapshotsUpdate,
-    TableRequirement,
-    TableUpdate,
-    update_table_metadata,
 )
-from pyiceberg.table.update.snapshot import _MergeAppendFiles, _SnapshotProducer
 from pyiceberg.typedef import Record
 
 from feature_specs.errors import DataError
-from lakehouse.commit import TABLE_PROPERTIES, Columns, Mode, commit_rows
+from feature_specs.quote import literal, quoted
+from lakehouse.commit import (
+    TABLE_PROPERTIES,
+    BeforeCommit,
+    Columns,
+    Mode,
+    OvertakenError,
+    commit_rows,
+)
 from lakehouse.duckdb_types import column_types
-from lakehouse.lake import local_path
+from lakehouse.infinite_times import without_bounds
+from lakehouse.key_index import dead_rows
+from lakehouse.local_path import is_local, local_path
 from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.plans import instants_of
-from lakehouse.quote import literal, quoted
+from lakehouse.pyiceberg_internals import AppendFile, ReplaceFiles, SteadyTransaction
+from lakehouse.scan import pin
 
 #: Of a feature table or its log; beyond, older ones are dropped.
 MOST_SNAPSHOTS = 100
+
+_UPLOAD_BYTES = 8 << 20
+
+#: Of a snapshot: the living rows. Its own totals count those that position deletes take out, and
+#: these deletes where they speak of files that are no longer there.
+ROWS_PROPERTY = "forebay.rows"
+
+#: Rows of a data file, about: 16 row groups. A file is what is rewritten when its rows have died.
+FILE_ROWS = 1_048_576
 
 _COMPRESSION = "write.parquet.compression-codec"
 _ROW_GROUP = TABLE_PROPERTIES["write.parquet.row-group-limit"]
@@ -89,25 +104,30 @@ def write_query(
         table: the table from which the rows were computed; None where there is none.
     """
     given = instants_of(sql, at) or None
-    if table is None or not _may_copy(table, types):
+    if table is None or not may_copy(table, types):
         rows = connection.sql(sql, params=given).to_arrow_table()
 
         def commit_arrow() -> int:
-            commit_rows(
-                catalog, identifier, rows, mode=mode, columns=columns, properties=properties
-            )
+            try:
+                commit_rows(
+                    catalog, identifier, rows, mode=mode, columns=columns,
+                    properties=properties, base=BeforeCommit(table),
+                )  # fmt: skip
+            except OvertakenError:
+                raise overtaken(identifier) from None
             return int(rows.num_rows)
 
         return commit_arrow
-    written = _copy(connection, table, sql, given)
+    written = write_file(connection, table, sql, given)
 
     def commit_file() -> int:
         try:
             _commit(table, written, mode, properties)
         except CommitFailedException:
-            Path(local_path(written.file_path)).unlink()
-            raise _overtaken(identifier) from None
-        return int(written.record_count)
+            for file in written:
+                table.io.delete(file.file_path)
+            raise overtaken(identifier) from None
+        return sum(int(file.record_count) for file in written)
 
     return commit_file
 
@@ -117,7 +137,17 @@ def count_rows(table: Table) -> int:
     current = table.current_snapshot()
     if current is None or current.summary is None:
         return 0
-    return int(current.summary.additional_properties.get("total-records", 0))
+    told = current.summary.additional_properties
+    if ROWS_PROPERTY in told:
+        return int(told[ROWS_PROPERTY])
+    total, deletes = (int(told.get(f"total-{n}", 0)) for n in ("records", "position-deletes"))
+    if not deletes or not is_local(table.location()):
+        return total - deletes
+    # Of another engine's commit: its deletes may speak of rows of files that are gone.
+    stands = pin(table)
+    held = {e.data_file.file_path for e in stands.files}
+    dead = dead_rows(stands.deletes)
+    return total - sum(len(rows) for d in dead for file, rows in d.items() if file in held)
 
 
 def set_properties(table: Table, properties: Mapping[str, str]) -> int:
@@ -133,28 +163,73 @@ def set_properties(table: Table, properties: Mapping[str, str]) -> int:
         change.set_properties(dict(properties))
         change.commit_transaction()
     except CommitFailedException:
-        raise _overtaken(".".join(table.name())) from None
+        raise overtaken(".".join(table.name())) from None
     return count_rows(table)
 
 
-def _overtaken(identifier: str) -> DataError:
+def overtaken(identifier: str) -> DataError:
+    """The error of a commit that came second."""
     return DataError(
         "another build committed first, and these rows were computed from the table before it",
         where=f"table {identifier}",
-        mend="build one view in one place at a time, and run it again",
+        hint="build one view in one place at a time, and run it again",
     )
 
 
-def _may_copy(table: Table, types: Mapping[str, str]) -> bool:
-    if urlparse(table.location()).scheme not in ("", "file") or not table.spec().is_unpartitioned():
+def may_copy(table: Table, types: Mapping[str, str]) -> bool:
+    """Whether DuckDB may write a file of the table by itself.
+
+    Args:
+        types: DuckDB's types of the columns that are to be written.
+    """
+    if not table.spec().is_unpartitioned():
         return False
     schema = table.schema()
     if any(f.required or not f.field_type.is_primitive for f in schema.fields):
         return False
-    current = table.metadata.current_snapshot_id
-    if any(m.content is not ManifestContent.DATA for m in manifests_of(table, current)):
-        return False
     return types == column_types(schema)
+
+
+def write_file(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    sql: str,
+    given: Mapping[str, datetime] | None = None,
+) -> list[DataFile]:
+    """Write the rows of a query as data files of a table, which no commit names yet.
+
+    A file has at most about FILE_ROWS rows; of no rows there is none, unless the table is empty.
+    """
+    schema = table.schema()
+    uri = table.location_provider().new_data_location(str(uuid.uuid4()))
+    with _local_folder(uri) as home:
+        _copy(connection, table, _in_order(schema, sql), given, home)
+        paths = sorted(home.glob("*.parquet"))
+        files = [_data_file(table, f"{uri}/{path.name}", path) for path in paths]
+        kept = [f for f in files if f.record_count] or files[:1]
+        for path, file in zip(paths, files, strict=True):
+            if file in kept and not is_local(uri):
+                _upload(table, path, file.file_path)
+            elif file not in kept:
+                path.unlink()
+    return kept
+
+
+@contextmanager
+def _local_folder(uri: str) -> Iterator[Path]:
+    """A folder that is not there yet, at a URI, or a temporary one if that is remote."""
+    if is_local(uri):
+        home = Path(local_path(uri))
+        home.parent.mkdir(parents=True, exist_ok=True)
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="forebay") as folder:
+        yield Path(folder) / "rows"
+
+
+def _upload(table: Table, path: Path, uri: str) -> None:
+    with path.open("rb") as written, table.io.new_output(uri).create(overwrite=True) as store:
+        shutil.copyfileobj(written, store, _UPLOAD_BYTES)
 
 
 def _copy(
@@ -162,23 +237,26 @@ def _copy(
     table: Table,
     sql: str,
     given: Mapping[str, datetime] | None,
-) -> DataFile:
-    schema = table.schema()
-    uri = table.location_provider().new_data_location(f"{uuid.uuid4()}.parquet")
-    path = Path(local_path(uri))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ids = ", ".join(f"{quoted(f.name)}: {f.field_id}" for f in schema.fields)
+    home: Path,
+) -> None:
+    """Write a query's rows as Parquet files of the table into a folder."""
+    ids = ", ".join(f"{quoted(f.name)}: {f.field_id}" for f in table.schema().fields)
     connection.execute(
-        f"copy ({_in_order(schema, sql)}) to {literal(str(path))} "
-        f"(format parquet, row_group_size {_ROW_GROUP}, field_ids {{{ids}}}, {_encoding(table)})",
+        f"copy ({sql}) to {literal(str(home))} (format parquet, "
+        f"row_groups_per_file {FILE_ROWS // int(_ROW_GROUP)}, "
+        f"row_group_size {_ROW_GROUP}, field_ids {{{ids}}}, {_encoding(table)})",
         given,
     )
+
+
+def _data_file(table: Table, uri: str, path: Path) -> DataFile:
+    schema = table.schema()
     footer = pq.read_metadata(path)
-    statistics = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=footer,
-        stats_columns=compute_statistics_plan(schema, table.properties),
-        parquet_column_mapping=parquet_path_to_id_mapping(schema),
-    )
+    try:
+        statistics = _statistics(footer, schema, table.properties)
+    except OverflowError:
+        bare = without_bounds(schema_to_pyarrow(schema))
+        statistics = _statistics(footer, schema, table.properties | bare)
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=uri,
@@ -193,6 +271,16 @@ def _copy(
     )
 
 
+def _statistics(
+    footer: pq.FileMetaData, schema: Schema, properties: Mapping[str, str]
+) -> DataFileStatistics:
+    return data_file_statistics_from_parquet_metadata(
+        parquet_metadata=footer,
+        stats_columns=compute_statistics_plan(schema, dict(properties)),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+
+
 def _encoding(table: Table) -> str:
     """Dictionaries take half of the time of writing: only where files are to be small."""
     codec = table.properties.get(_COMPRESSION, "zstd")
@@ -204,93 +292,23 @@ def _in_order(schema: Schema, sql: str) -> str:
     return f"select {', '.join(quoted(f.name) for f in schema.fields)} from ({sql}) as written"
 
 
-def _commit(table: Table, written: DataFile, mode: Mode, properties: Mapping[str, str]) -> None:
+def _commit(
+    table: Table, written: Sequence[DataFile], mode: Mode, properties: Mapping[str, str]
+) -> None:
     transaction = SteadyTransaction(table)
     if mode == "append" or table.metadata.current_snapshot_id is None:
-        with _AppendFile(Operation.APPEND, transaction, table.io) as append:
-            append.append_data_file(written)
+        with AppendFile(Operation.APPEND, transaction, table.io) as append:
+            for file in written:
+                append.append_data_file(file)
     else:
-        with _ReplaceFiles(Operation.OVERWRITE, transaction, table.io) as replace:
+        with ReplaceFiles(Operation.OVERWRITE, transaction, table.io) as replace:
             for manifest in manifests_of(table, table.metadata.current_snapshot_id):
                 for entry in entries_of(table, manifest):
-                    replace.replaced.append(entry)
+                    if manifest.content == ManifestContent.DATA:
+                        replace.replaced.append(entry)
                     replace.delete_data_file(entry.data_file)
-            replace.append_data_file(written)
+            for file in written:
+                replace.append_data_file(file)
     transaction.set_properties(dict(properties))
     transaction.forget_snapshots(MOST_SNAPSHOTS)
     transaction.commit_transaction()
-
-
-class _AppendFile(_MergeAppendFiles):
-    """A snapshot with a file more than the table had when the file's rows were computed."""
-
-    def _refresh_for_retry(self) -> None:
-        raise CommitFailedException("another writer came first")
-
-
-class _ReplaceFiles(_SnapshotProducer["_ReplaceFiles"]):
-    """A snapshot in which new files take the place of all that were there.
-
-    pyiceberg's own overwrite reads every manifest three times, and keeps those that only say which
-    files went before, one more each time.
-    """
-
-    def __init__(self, operation: Operation, transaction: Transaction, io: FileIO) -> None:
-        super().__init__(operation, transaction, io)
-        self.replaced: list[ManifestEntry] = []
-
-    def _validate_concurrency(self) -> None:
-        """The catalog refuses the commit where another writer came first."""
-
-    def _refresh_for_retry(self) -> None:
-        raise CommitFailedException("another writer came first")
-
-    def _existing_manifests(self) -> list[ManifestFile]:
-        return []
-
-    def _deleted_entries(self) -> list[ManifestEntry]:
-        return [
-            ManifestEntry.from_args(
-                status=ManifestEntryStatus.DELETED,
-                snapshot_id=self._snapshot_id,
-                sequence_number=entry.sequence_number,
-                file_sequence_number=entry.file_sequence_number,
-                data_file=entry.data_file,
-            )
-            for entry in self.replaced
-        ]
-
-
-class SteadyTransaction(Transaction):
-    """A transaction that does not copy the table's metadata each time that it looks something up.
-
-    pyiceberg does so dozens of times a commit; nobody writes to what is handed out.
-    """
-
-    _seen: tuple[tuple[TableUpdate, ...], TableMetadata] | None = None
-
-    def forget_snapshots(self, most: int) -> None:
-        """Drop the older half of the snapshots where there are more.
-
-        Every one of them is written and read again at each commit; the log tells what has been.
-        """
-        known = self._table.metadata.snapshots
-        if len(known) <= most:
-            return
-        held = {ref.snapshot_id for ref in self._table.metadata.refs.values()}
-        oldest = sorted(known, key=lambda s: s.sequence_number or 0)[: len(known) - most // 2]
-        ids = [s.snapshot_id for s in oldest if s.snapshot_id not in held]
-        self._stage((RemoveSnapshotsUpdate.model_validate({"snapshot-ids": ids}),))
-
-    def require(self, requirement: TableRequirement) -> None:
-        """Let the commit fail where something does not hold."""
-        self._stage((), (requirement,))
-
-    @property
-    def table_metadata(self) -> TableMetadata:
-        """The metadata with the updates so far."""
-        if not self._updates:
-            return self._table.metadata
-        if self._seen is None or self._seen[0] is not self._updates:
-            self._seen = (self._updates, update_table_metadata(self._table.metadata, self._updates))
-        return self._seen[1]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
+
+from feature_specs.durations import duration_text
+from lineage.trace_changes import features_reached
 
 #: How long an expression is shown.
 _LONGEST = 160
+#: What every feature depends on.
+_OF_ALL = ("entities", "event_time", "ttl", "boundary", "tie_break", "compiler", "keys", "leaves")
 
 
 @dataclass(frozen=True)
@@ -36,17 +40,21 @@ class Change:
 
 
 def compare_definitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """All that differs; nothing where both mean the same."""
+    """Every difference; none where both mean the same."""
     return (*_options(old, new), *_features(old, new), *_queries(old, new), *_leaves(old, new))
 
 
 def changed_features(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    """The features of the new definition that were not there or may have other values now."""
-    names = tuple(new["features"])
-    changes = compare_definitions(old, new)
-    if any(not c.what.startswith(("feature ", "type of feature ")) for c in changes):
-        return names
-    return tuple(n for n in names if old["features"].get(n) != new["features"][n])
+    """The features of the new definition that were not there or may have other values now.
+
+    All of them, where it is not proved which (``trace_changes``).
+    """
+    reached = features_reached(old, new)
+    if reached is None or any(old[part] != new[part] for part in _OF_ALL):
+        return tuple(new["features"])
+    return tuple(
+        n for n, f in new["features"].items() if n in reached or old["features"].get(n) != f
+    )
 
 
 def removed_features(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
@@ -60,7 +68,7 @@ def _options(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]
         if was != now:
             yield Change(name, was, now)
     if old["ttl"] != new["ttl"]:
-        yield Change("ttl", _duration(old["ttl"]), _duration(new["ttl"]), at_reading=True)
+        yield Change("ttl", duration_text(old["ttl"]), duration_text(new["ttl"]), at_reading=True)
 
 
 def _features(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -75,12 +83,14 @@ def _features(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change
     for name in dict.fromkeys([*old["keys"], *new["keys"]]):
         if old["keys"].get(name) != new["keys"].get(name):
             yield Change(
-                f"column {name}", _plain(old["keys"].get(name)), _plain(new["keys"].get(name))
+                f"column {name}",
+                _shortened(old["keys"].get(name)),
+                _shortened(new["keys"].get(name)),
             )
 
 
 def _text(feature: Mapping[str, Any]) -> str | None:
-    return _plain(feature["sql"]) if feature else None
+    return _shortened(feature["sql"]) if feature else None
 
 
 def _queries(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -95,7 +105,7 @@ def _queries(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]
 
 
 def _select_list(query: Mapping[str, Any]) -> str | None:
-    return _plain("select " + ", ".join(query.get("columns", ())))
+    return _shortened("select " + ", ".join(query.get("columns", ())))
 
 
 def _clause(what: str, was: Any, now: Any) -> Iterator[Change]:
@@ -106,21 +116,23 @@ def _clause(what: str, was: Any, now: Any) -> Iterator[Change]:
         place = what.removesuffix("columns")
         for name in dict.fromkeys([*was, *now]):
             if was.get(name) != now.get(name):
-                yield Change(f"{place}column {name}", _plain(was.get(name)), _plain(now.get(name)))
+                yield Change(
+                    f"{place}column {name}", _shortened(was.get(name)), _shortened(now.get(name))
+                )
     elif isinstance(was or now, list):
         was, now = was or [], now or []
-        gone = [_plain(c) for c in was if c not in now]
-        come = [_plain(c) for c in now if c not in was]
+        gone = [_shortened(c) for c in was if c not in now]
+        come = [_shortened(c) for c in now if c not in was]
         if gone or come:
             yield Change(what, _joined(gone), _joined(come))
     else:
-        yield Change(what, _plain(was), _plain(now))
+        yield Change(what, _shortened(was), _shortened(now))
 
 
 def _leaves(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for leaf in dict.fromkeys([*old["leaves"], *new["leaves"]]):
         was, now = old["leaves"].get(leaf), new["leaves"].get(leaf)
-        name = _plain(leaf)
+        name = _shortened(leaf)
         if was is None or now is None:
             yield Change(f"leaf {name}", was and was["role"], now and now["role"])
             continue
@@ -138,17 +150,7 @@ def _listed(value: Any) -> str | None:
     return None if text in (None, "") else str(text)
 
 
-def _duration(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1)):
-        if seconds % size == 0:
-            number = int(seconds // size)
-            return f"{number} {unit if number != 1 else unit[:-1]}"
-    return str(timedelta(seconds=seconds))
-
-
-def _plain(sql: str | None) -> str | None:
+def _shortened(sql: str | None) -> str | None:
     """SQL without the quotes that plain names need not have, and not too long."""
     if sql is None:
         return None

@@ -8,7 +8,11 @@ from feature_specs.catalog import Catalog
 def services_touched(catalog: Catalog, view: str) -> tuple[str, ...]:
     """Names of the feature services that read a view, sorted."""
     return tuple(
-        sorted(s.name for s in catalog.services.values() if view in {v for v, _ in s.features})
+        sorted(
+            s.name
+            for s in catalog.services.values()
+            if view in {catalog.view_behind(v) for v, _ in s.features}
+        )
     )
 
 

@@ -24,9 +24,9 @@ def catalog_clock(catalog: Catalog) -> Clock:
         instant = datetime.fromisoformat(catalog.now)
     except ValueError:
         raise ForebayError(
-            f"now is {catalog.now!r}, not an ISO 8601 instant",
-            where="catalog.json",
-            mend="run `forebay compile --now 2013-07-01T00:00:00Z`",
+            f"{catalog.now!r} is not an ISO 8601 instant",
+            where="var forebay_now",
+            hint="write such as 2013-07-01T00:00:00Z in dbt_project.yml, then `forebay compile`",
         ) from None
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)

@@ -1,4 +1,8 @@
-"""From Arrow to stored rows, a column at a time: a value a call would take minutes for millions."""
+"""From Arrow to stored rows, a column at a time: a value a call would take minutes for millions.
+
+`forebay verify` alone reads by it: `serving.sync` makes the same bytes in SQL, so that what one of
+them gets wrong the other tells.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,9 @@ import pyarrow.compute as pc
 
 from feature_specs.catalog import ViewEntry
 from feature_specs.errors import DataError, first_line
+from feature_specs.sql_types import SqlType, parse_type
 from serving.keys import encode_key, key_texts
-from serving.rows import encode_float, encoder, nullable
-from serving.sql_types import SqlType, parse_type
+from serving.rows import encode_float, encoder, header_text, nullable
 
 _FIRST_PADDED_YEAR_US = -30_610_224_000_000_000  # the year 1000: strftime pads no earlier one
 _AFTER_PYTHON_US = 253_402_300_800_000_000  # the year 10000
@@ -53,7 +57,7 @@ class RowEncoder:
             raise DataError(
                 f"a value of {self._view.spelling(name)!r} cannot be stored online: {first_line(error)}",
                 where=self._view.name,
-                mend="cap it in the feature's SQL, or cast it to text",
+                hint="cap it in the feature's SQL, or cast it to text",
             ) from error
 
     def entities_only(self, batch: Any) -> Any:
@@ -71,12 +75,11 @@ class RowEncoder:
 
     def keys(self, batch: Any) -> list[bytes]:
         """The keys of a batch whose keys hold no null."""
-        name = self._view.name
         parts = [
             list(map(text, batch[column].to_pylist()))
             for column, text in zip(self._entities, self._texts, strict=True)
         ]
-        return [encode_key(name, key) for key in zip(*parts, strict=True)]
+        return list(map(encode_key, zip(*parts, strict=True)))
 
     def _headers(self, batch: Any) -> list[str]:
         if self._view.time_column is None:
@@ -86,9 +89,28 @@ class RowEncoder:
             raise DataError(
                 f"a row of {self._view.table} has no {self._view.event_time}",
                 where=self._view.name,
-                mend="run `forebay build`; a row without event_time is never visible",
+                hint="run `forebay build`; a row without event_time is never visible",
             )
-        return list(map(str, microseconds(column).to_pylist()))
+        try:
+            return event_time_headers(microseconds(column))
+        except OverflowError as error:
+            raise DataError(
+                f"an {self._view.event_time} lies outside the years 1 to 9999",
+                where=self._view.name,
+                hint="leave such rows out in the view's SQL",
+            ) from error
+
+
+def event_time_headers(axis: Any) -> list[str]:
+    """The headers of event times in microseconds since the epoch. Raises OverflowError."""
+    bounds = pc.min_max(axis).as_py()
+    if bounds["min"] is None:
+        return []
+    if bounds["min"] < _FIRST_PADDED_YEAR_US or bounds["max"] >= _AFTER_PYTHON_US:
+        return list(map(header_text, axis.to_pylist()))
+    text = pc.strftime(axis.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
+    whole: list[str] = pc.replace_substring(text, ".000000", "").to_pylist()
+    return whole
 
 
 def microseconds(column: Any) -> Any:
@@ -148,7 +170,7 @@ def _moments(column: Any, suffix: str) -> Any:
         raise DataError(
             "a timestamp lies after the year 9999",
             where="a stored column",
-            mend="cap it in the feature's SQL, or store null",
+            hint="cap it in the feature's SQL, or store null",
         )
     if bounds["min"] < _FIRST_PADDED_YEAR_US:
         return None

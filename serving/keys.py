@@ -1,7 +1,7 @@
-"""Keys of the online store: (view, key tuple) as bytes, one to one.
+"""Keys of the online store: a tuple of key values as bytes, one to one.
 
-A key is the view's name and the text of each key value, joined by a NUL. A NUL inside a part is
-escaped, so no two keys share an encoding, and all keys of a view share a prefix.
+A key is the text of each key value, joined by a NUL. A NUL inside a part is escaped, so no two keys
+of as many parts share an encoding. Views with the same key columns have the same keys.
 """
 
 from __future__ import annotations
@@ -10,30 +10,40 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from feature_specs.catalog import Column
 from feature_specs.errors import DataError, ForebayError
-from serving.sql_types import INTEGER_RANGE, SqlType, parse_type
+from feature_specs.instants import epoch_us
+from feature_specs.sql_types import INTEGER_RANGE, SqlType, parse_type
+from serving.shown import shown
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _DIGEST_SIZE = 32
 
 Coercer = Callable[[Any], Any]
 
+#: Digits of which every decimal number is a double of its own.
+_DOUBLE_DIGITS = 15
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+#: An instant to the microsecond. What `datetime.fromisoformat` takes besides, it cuts off or misreads:
+#: a seventh digit of the second, parts of a second of the zone.
+_MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\d"
+    r"(?:[T ]\d\d(?::\d\d(?::\d\d(?:[.,]\d{1,6}0*)?)?)?(?:Z|[+-]\d\d(?::?\d\d(?::?\d\d)?)?)?)?",
+    re.ASCII,
+)
 
-def encode_key(view: str, parts: Iterable[str]) -> bytes:
-    """The key of a row, from the view's name and `key_text` of each key value."""
-    return b"\0".join([_escape(view), *map(_escape, parts)])
+
+def encode_key(parts: Iterable[str]) -> bytes:
+    """The key of a row, from the text that `key_texts` gives of each key value, at least one."""
+    return b"\0".join(map(_escape, parts))
 
 
-def decode_key(key: bytes) -> tuple[str, tuple[str, ...]]:
-    """The view's name and the texts of the key values that `encode_key` was given."""
-    view, *parts = (_unescape(part) for part in key.split(b"\0"))
-    return view, tuple(parts)
+def decode_key(key: bytes) -> tuple[str, ...]:
+    """The texts of the key values that `encode_key` was given."""
+    return tuple(map(_unescape, key.split(b"\0")))
 
 
 def shorten(key: bytes, limit: int) -> bytes | None:
@@ -51,11 +61,14 @@ def key_texts(columns: Sequence[Column]) -> list[Callable[[Any], str]]:
     return [_TEXTS.get(parse_type(c.type).name, str) for c in columns]
 
 
-def coercer(column: Column) -> Coercer:
+def coercer(column: Column, kind: str = "entity", place: str = "entities") -> Coercer:
     """The function from a JSON value to a key value of the column's declared type.
 
-    The function gives None for null, and raises DataError, naming the entity, for a value of
+    The function gives None for null, and raises DataError, naming the column, for a value of
     another JSON type or outside the type's range.
+
+    Args:
+        kind, place: what the column is called, and where it is sent, for errors.
 
     Raises:
         ForebayError: values of that type cannot be keys.
@@ -64,9 +77,9 @@ def coercer(column: Column) -> Coercer:
     convert = _COERCERS.get("INTEGER" if declared.is_integer else declared.name)
     if convert is None:
         raise ForebayError(
-            f"entity {column.name!r} has type {column.type}, which cannot be a key",
-            where="catalog.json",
-            mend="cast the key to VARCHAR, BIGINT, DATE or another exact type",
+            f"{kind} {column.name!r} has type {column.type}, which cannot be a key",
+            where=column.name,
+            hint="cast the key to VARCHAR, BIGINT, DATE or another exact type",
         )
 
     def coerce(value: Any) -> Any:
@@ -75,28 +88,13 @@ def coercer(column: Column) -> Coercer:
         try:
             return convert(declared, value)
         except _RefusedError as refused:
-            shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
             raise DataError(
-                f"entity {column.name!r} is {column.type}, not {shown}",
-                where=f"entities.{column.name}",
-                mend=str(refused),
+                f"{kind} {column.name!r} is {column.type}, not {shown(value)}",
+                where=f"{place}.{column.name}",
+                hint=str(refused),
             ) from None
 
     return coerce
-
-
-def coerce_key(column: Column, value: Any) -> Any:
-    """A JSON value as a key value of the column's declared type; None for null.
-
-    Raises:
-        DataError: the JSON value is of another type; names the entity.
-    """
-    return coercer(column)(value)
-
-
-def epoch_us(moment: datetime) -> int:
-    """Microseconds since the epoch of an aware datetime, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 class _RefusedError(Exception):
@@ -105,7 +103,7 @@ class _RefusedError(Exception):
 
 def _integer(declared: SqlType, value: Any) -> int:
     low, high = INTEGER_RANGE[declared.name]
-    if isinstance(value, str) and high > 2**64 and re.fullmatch(r"-?\d{1,39}", value):
+    if isinstance(value, str) and high > 2**64 and re.fullmatch(r"-?[0-9]{1,39}", value):
         # Few JSON writers can write such an integer as a number.
         return _integer(declared, int(value))
     if isinstance(value, bool) or not isinstance(value, int):
@@ -128,7 +126,7 @@ def _varchar(_: SqlType, value: Any) -> str:
 
 
 def _date(_: SqlType, value: Any) -> date:
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise _RefusedError('send a JSON string such as "2013-07-01"')
     try:
         return date.fromisoformat(value)
@@ -156,6 +154,8 @@ def _timestamp(_: SqlType, value: Any) -> datetime:
 def _moment(value: Any) -> datetime:
     if not isinstance(value, str):
         raise _RefusedError('send a JSON string such as "2013-07-01T12:00:00Z"')
+    if not _MOMENT.fullmatch(value):
+        raise _RefusedError('send it to the microsecond: "2013-07-01T12:00:00.000001Z"')
     try:
         return datetime.fromisoformat(value)
     except ValueError:
@@ -164,6 +164,8 @@ def _moment(value: Any) -> datetime:
 
 def _decimal(declared: SqlType, value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _RefusedError("send a JSON number or a string of digits")
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise _RefusedError("send a JSON number or a string of digits")
     try:
         number = Decimal(repr(value) if isinstance(value, float) else value)
@@ -177,14 +179,19 @@ def _decimal(declared: SqlType, value: Any) -> Decimal:
         raise _RefusedError(f"send a number that fits {declared}")
     shift = int(exponent) + declared.scale
     unscaled = int("".join(map(str, digits)))
+    if not unscaled:
+        shift = 0  # whatever its exponent, which may have many digits itself
     if unscaled and shift > declared.width:
         raise _RefusedError(f"send a number that fits {declared}")
     if shift < 0 and unscaled % 10 ** min(-shift, 101):
         raise _RefusedError(f"send at most {declared.scale} digits after the point")
     unscaled = unscaled * 10**shift if shift >= 0 else unscaled // 10 ** min(-shift, 101)
+    if isinstance(value, float) and unscaled >= 10**_DOUBLE_DIGITS:
+        # The number that was written may have been another one, which is the same double.
+        raise _RefusedError(f"send more than {_DOUBLE_DIGITS} digits as text")
     if unscaled >= 10**declared.width:
         raise _RefusedError(f"send a number that fits {declared}")
-    return Decimal((sign, tuple(map(int, str(unscaled))), -declared.scale))
+    return Decimal((sign if unscaled else 0, tuple(map(int, str(unscaled))), -declared.scale))
 
 
 def _uuid(_: SqlType, value: Any) -> uuid.UUID:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from feature_specs.errors import ForebayError
 
@@ -27,7 +28,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ForebayError(
             f"there is no host {host!r} ({error.strerror})",
             where="--host",
-            mend="name an address of this machine, such as 127.0.0.1 or 0.0.0.0",
+            hint="name an address of this machine, such as 127.0.0.1 or 0.0.0.0",
         ) from None
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,6 +40,36 @@ def listen(host: str, port: int) -> socket.socket:
         raise _refused(host, port, error) from None
     made.set_inheritable(True)
     return made
+
+
+class WorkerSocket(socket.socket):
+    """A bound socket that a worker process gets one like, of its own, in place of.
+
+    Each worker's socket has a queue of its own, over which the system spreads connections evenly. Of
+    one queue the first worker to wake takes all that has come.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., WorkerSocket], tuple[int, Any]]:
+        return bind_beside, (self.family, self.getsockname())
+
+
+def bind_beside(family: int, address: Any) -> WorkerSocket:
+    """A socket bound to an address that others of its kind are bound to; it does not listen yet."""
+    made = WorkerSocket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(address)
+    return made
+
+
+def for_workers(taken: socket.socket) -> socket.socket:
+    """The socket to hand to several workers, of what `listen` gave, where the system has such."""
+    if not hasattr(socket, "SO_REUSEPORT"):
+        return taken
+    family, address = taken.family, taken.getsockname()
+    # Only the workers listen: what came to this process would wait for ever.
+    taken.close()
+    return bind_beside(family, address)
 
 
 def check_free(host: str, port: int) -> None:
@@ -53,18 +84,18 @@ def _refused(host: str, port: int, error: OSError) -> ForebayError:
         return ForebayError(
             f"port {port} of {host} is in use{by}",
             where="--port",
-            mend=f"end that program, or name another port: --port {port + 1 if port < 65535 else 0}",
+            hint=f"end that program, or name another port: --port {port + 1 if port < 65535 else 0}",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ForebayError(
             f"port {port} is kept for the system's administrator",
             where="--port",
-            mend="name a port of 1024 or more",
+            hint="name a port of 1024 or more",
         )
     return ForebayError(
-        f"{host} is no address of this machine ({error.strerror})",
+        f"{host} is not an address of this machine ({error.strerror})",
         where="--host",
-        mend="name one, such as 127.0.0.1, or 0.0.0.0 for all",
+        hint="name one, such as 127.0.0.1, or 0.0.0.0 for all",
     )
 
 

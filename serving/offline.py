@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 from pyiceberg.table import Table
-from pyiceberg.types import TimestamptzType
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError, ForebayError
 from feature_specs.library_errors import explain_one, known_errors
+from feature_specs.sql_types import SqlType, parse_type
+from lakehouse.duckdb_types import duckdb_type
 from lakehouse.lake import FeatureState, find_table, open_lake, read_state
+from serving.state import ViewState
 
 BUILD = "run `forebay build`"
 _BATCH = 65_536
@@ -35,11 +36,15 @@ class FeatureTable:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows, in batches of at most 65,536. Raises DataError where a column is missing."""
-        require_columns(self.table, self.view, columns)
+        check_has_columns(self.table, self.view, columns)
         yield from _split(self.table.scan(selected_fields=tuple(columns)).to_arrow_batch_reader())
 
     def count(self) -> int:
         return int(self.table.scan().count())
+
+    def state_with(self, rows: int, log: int | None) -> ViewState:
+        """The state of a store that has ``rows`` of it, at a position in the view's log."""
+        return ViewState(self.state.at, self.view.semantic_hash, rows, self.snapshot, log)
 
 
 def open_feature_table(catalog: Catalog, view: ViewEntry) -> FeatureTable:
@@ -54,13 +59,13 @@ def open_feature_table(catalog: Catalog, view: ViewEntry) -> FeatureTable:
         raise ForebayError(
             f"feature view {view.name!r} is not built yet: no table {view.table}",
             where=view.name,
-            mend=BUILD,
+            hint=BUILD,
         )
     if state.semantic_hash != view.semantic_hash:
         raise ForebayError(
             f"feature view {view.name!r} has changed since {view.table} was built",
             where=view.name,
-            mend=BUILD,
+            hint=BUILD,
         )
     return FeatureTable(view, table, state)
 
@@ -79,47 +84,43 @@ def open_feature_tables(
     return tables, failed
 
 
-def read_changes(
-    catalog: Catalog, view: ViewEntry, after: int, until: int, columns: Sequence[str]
-) -> pa.Table | None:
-    """Rows of the view's history with computed_at in (after, until], oldest first.
-
-    Args:
-        after, until: microseconds since the epoch.
-
-    Returns:
-        None where there is no history that reaches ``until``, so the changes are not known.
-    """
-    history = find_table(open_lake(catalog.lake), view.history_table)
-    if history is None:
-        return None
-    state = read_state(history)
-    if state is not None and state.at < until:
-        return None
-    wanted = (*columns, "computed_at", "deleted")
-    require_columns(history, view, wanted)
-    zoned = isinstance(history.schema().find_field("computed_at").field_type, TimestamptzType)
-    span = f"computed_at > '{_instant(after, zoned)}' and computed_at <= '{_instant(until, zoned)}'"
-    rows = history.scan(row_filter=span, selected_fields=wanted).to_arrow()
-    return rows.sort_by("computed_at")
+def check_has_columns(table: Table, view: ViewEntry, columns: Sequence[str]) -> None:
+    """Raises DataError unless the table has the columns, of the types that the view gives."""
+    known = {field.name: field.field_type for field in table.schema().fields}
+    types = dict(zip(view.keys, (c.type for c in view.entities), strict=True))
+    types |= {column.name: column.type for column in view.stored}
+    name = ".".join(table.name())
+    for column in columns:
+        if column not in known:
+            raise DataError(f"table {name} has no column {column!r}", where=view.name, hint=BUILD)
+        if column not in types:
+            continue
+        kind = duckdb_type(known[column], where=column)
+        if not _holds(parse_type(types[column]), parse_type(kind)):
+            raise DataError(
+                f"column {column!r} of table {name} is {kind}, and the view gives {types[column]}",
+                where=view.name,
+                hint=BUILD,
+            )
 
 
-def require_columns(table: Table, view: ViewEntry, columns: Sequence[str]) -> None:
-    """Raises DataError unless the table has the columns."""
-    known = {field.name for field in table.schema().fields}
-    missing = [name for name in columns if name not in known]
-    if missing:
-        raise DataError(
-            f"table {'.'.join(table.name())} has no column {missing[0]!r}",
-            where=view.name,
-            mend=BUILD,
-        )
-
-
-def _instant(us: int, zoned: bool) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    text = moment.isoformat(timespec="microseconds")
-    return text if zoned else text.removesuffix("+00:00")
+def _holds(declared: SqlType, stored: SqlType) -> bool:
+    """Whether a table's type is that of a feature, or what Iceberg has in its place: then each value
+    has one text in both."""
+    if declared.is_integer:
+        return stored.is_integer or (stored.name == "DECIMAL" and stored.scale == 0)
+    if declared.name == "DECIMAL":
+        # Without digits before the point the text is another one: see `value_sql.decimal_text`.
+        fractions = (declared.width == declared.scale, stored.width == stored.scale)
+        alike = stored.scale == declared.scale and len(set(fractions)) == 1
+        return stored.name == "DECIMAL" and alike
+    if declared.name == "UUID":
+        return stored.name in ("UUID", "VARCHAR")
+    if declared.name == "DOUBLE":
+        return stored.is_float
+    if stored.name != declared.name or stored.fields != declared.fields:
+        return False
+    return all(map(_holds, declared.items, stored.items))
 
 
 def _split(batches: Any) -> Iterator[pa.RecordBatch]:

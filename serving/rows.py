@@ -1,8 +1,13 @@
 r"""Stored rows: ready-encoded JSON fragments, so that a lookup splits and concatenates.
 
-A row is ``header NUL fragment NUL fragment ...``: the header is the event time in microseconds since
-the epoch, or empty; then a JSON fragment for each stored column, in the view's order. JSON text never
-holds a raw NUL (a string's NUL is written ``\u0000``).
+A row is ``header NUL fragment NUL fragment ...``. The header is the event time in UTC as an answer
+shows it, without quotes and zone: ``2013-07-01T06:00:00`` or ``2013-07-01T06:00:00.000001``; empty for
+views without event_time. Then comes a JSON fragment for each stored column, in the view's order. JSON
+text never holds a raw NUL (a string's NUL is written ``\u0000``).
+
+Two consequences that reading builds on: headers, and so whole rows, compare as bytes in the order of
+their instants (NUL sorts before every character); and ``NUL null`` in a row is a null feature, for
+no other fragment begins with an n.
 """
 
 from __future__ import annotations
@@ -10,45 +15,59 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
-from serving.sql_types import SqlType
+from feature_specs.errors import ForebayError
+from feature_specs.sql_types import SqlType
+
+#: Stored with each view's state. Rows of another layout are never read: the view is synced anew.
+ROW_LAYOUT = 3
 
 SEPARATOR = b"\0"
 NULL = b"null"
+
+_EPOCH = datetime(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
 
 Encoder = Callable[[Any], str]
 Decoder = Callable[[Any], Any]
 
 
-def encode_row(event_time_us: int | None, fragments: Sequence[str]) -> bytes:
-    """A row from its event time (microseconds since the epoch) and the columns' fragments."""
-    header = "" if event_time_us is None else str(event_time_us)
-    return "\0".join([header, *fragments]).encode()
-
-
 def split_row(row: bytes) -> tuple[int | None, list[bytes]]:
     """The event time (microseconds since the epoch, or None) and the columns' fragments."""
     header, *fragments = row.split(SEPARATOR)
-    return (int(header) if header else None), fragments
+    return (header_us(header) if header else None), fragments
 
 
-def encode_value(declared: SqlType, value: Any) -> str:
-    """One value as a JSON fragment."""
-    return "null" if value is None else encoder(declared)(value)
+def header_text(event_time_us: int) -> str:
+    """The header of an event time in microseconds since the epoch.
+
+    Raises:
+        OverflowError: it lies outside the years 1 to 9999.
+    """
+    return (_EPOCH + timedelta(microseconds=event_time_us)).isoformat()
+
+
+def header_us(header: bytes) -> int:
+    """The event time of a header, in microseconds since the epoch."""
+    return (datetime.fromisoformat(header.decode()) - _EPOCH) // _MICROSECOND
 
 
 def decode_value(declared: SqlType, fragment: bytes) -> Any:
-    """The value that `encode_value` was given, in Python's type for the declared one."""
+    """The value of a fragment, in Python's type for the declared one."""
     return from_json(declared)(json.loads(fragment))
 
 
 def encoder(declared: SqlType) -> Encoder:
-    """The function from a value that is not None to its JSON fragment."""
+    """The function from a value that is not None to its JSON fragment.
+
+    Raises:
+        ForebayError: JSON values of the type are not defined.
+    """
     if declared.name == "LIST":
         item = nullable(encoder(declared.items[0]))
         return lambda value: f"[{','.join(map(item, value))}]"
@@ -56,7 +75,15 @@ def encoder(declared: SqlType) -> Encoder:
         return _struct_encoder(declared)
     if declared.name == "MAP":
         return _map_encoder(declared)
-    return _ENCODERS.get(declared.name, _encode_integer)
+    if declared.is_integer:
+        return _encode_integer
+    if declared.name not in _ENCODERS:
+        raise ForebayError(
+            f"values of type {declared} cannot be answered",
+            where="catalog.json",
+            hint="cast the feature, an interval by epoch(...), and run `forebay build`",
+        )
+    return _ENCODERS[declared.name]
 
 
 def nullable(encode: Encoder) -> Encoder:
@@ -64,17 +91,25 @@ def nullable(encode: Encoder) -> Encoder:
     return lambda value: "null" if value is None else encode(value)
 
 
-def from_json(declared: SqlType) -> Decoder:
-    """The function from a parsed fragment, or None, to the value."""
+def from_json(
+    declared: SqlType, *, map_as: type[dict[Any, Any]] | type[list[Any]] = list
+) -> Decoder:
+    """The function from a parsed fragment, or None, to the value.
+
+    Args:
+        map_as: maps become these, of pairs; lists of pairs where a key cannot be a dict's.
+    """
+    inner = [from_json(item, map_as=map_as) for item in declared.items]
     if declared.name == "LIST":
-        item = from_json(declared.items[0])
+        (item,) = inner
         return lambda raw: None if raw is None else [item(each) for each in raw]
     if declared.name == "STRUCT":
-        items = dict(zip(declared.fields, map(from_json, declared.items), strict=True))
+        items = dict(zip(declared.fields, inner, strict=True))
         return lambda raw: None if raw is None else {k: items[k](v) for k, v in raw.items()}
     if declared.name == "MAP":
-        key, value = map(from_json, declared.items)
-        return lambda raw: None if raw is None else [(key(k), value(v)) for k, v in raw]
+        key, value = inner
+        made = list if declared.items[0].items else map_as
+        return lambda raw: None if raw is None else made((key(k), value(v)) for k, v in raw)
     decode = _DECODERS.get(declared.name)
     if decode is None:
         return _same
@@ -105,7 +140,10 @@ def _encode_timestamp(value: datetime) -> str:
 
 
 def _encode_uuid(value: Any) -> str:
-    return f'"{value if isinstance(value, uuid.UUID) else uuid.UUID(bytes=value)}"'
+    """Iceberg keeps a UUID that DuckDB gives as text, and its own as 16 bytes."""
+    if isinstance(value, bytes):
+        value = uuid.UUID(bytes=value)
+    return f'"{value}"'
 
 
 def _encode_integer(value: Any) -> str:

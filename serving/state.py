@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+
+from serving.rows import ROW_LAYOUT
 
 
 @dataclass(frozen=True)
@@ -15,15 +18,24 @@ class ViewState:
         semantic_hash: of the query that made them; it fixes their columns too.
         rows: how many there are.
         snapshot: the Iceberg snapshot of the feature table that they are; None of an empty table.
+        log: the Iceberg snapshot of the view's log that they stand at, -1 before its first; None
+            where it is not known, so that the next change of the table is written as a whole.
+        retired: since when rows of another meaning take the place of these, in microseconds since
+            the epoch; None of the view's present meaning.
+        leaves: D of the rows, the Iceberg snapshot of each leaf, where a stream has computed them
+            ahead of the feature table; None where the table's state says it.
     """
 
     at: int
     semantic_hash: str
     rows: int
     snapshot: int | None = None
+    log: int | None = None
+    retired: int | None = None
+    leaves: Mapping[str, int | None] | None = None
 
     def dumps(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        return json.dumps({"layout": ROW_LAYOUT, **asdict(self)}).encode()
 
 
 def load_state(raw: bytes | None) -> ViewState | None:
@@ -31,7 +43,10 @@ def load_state(raw: bytes | None) -> ViewState | None:
 
     A state that another version of forebay wrote counts as none: the view is to be synced anew.
     """
+    if raw is None:
+        return None
     try:
-        return None if raw is None else ViewState(**json.loads(raw))
-    except (ValueError, TypeError):
+        parts = json.loads(raw)
+        return ViewState(**parts) if parts.pop("layout", None) == ROW_LAYOUT else None
+    except (ValueError, TypeError, AttributeError):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,15 +13,16 @@ from typing import Any
 import pyarrow as pa
 
 from feature_specs.catalog import Catalog
+from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
+from feature_specs.sql_types import parse_type
 from serving.clock import catalog_clock
 from serving.columns import RowEncoder, microseconds
-from serving.keys import decode_key, epoch_us
+from serving.keys import decode_key
 from serving.offline import FeatureTable, open_feature_tables
 from serving.rows import from_json, split_row
-from serving.sql_types import parse_type
 from serving.state import ViewState, load_state
-from serving.stores import OnlineStore, open_store
+from serving.stores import OnlineStore, StoredView, open_store
 
 _EXAMPLES = 10
 
@@ -119,7 +120,23 @@ def verify(
                     done[name] = _Comparison(store, table).run(at)
                 except known_errors() as error:
                     failed[name] = explain_one(error)
-    return [done.get(v.name) or VerifyReport(v.name, error=str(failed[v.name])) for v in chosen]
+    left_out = catalog.views_left_out() if views is None else []
+    return [
+        *(done.get(v.name) or VerifyReport(v.name, error=str(failed[v.name])) for v in chosen),
+        *(VerifyReport(out.name, error=str(out.problem())) for out in left_out),
+    ]
+
+
+@dataclass
+class _Keys:
+    """How many keys there were, and the sum of their hashes: equal of equal sets, in any order."""
+
+    count: int = 0
+    total: int = 0
+
+    def add(self, key: bytes) -> None:
+        self.count += 1
+        self.total += hash(key)
 
 
 class _Comparison:
@@ -130,25 +147,27 @@ class _Comparison:
         self._table = table
         view = table.view
         self._view = view
+        self._stored_view = StoredView.of(view)
         self._encoder = RowEncoder(view)
         self._columns = [c.name for c in view.stored]
         self._spelled = {name: view.spelling(name) for name in self._columns}
         self._decode = [from_json(parse_type(c.type)) for c in view.stored]
         self._nulls = dict.fromkeys(self._columns, 0)
+        self._met = _Keys()
         self.report = VerifyReport(view.name, freshness_us=view.freshness_us)
 
     def run(self, now: int) -> VerifyReport:
         report = self.report
-        state = load_state(self._store.get_state(self._view.name))
+        state = load_state(self._store.get_state(self._stored_view))
         self._judge_state(state, now)
-        seen: set[bytes] = set()
         for batch in self._table.batches(self._encoder.columns):
-            seen.update(self._compare(self._encoder.entities_only(batch)))
-        for key, _ in self._store.items(self._view.name):
-            report.online_rows += 1
-            if key not in seen:
-                report.extra += 1
-                self._example(key, None, None, "a row")
+            self._compare(self._encoder.entities_only(batch))
+        online = _Keys()
+        for key, _ in self._store.items(self._stored_view):
+            online.add(key)
+        report.online_rows = online.count
+        if online != self._met:
+            self._find_extra()
         total = report.offline_rows
         report.non_null = {
             self._spelled[name]: (total - nulls) / total if total else None
@@ -163,30 +182,45 @@ class _Comparison:
         self.report.behind_us = self._table.state.at - state.at
         self.report.age_us = now - state.at
 
-    def _compare(self, batch: pa.RecordBatch) -> list[bytes]:
-        report, keys = self.report, self._encoder.keys(batch)
-        report.offline_rows += len(keys)
-        found = self._store.get_many({self._view.name: keys})[self._view.name].rows
-        columns = [batch[name].to_pylist() for name in self._columns]
-        for name, values in zip(self._columns, columns, strict=True):
-            self._nulls[name] += values.count(None)
-        times: Sequence[int | None] = [None] * len(keys)
-        if self._view.time_column is not None:
-            times = microseconds(batch[self._view.time_column]).to_pylist()
-        rows: Iterator[tuple[Any, ...]] = (
-            zip(*columns, strict=True) if columns else iter([()] * len(keys))
-        )
-        for key, row, time, values in zip(keys, found, times, rows, strict=True):
+    def _compare(self, batch: pa.RecordBatch) -> None:
+        """Compare rows as bytes, and value by value those that differ so.
+
+        The bytes are encoded by `serving.columns`, which `sync` does not use.
+        """
+        report = self.report
+        for name in self._columns:
+            self._nulls[name] += batch[name].null_count
+        pairs = list(self._encoder.encode(batch))
+        report.offline_rows += len(pairs)
+        keys = [key for key, _ in pairs]
+        found = self._store.get_many({self._stored_view: keys})[self._stored_view.name].rows
+        width = len(self._columns) + (self._view.event_time is not None)
+        for place, ((key, expected), row) in enumerate(zip(pairs, found, strict=True)):
             if row is None:
                 report.missing += 1
                 self._example(key, None, "a row", None)
+                continue
+            self._met.add(key)
+            if row == expected:
+                report.values += width
             else:
-                self._compare_row(key, row, time, values)
-        return keys
+                self._compare_row(key, row, batch.slice(place, 1))
 
-    def _compare_row(
-        self, key: bytes, row: bytes, time: int | None, values: tuple[Any, ...]
-    ) -> None:
+    def _find_extra(self) -> None:
+        """Count the rows that are online only."""
+        known: set[bytes] = set()
+        for batch in self._table.batches(self._view.keys):
+            known.update(self._encoder.keys(self._encoder.entities_only(batch)))
+        for key, _ in self._store.items(self._stored_view):
+            if key not in known:
+                self.report.extra += 1
+                self._example(key, None, None, "a row")
+
+    def _compare_row(self, key: bytes, row: bytes, offline: pa.RecordBatch) -> None:
+        values = [offline[name][0].as_py() for name in self._columns]
+        time = None
+        if self._view.time_column is not None:
+            time = microseconds(offline[self._view.time_column])[0].as_py()
         online_time, fragments = split_row(row)
         if len(fragments) != len(values):
             self.report.different += len(values)
@@ -210,7 +244,7 @@ class _Comparison:
 
     def _example(self, key: bytes, column: str | None, offline: Any, online: Any) -> None:
         if len(self.report.examples) < _EXAMPLES:
-            self.report.examples.append(Difference(decode_key(key)[1], column, offline, online))
+            self.report.examples.append(Difference(decode_key(key), column, offline, online))
 
 
 def same_value(offline: Any, online: Any) -> bool:

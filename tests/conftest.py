@@ -1,11 +1,68 @@
-"""Property tests draw the same examples in every run, so that CI fails only for a change."""
+"""What all tests share: fixed examples for properties, and the servers that lakes elsewhere need."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import HealthCheck, settings
 
-# Nor for a slow machine: how long it takes to draw is no property of the code.
+if TYPE_CHECKING:
+    from tests.servers.kafka import KafkaServer
+    from tests.servers.postgres import PostgresServer
+    from tests.servers.s3 import S3Server
+    from tests.servers.spark import SparkServer
+    from tests.servers.trino import TrinoServer
+
+# The same examples in every run, so that CI fails only for a change; nor for a slow machine: how
+# long it takes to draw is no property of the code.
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("fixed")
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """A broker that all tests of a process share; each makes topics of its own."""
+    from tests.servers.kafka import kafka_server
+
+    with kafka_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL, one a test process; `create_database` gives each test its own."""
+    from tests.servers.postgres import postgres_server  # its client is not for every run
+
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An object store, one a test process; `create_bucket` gives each test its own."""
+    from tests.servers.s3 import s3_server
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def trino() -> Iterator[TrinoServer]:
+    """A Trino, one a test process; `create_catalog` gives each test its own."""
+    from tests.servers.trino import trino_server
+
+    with trino_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkServer]:
+    """A Spark, one a test process."""
+    from tests.servers.spark import spark_server
+
+    with spark_server() as server:
+        yield server

@@ -1,10 +1,8 @@
-"""From one query to its variants: one pass a file, named for what it does."""
+"""From one query to its variants: one pass per file, named for what it does."""
 
-from feature_specs.compile.compiler import (
-    CompiledView,
-    compile_service,
-    compile_view,
-)
-from feature_specs.compile.maintain_state import Incremental
+from feature_specs.compile.compile_service import compile_service
+from feature_specs.compile.compiled_view import CompiledView
+from feature_specs.compile.compiler import compile_view
+from feature_specs.compile.variants.maintain_state import Incremental
 
 __all__ = ["CompiledView", "Incremental", "compile_service", "compile_view"]

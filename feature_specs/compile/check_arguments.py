@@ -7,13 +7,14 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 from sqlglot import Dialect, Dialects, exp
-from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.errors import ParseError
 
-from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
-from feature_specs.compile.parse_query import name_key
+from feature_specs.compile.sql.ask_duckdb import syntax_error
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.compile.sql.relation_names import name_key
 from feature_specs.durations import parse_duration
 from feature_specs.errors import SpecError, did_you_mean
+from feature_specs.instants import microseconds
 from feature_specs.leaf import Changelog, Leaf, leaf_key
 from feature_specs.names import fold_name
 from feature_specs.view import FeatureView
@@ -26,72 +27,61 @@ def check_dialect(dialect: str) -> None:
     except ValueError:
         known = [d.value for d in Dialects if d.value]
         raise SpecError(
-            f"dialect {dialect!r} is not known", where="dialect", mend=did_you_mean(dialect, known)
+            f"dialect {dialect!r} is not known", where="dialect", hint=did_you_mean(dialect, known)
         ) from None
 
 
 def instant_literal(at: datetime) -> exp.Expr:
-    """An instant as SQL. Raises SpecError where it is no datetime with a zone."""
+    """An instant as SQL. Raises SpecError where it is not a datetime with a zone."""
     if not isinstance(at, datetime):
         raise SpecError(
-            f"the instant is {at!r}, which is no datetime",
+            f"the instant is {at!r}, which is not a datetime",
             where="as_of",
-            mend="give an aware datetime, as in datetime(2024, 1, 1, tzinfo=UTC)",
+            hint="give an aware datetime, as in datetime(2024, 1, 1, tzinfo=UTC)",
         )
     if at.tzinfo is None:
         raise SpecError(
-            "the instant has no time zone", where=str(at), mend="give an aware datetime in UTC"
+            "the instant has no time zone", where=str(at), hint="give an aware datetime in UTC"
         )
     return exp.cast(exp.Literal.string(at.isoformat()), "timestamptz")
 
 
 def lag_us(lag: timedelta | str | None) -> str:
-    """SQL of a lag in microseconds. Raises SpecError where it is no duration, or negative."""
+    """SQL of a lag in microseconds. Raises SpecError where it is not a duration, or is negative."""
     if isinstance(lag, str):
-        lag = parse_duration(lag, field="lag", where="lag")
+        lag = parse_duration(lag, where="lag", example="15 minutes")
     if lag is not None and not isinstance(lag, timedelta):
         raise SpecError(
-            f"lag is {lag!r}, which is no duration",
+            f"{lag!r} is not a duration",
             where="lag",
-            mend="give a timedelta, or text such as '15 minutes'",
+            hint="give a timedelta, or text such as '15 minutes'",
         )
-    behind = (lag or timedelta()) // timedelta(microseconds=1)
+    behind = microseconds(lag or timedelta())
     if behind < 0:
         raise SpecError(
             f"lag is {lag}, so features would be read from after the instant asked",
             where="lag",
-            mend="give a lag of 0 or more",
+            hint="give a lag of 0 or more",
         )
     return str(behind)
 
 
-def column_name(name: str) -> str:
-    """A name as it stands between double quotes."""
-    return name.replace('"', '""')
-
-
-def check_spine(spine: str) -> str:
-    """The spine's SQL. Raises SpecError where a quotation mark or parenthesis in it is left open."""
-    depth = 0
-    try:
-        for token in DUCKDB.tokenize(spine):
-            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-            if depth < 0:
-                break
-    except TokenError:
-        depth = -1
-    if depth or not spine.strip():
+def spine_sql(spine: str) -> str:
+    """The spine's SQL. Raises SpecError where it is not one relation without a name of its own."""
+    # Two places where a relation may stand: in the other one no comma, SELECT or WHERE is read.
+    error = syntax_error(f"from {spine} as source\n; from ({spine} as source cross join x)")
+    if error:
         raise SpecError(
-            f"the spine is {spine!r}, which is no relation",
+            f"the spine is {spine!r}, which is not a relation",
             where="spine",
-            mend='give a table\'s name, quoted as SQL has it ("odd ""name"""), '
+            hint='give a table\'s name, quoted as SQL has it ("odd ""name"""), '
             "or a query in parentheses",
         )
     return spine
 
 
 def lower_names(view: FeatureView) -> FeatureView:
-    """DuckDB's names know no case, so the passes compare them in lower case."""
+    """The view with its names in lower case, as DuckDB compares them."""
     return replace(
         view,
         entities=tuple(fold_name(e) for e in view.entities),
@@ -116,14 +106,14 @@ def leaves_by_name(leaves: Sequence[Leaf], dialect: str, file: str) -> dict[str,
                 f"leaves {other.name!r} and {leaf.name!r} come out under one name, "
                 f"{leaf_key(leaf.name)}",
                 where=file,
-                mend="rename one of the tables, or read it under a view of another name",
+                hint="rename one of the tables, or read it under a view of another name",
             )
         if differ:
             raise SpecError(
                 f"leaf {leaf.name!r} is declared twice, and differently in {', '.join(differ)}: "
                 f"{_described(other)} and {_described(lowered)}",
                 where=leaf.where or other.where or file,
-                mend="declare it once",
+                hint="declare it once",
             )
     return {leaf.name: leaf for leaf in known.values()}
 
@@ -147,7 +137,7 @@ def agreed_leaves(views: Mapping[str, Sequence[Leaf]]) -> tuple[Leaf, ...]:
                     f"leaf {leaf.name!r} is declared differently in {', '.join(differ)}: view "
                     f"{first!r} has it as {_described(other)}, view {view!r} as {_described(leaf)}",
                     where=leaf.where or other.where or "service",
-                    mend="declare it once, and compile both views with that",
+                    hint="declare it once, and compile both views with that",
                 )
             together = replace(other, columns={**other.columns, **leaf.columns})
             known[leaf_key(leaf.name)] = (first, together)
@@ -192,7 +182,7 @@ def _lower_leaf(leaf: Leaf, dialect: str) -> Leaf:
             raise SpecError(
                 f"column {column!r} is of type {written!r}, which {dialect} does not have",
                 where=leaf.where or f"leaf {leaf.name}",
-                mend=f"write a type of {dialect}'s, as the author's SQL does",
+                hint=f"write a type of {dialect}'s, as the author's SQL does",
             ) from None
 
     def low(name: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What a view is made of, as plain data: two of them can be compared long after each was compiled."""
+"""A view's definition as plain data, so that two can be compared long after each was compiled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sqlglot import ErrorLevel, exp
 
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.parenthesise import parenthesised
+from feature_specs.compile.sql.parenthesise import parenthesised
 from feature_specs.compiler_version import COMPILER_VERSION
 from feature_specs.leaf import Leaf
 

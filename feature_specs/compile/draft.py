@@ -56,7 +56,7 @@ class Window:
         return None
 
     @property
-    def lasting(self) -> bool:
+    def never_ends(self) -> bool:
         """A row that has come never leaves."""
         return not self.ends
 
@@ -81,7 +81,7 @@ class Subquery:
 
 
 @dataclass(frozen=True)
-class Contribution:
+class AggregateCall:
     """One aggregate of the query, and when each source row counts in it."""
 
     name: str
@@ -98,10 +98,10 @@ class IntervalForm:
         source: FROM, joins and the clock-free WHERE, without projections.
         keys: the entity's key expressions over the source.
         columns: stored column to its expression: over the source, or, in an aggregate form, over
-            keys and columns named like the contributions.
+            keys and columns named like the aggregates.
         window: when a source row counts at all.
-        contributions: the aggregates; empty for a form of plain rows.
-        having: over keys and contributions, like columns.
+        aggregates: the aggregates; empty for a form of plain rows.
+        having: over keys and aggregates, like columns.
         event_time: of a history view, over the source.
         tie_break: expressions by which the greatest row of one event_time wins.
         grouped: whether the query aggregates.
@@ -116,7 +116,7 @@ class IntervalForm:
     keys: tuple[exp.Expr, ...]
     columns: Mapping[str, exp.Expr]
     window: Window
-    contributions: tuple[Contribution, ...] = ()
+    aggregates: tuple[AggregateCall, ...] = ()
     having: exp.Expr | None = None
     event_time: exp.Expr | None = None
     tie_break: tuple[exp.Expr, ...] = ()
@@ -153,6 +153,7 @@ class Draft:
         spelled: of each leaf, under its one-part name, the columns as its table has them, by their
             names in lower case.
         labels: names in lower case to the names that the author wrote.
+        named_in_role: of each entity that a spine calls otherwise, its name there.
     """
 
     view: FeatureView
@@ -167,9 +168,14 @@ class Draft:
     form: IntervalForm | None = None
     why_no_form: str = ""
     key_types: tuple[exp.DataType | None, ...] = ()
-    taken_on_word: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
     spelled: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    named_in_role: Mapping[str, str] = field(default_factory=dict)
+
+    def spine_key(self, entity: str) -> str:
+        """The spine's column of an entity."""
+        return self.named_in_role.get(entity, entity)
 
     def label(self, name: str) -> str:
         """A column's name as the author writes it; passes speak of names in lower case."""

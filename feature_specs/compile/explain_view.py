@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
-from feature_specs.compile.draft import Draft, IntervalForm
-from feature_specs.compile.lowerings.choose_lowering import Choice
-from feature_specs.compile.maintain_state import Incremental
+from sqlglot import exp
+
+from feature_specs.compile.draft import AggregateCall, Draft, IntervalForm
+from feature_specs.compile.lowerings.choose_lowering import LoweringChoice
+from feature_specs.compile.lowerings.interval_rows import MEMBERS
+from feature_specs.compile.normalize.note_visibility import is_event_of_one, sees
 from feature_specs.compile.proof.certify_bounds import Certificate
-from feature_specs.compile.read_deltas import why_no_deltas
+from feature_specs.compile.variants.maintain_state import Incremental
+from feature_specs.compile.variants.read_deltas import why_no_deltas
 from feature_specs.leaf import Leaf
 
 #: What the steps of an interval form are called in its CTEs' names.
@@ -23,22 +27,51 @@ _STEPS = {
 
 
 def explain_view(
-    draft: Draft, choice: Choice, certificate: Certificate, state: Incremental, title: str, sql: str
+    draft: Draft, choice: LoweringChoice, certificate: Certificate, state: Incremental
 ) -> str:
-    """The explanation as text; the SQL stands last, under its title."""
+    """The explanation as text."""
     view = draft.view
     kind = "history" if view.event_time else "as-of"
     lines = [f"view {view.name} ({kind} view), entities: {', '.join(view.entities)}"]
     lines += ["leaves:"] + [f"  {leaf.name}: {_role(leaf)}" for leaf in draft.leaves.values()]
     lines += ["shape:", f"  {_shape(draft)}"]
-    lines += [f"lowering: {choice.lowering}", *(f"  {reason}" for reason in choice.reasons)]
+    lines += [f"ties of {view.event_time}: {_ties(draft)}"] if view.event_time else []
+    lines += [f"lowering: {choice.lowering}"]
+    calls = (call for call, _ in choice.found)
+    lines += [
+        f"  {_for_whom(draft, call)}{reason}"
+        for call, reason in zip(calls, choice.reasons, strict=True)
+    ]
     how = "the entities that changed" if state.by_key else "every entity"
     lines += [f"incremental: a step recomputes {how}, since {state.why}"]
     why = why_no_deltas(draft)
     steps = "adds deltas to the sums it keeps" if why is None else f"adds no deltas, since {why}"
     lines += [f"  its feature table {steps}"]
     lines += ["certificate:", *(f"  {line}" for line in certificate.lines())]
-    return "\n".join([*lines, "", f"-- {title}", sql])
+    return "\n".join(lines)
+
+
+def _for_whom(draft: Draft, call: AggregateCall | None) -> str:
+    """Which features an aggregate is part of; every group needs the count of its rows."""
+    if call is None or draft.form is None:
+        return ""
+    if call.name == MEMBERS:
+        return "rows of the group: "
+    columns = {
+        name
+        for name, node in draft.form.columns.items()
+        if any(c.name == call.name for c in node.find_all(exp.Column))
+    }
+    names = [
+        draft.label(f.name)
+        for f in draft.features
+        if f.name in columns
+        or (
+            f.expression is not None
+            and columns & {c.name for c in f.expression.find_all(exp.Column)}
+        )
+    ]
+    return f"{', '.join(names)}: " if names else "having: "
 
 
 def _role(leaf: Leaf) -> str:
@@ -51,11 +84,22 @@ def _shape(draft: Draft) -> str:
         return f"no interval form: {draft.why_no_form}"
     what = "groups of rows" if form.grouped else "rows"
     one = (
-        "one row an entity, proved" if form.unique else "one row an entity, checked when it is read"
+        "one row per entity, proved"
+        if form.unique
+        else "one row per entity, checked when it is read"
     )
     if draft.view.event_time is not None:
         one = "the greatest row an entity answers"
     return f"{what} with lifetimes{_by(form)}; {one}"
+
+
+def _ties(draft: Draft) -> str:
+    """By what the row is chosen that answers, of several at one event_time."""
+    last = "the one that became visible last"
+    if not sees(draft) and not is_event_of_one(draft):
+        last = "not by when they became visible, since a row here stands for several"
+    first = [f"the greatest {name}" for name in draft.view.tie_break]
+    return ", then ".join([*first, last, "the greatest by the other columns"])
 
 
 def _by(form: IntervalForm) -> str:

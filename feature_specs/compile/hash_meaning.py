@@ -9,7 +9,7 @@ from dataclasses import fields
 from sqlglot import ErrorLevel
 
 from feature_specs.compile.draft import Draft
-from feature_specs.compile.parenthesise import parenthesised
+from feature_specs.compile.sql.parenthesise import parenthesised
 from feature_specs.compiler_version import COMPILER_VERSION
 from feature_specs.leaf import Leaf
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from forebay.complete import complete_view
 from forebay.options import json_option, target_option
 from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say, table
 
 
 @click.command()
-@click.argument("views", nargs=-1)
+@click.argument("views", nargs=-1, shell_complete=complete_view)
 @click.option("--until", required=True, help="The instant to reach, ISO 8601 with offset.")
 @click.option(
     "--steps", default=1, show_default=True, type=click.IntRange(1), help="In how many equal steps."
@@ -25,11 +26,13 @@ def advance_command(
 ) -> int:
     """Bring VIEWS, or all, to a later instant by their incremental variant. Exit code 1 if a
     checked step differs, 2 if a view cannot be stepped; the others are."""
+    from feature_specs.instants import parse_instant
     from forebay.advance import advance_project
-    from lakehouse.instants import parse_instant
+    from forebay.project_changes import tell_changes
 
     project = find_project(target=target)
     end = parse_instant(until, where="--until")
+    tell_changes(project, project.catalog(), "The features are advanced as they were compiled")
     with progress(as_json) as report:
         done = list(advance_project(project, views, end, steps, check=check, progress=report))
     rows = [
@@ -45,6 +48,6 @@ def advance_command(
         emit_json([*(dict(zip(header, row, strict=True)) for row in rows), *failed])
     else:
         say(table(rows, header))
-    if complain(s.error for s in done if s.error):
+    if complain(f"{s.view}: {s.error}" for s in done if s.error):
         return 2
     return 1 if any(s.differing for s in done) else 0

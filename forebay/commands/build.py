@@ -6,25 +6,28 @@ import os
 
 import click
 
-from feature_specs.errors import ForebayError
+from feature_specs.errors import ForebayError, raise_all
+from feature_specs.library_errors import MachineError
 from forebay.options import (
     SeveralValues,
     clock_source,
+    full_refresh_option,
     now_option,
     run_instant,
+    select_option,
     target_option,
     wait_option,
 )
 from forebay.project import Project, find_project
-from forebay.terminal import progress, say
+from forebay.terminal import complain, progress, say
 
 
 @click.command(cls=SeveralValues, several=("--select",))
 @target_option
 @now_option
-@click.option("--select", multiple=True, help="dbt's node selection, one or several.")
+@select_option
 @wait_option
-@click.option("--full-refresh", is_flag=True, help="Recompute every feature table in full.")
+@full_refresh_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and build nothing.")
 def build_command(
     target: str | None,
@@ -33,16 +36,19 @@ def build_command(
     wait: float | None,
     full_refresh: bool,
     dry_run: bool,
-) -> None:
+) -> int:
     """Compile, then dbt build: models, feature tables, training sets and their tests."""
     project = find_project(target=target)
     if dry_run:
         from forebay.plan import make_plan, plan_text
 
         with progress() as report:
-            say(plan_text(make_plan(project, run_instant(project, now), report)))
-        return
+            at = run_instant(project, now)
+            plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
+        say(plan_text(plan))
+        return 2 if complain(dict.fromkeys(p.error for p in plan if p.error)) else 0
     build(project, now=now, select=select, full_refresh=full_refresh, wait=wait)
+    return 0
 
 
 def build(
@@ -82,16 +88,22 @@ def _build(
     from forebay.find_holder import wait_for_database
     from lakehouse.dbt_plugin import CLOCK_VARIABLE, NOW_VARIABLE
 
-    project.require_setup()
+    project.check_setup()
+    run_instant(project, now)  # a wrong clock is told before anything runs
     wait_for_database(project, wait)
     upstream = build_leaves(project, select=select, full_refresh=full_refresh, quiet=quiet)
+    wrong = list(upstream.failures)
     with progress(quiet) as report:
         try:
-            compile_project(project, progress=report, manifest=upstream.manifest)
-        except ForebayError:
-            if upstream.failure is not None:
-                raise upstream.failure from None
-            raise
+            compile_project(
+                project,
+                progress=report,
+                manifest=upstream.manifest,
+                keep_going=True,
+                refused=upstream.refused,
+            )
+        except ForebayError as error:
+            raise_all([*wrong, error])
     if now is None and project.now is not None and not quiet:
         say(project.clock_line())
     os.environ[NOW_VARIABLE] = run_instant(project, now).isoformat()
@@ -99,9 +111,15 @@ def _build(
     words = ["build", *(["--full-refresh"] if full_refresh else [])]
     try:
         project.dbt([*words, *upstream.selection(select)], quiet=quiet)
+    except MachineError:
+        raise
     except ForebayError as error:
-        raise upstream.failure or error from None
+        # A view that could not be compiled is skipped where a test of its source fails first.
+        problems = [out.problem() for out in project.catalog().views_left_out()]
+        wrong += [problem for problem in problems if problem.what not in str(error)]
+        wrong.append(error)
     finally:
         del os.environ[NOW_VARIABLE], os.environ[CLOCK_VARIABLE]
-    if upstream.failure is not None:
-        raise upstream.failure
+    if upstream.views and not quiet:
+        say(f"not built, since what they read failed: {', '.join(upstream.views)}")
+    raise_all(wrong)

@@ -4,36 +4,59 @@ from __future__ import annotations
 
 import click
 
+from forebay.complete import complete_view
 from forebay.options import json_option, target_option
 from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say
 
 
 @click.command()
-@click.argument("view")
+@click.argument("view", shell_complete=complete_view)
 @click.option("--lowering", help="Show the SQL of another lowering, where it is valid.")
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "trino", "spark"]),
+    default="duckdb",
+    show_default=True,
+    help="The engine that it is to run on.",
+)
+@click.option("--no-sql", is_flag=True, help="Leave the SQL out.")
 @target_option
 @json_option
-def explain_command(view: str, lowering: str | None, target: str | None, as_json: bool) -> None:
-    """Show a view's leaf roles, shape, lowering and why, certificate and SQL."""
+def explain_command(
+    view: str,
+    lowering: str | None,
+    engine: str,
+    no_sql: bool,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Show a view's leaf roles, shape, lowering and why, certificate and SQL.
+
+    Example: forebay explain carrier_arrivals --no-sql
+    """
     from forebay.compile_project import compile_project
 
     project = find_project(target=target)
     with progress(True) as report:
         chosen = compile_project(project, progress=report, write=False, only=view).view(view)
+    there = chosen.for_engine(engine)
     if as_json:
         emit_json(
             {
                 "view": view,
                 "leaves": {leaf.name: leaf.role for leaf in chosen.leaves},
-                "lowering": lowering or chosen.choice.lowering,
-                "reasons": list(chosen.choice.reasons),
+                "engine": engine,
+                "lowering": lowering or there.choice.lowering,
+                "reasons": list(there.choice.reasons),
                 "certificate": chosen.certificate.lines(),
                 "semantic_hash": chosen.semantic_hash,
                 "point_in_time": (
-                    chosen.point_in_time(lowering=lowering) if chosen.has_past else None
+                    chosen.point_in_time(lowering=lowering, engine=engine)
+                    if chosen.has_past
+                    else None
                 ),
             }
         )
         return
-    say(chosen.explain(lowering))
+    say(chosen.explain(lowering, sql=not no_sql, engine=engine))

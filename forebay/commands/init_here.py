@@ -45,9 +45,9 @@ def add_here(target: str | None, *, yes: bool, dry_run: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise ForebayError(
-                "nobody is there to ask, so nothing was changed",
+                "standard input is not a terminal, so nobody was asked and nothing was changed",
                 where="forebay init --here",
-                mend="say --yes to make these changes, or --dry-run to see them only",
+                hint="say --yes to make these changes, or --dry-run to see them only",
             )
         click.confirm(f"Make these changes in {project.root}?", abort=True)
     apply_edits(edits)

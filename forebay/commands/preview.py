@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import click
 
+from feature_specs.durations import duration_text
+from forebay.complete import complete_key, complete_view
 from forebay.options import json_option, run_instant, target_option
 from forebay.project import find_project
-from forebay.terminal import emit_json, progress, say, table
+from forebay.terminal import as_sql, emit_json, progress, say, table
 
 
 @click.command()
-@click.argument("view")
-@click.option("--key", "keys", multiple=True, required=True, help="name=value, once a key column.")
+@click.argument("view", shell_complete=complete_view)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUE",
+    shell_complete=complete_key,
+    help="Once for each key column.",
+)
 @click.option("--at", "now", help="The instant; else the dbt var forebay_now, else now.")
-@click.option("--request", "requests", multiple=True, help="name=value, once a request value.")
+@click.option(
+    "--request",
+    "requests",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Once for each value that a caller sends.",
+)
 @click.option("--rows", default=10, show_default=True, help="How many source rows to show.")
 @target_option
 @json_option
@@ -31,22 +47,31 @@ def preview_command(
     from forebay.preview import preview
 
     project = find_project(target=target)
-    at = run_instant(project, now)
+    at = run_instant(project, now, "--at")
     with progress(True) as report:
         compiled = compile_project(project, progress=report, write=False, only=view)
     made = preview(compiled, view, keys, requests, at, rows, past=now is not None)
     if as_json:
         emit_json(
-            {"at": at.isoformat(), "features": made.features, "rows": made.rows, "of": made.total}
+            {
+                "at": at.isoformat(),
+                "features": made.features,
+                "rows": made.rows,
+                "of": made.total,
+                "expired": made.expired is not None,
+            }
         )
         return
     say(f"{view} at {at.isoformat()}")
-    say(table([(k, v) for k, v in made.features.items()], ("feature", "value")))
+    say(table([(k, as_sql(v)) for k, v in made.features.items()], ("feature", "value")))
+    if made.expired is not None:
+        ttl = duration_text(made.expired)
+        say(f"\nall null: what is known is older than the view's ttl of {ttl}")
     if made.total is None:
-        say("\nno single row stands for itself in this query")
+        say("\nits source rows cannot be shown: the query joins them into others")
         return
     say(
         f"\nfrom {made.total} visible rows" + (f", the last {len(made.rows)}:" if made.rows else "")
     )
     if made.rows:
-        say(table([tuple(r.values()) for r in made.rows], tuple(made.rows[0])))
+        say(table([tuple(map(as_sql, r.values())) for r in made.rows], tuple(made.rows[0])))

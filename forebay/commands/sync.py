@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forebay.complete import complete_view
 from forebay.options import json_option, target_option
 from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say, table
@@ -17,16 +18,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("views", nargs=-1)
+@click.argument("views", nargs=-1, shell_complete=complete_view)
 @click.option("--follow", "keep_on", is_flag=True, help="Go on until interrupted.")
-@click.option("--every", default=1.0, show_default=True, help="Seconds between looks.")
+@click.option(
+    "--every", type=click.FloatRange(0, min_open=True), help="Seconds between looks. [default: 1]"
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @target_option
 @json_option
 def sync_command(
     views: tuple[str, ...],
     keep_on: bool,
-    every: float,
+    every: float | None,
     dry_run: bool,
     target: str | None,
     as_json: bool,
@@ -35,14 +38,20 @@ def sync_command(
 
     A view that fails leaves the others to be synced; the exit code is then 2.
     """
+    from forebay.project_changes import tell_changes
     from serving.sync import follow, sync
 
     project = find_project(target=target)
     names = list(views) or None
+    if every is not None and not keep_on:
+        raise click.UsageError("--every goes with --follow")
+    if keep_on and (dry_run or as_json):
+        raise click.UsageError("--follow takes neither --dry-run nor --json")
     if keep_on:
-        follow(project.catalog, names, every=every, stop=threading.Event(), report=_tell)
+        follow(project.catalog, names, every=every or 1.0, stop=threading.Event(), report=_tell)
         return 0
     catalog = project.catalog()
+    tell_changes(project, catalog, "What was built last is synced")
     with progress(as_json) as bar:
         reports = sync(
             catalog,

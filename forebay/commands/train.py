@@ -7,17 +7,18 @@ from pathlib import Path
 
 import click
 
+from forebay.complete import complete_service
 from forebay.options import json_option, target_option
 from forebay.project import find_project
-from forebay.terminal import emit_json, say
+from forebay.terminal import emit_json, progress, say
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", shell_complete=complete_service)
 @click.option(
     "--spine",
-    type=click.Path(path_type=Path),
-    help="Parquet, CSV or JSON of keys and instants; without it, the training-set model as built.",
+    help="Keys and instants: a Parquet, CSV or JSON file, a table of the lake, or a query; "
+    "without it, the training-set model as built.",
 )
 @click.option("--timestamp", help="The spine's column of instants.")
 @click.option(
@@ -27,37 +28,54 @@ from forebay.terminal import emit_json, say
 )
 @click.option("--lag", help="Read features as they stood this long before, such as '15 minutes'.")
 @click.option("--timezone", help="The zone of instants that have none.")
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "trino", "spark"]),
+    default="duckdb",
+    show_default=True,
+    help="What computes it.",
+)
 @click.option("--dry-run", is_flag=True, help="Check and count, but write nothing.")
 @target_option
 @json_option
 def train_command(
     service: str,
-    spine: Path | None,
+    spine: str | None,
     timestamp: str | None,
     out: Path | None,
     lag: str | None,
     timezone: str | None,
+    engine: str,
     dry_run: bool,
     target: str | None,
     as_json: bool,
 ) -> None:
     """Write SERVICE's features for every row of a spine, each as of its own instant."""
+    from forebay.project_changes import shorten, tell_changes
     from forebay.training import export_training_set, write_training_set
+    from forebay.training.spine_input import spine_words
 
     project = find_project(target=target)
     path = out or project.root / "target" / f"{service}.parquet"
+    if spine is None and (lag or timestamp or timezone or dry_run):
+        raise click.UsageError("--lag, --timestamp, --timezone and --dry-run need --spine")
     if spine is None:
-        if lag or timestamp or timezone or dry_run:
-            raise click.UsageError("--lag, --timestamp, --timezone and --dry-run need --spine")
-        made = export_training_set(project, service, path)
-    else:
-        made = write_training_set(
-            project, service, spine, path,
-            timestamp=timestamp, lag=lag, timezone=timezone, dry_run=dry_run,
-        )  # fmt: skip
+        tell_changes(project, project.catalog(), "The training set is written as it was built")
+    with progress(as_json) as report:
+        if spine is None:
+            made = export_training_set(project, service, path, report)
+        else:
+            made = write_training_set(
+                project, service, spine_words(spine), path, timestamp=timestamp, lag=lag,
+                timezone=timezone, engine=engine, dry_run=dry_run, report=report,
+            )  # fmt: skip
     if as_json:
         emit_json(asdict(made))
         return
+    if made.recompiled:
+        say(
+            f"compiled anew for this set: {shorten(made.recompiled)} changed since `forebay compile`"
+        )
     if made.changes is not None:
         lines = made.changes.lines() or ["nothing changed but the time"]
         say(f"since the last training set of {made.service}, made {made.changes.since}:")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forebay.complete import complete_view
 from forebay.options import json_option, now_option, run_instant, target_option
 from forebay.project import find_project
 from forebay.terminal import complain, emit_json, say, table
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("views", nargs=-1)
+@click.argument("views", nargs=-1, shell_complete=complete_view)
 @now_option
 @target_option
 @json_option
@@ -25,11 +26,14 @@ def verify_command(
 ) -> int:
     """Compare VIEWS, or all, online with offline, value by value. Exit code 1 if they differ, 2
     if a view cannot be compared; the others are."""
+    from forebay.project_changes import tell_changes
     from serving.verify import verify
 
     project = find_project(target=target)
     at = run_instant(project, now)
-    reports = verify(project.catalog(), list(views) or None, now=at)
+    catalog = project.catalog()
+    tell_changes(project, catalog, "What was built last is verified")
+    reports = verify(catalog, list(views) or None, now=at)
     failed = [r for r in reports if not r.ok]
     code = 1 if failed else 0
     if as_json:

@@ -21,9 +21,9 @@ from forebay.check_setup import (
     MACROS,
     OWN_MACROS,
     PLUGIN,
-    PLUGIN_CONFIG,
     READY,
     ProfileTarget,
+    filled_config,
     hooks_of,
     macro_paths,
     missing_macros,
@@ -163,8 +163,7 @@ def _with_plugin(text: str, path: Sequence[str], wanted: Any) -> str:
 
 
 def _plugin(config: Mapping[str, Any]) -> dict[str, Any]:
-    filled = {**PLUGIN_CONFIG, **{k: v for k, v in config.items() if v}}
-    return {"module": PLUGIN, "alias": ALIAS, "config": filled}
+    return {"module": PLUGIN, "alias": ALIAS, "config": filled_config(config)}
 
 
 def _unshared(value: Any) -> Any:
@@ -187,7 +186,7 @@ def _macros_edit(project: Project) -> Edit:
         raise ForebayError(
             f"{', '.join(there)} is there already, and forebay's macros file brings its own",
             where=str(path.parent),
-            mend=f"rename yours, or add {', '.join(lacks)} from forebay's macros/forebay.sql",
+            hint=f"rename yours, or add {', '.join(lacks)} from forebay's macros/forebay.sql",
         )
     return Edit(path, None, own_macros().decode())
 

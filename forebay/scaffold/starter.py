@@ -62,6 +62,6 @@ def project_name(path: Path) -> str:
         raise ForebayError(
             f"{folder!r} makes no name of a dbt project",
             where=str(path),
-            mend="name a folder that begins with a letter, and not with dbt, such as my_features",
+            hint="name a folder that begins with a letter, and not with dbt, such as my_features",
         )
     return name

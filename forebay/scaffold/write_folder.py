@@ -51,7 +51,7 @@ def refuse_occupied(path: Path) -> None:
         raise ForebayError(
             "something is there already",
             where=str(path),
-            mend="name a new or an empty folder; in a dbt project, `forebay init --here` adds "
+            hint="name a new or an empty folder; in a dbt project, `forebay init --here` adds "
             "forebay to it",
         )
 

@@ -1,7 +1,8 @@
 """Read a CSV file's header, and refuse by its line what is not CSV (RFC 4180).
 
-DuckDB splits the file into values, on all cores. This pass, by Python's own reader, says what lines
-and columns there are, so that a row that either of them reads otherwise is noticed.
+DuckDB splits the file into values, on all cores. This pass says what lines and columns there are, so
+that a row that DuckDB reads otherwise is noticed: by counting, where the file is plainly CSV, else by
+Python's own reader.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import csv
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from feature_specs.errors import DataError, Location
+from lakehouse.ingest.count_csv import count_plain
 from lakehouse.ingest.plain_text import text_lines
-from lakehouse.ingest.source import FileOptions, check_names
+from lakehouse.ingest.source import FileOptions, check_names, suffix_of
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,13 @@ class CsvShape:
 
     Attributes:
         names: of its columns, as the header has them.
-        header_lines: how many lines end with the header.
+        header_line: the line on which the header starts; before it stand blank lines.
         records: how many rows follow it.
         several_lines: whether a quoted field goes over more than one line.
     """
 
     names: tuple[str, ...]
-    header_lines: int
+    header_line: int
     records: int
     several_lines: bool
 
@@ -41,7 +43,7 @@ def delimiter_of(path: Path, options: FileOptions) -> str:
     """What stands between the fields: as told, else a tab in .tsv files and a comma in others."""
     if options.delimiter is not None:
         return options.delimiter
-    return "\t" if ".tsv" in [s.lower() for s in path.suffixes] else ","
+    return "\t" if suffix_of(path) == ".tsv" else ","
 
 
 def check_csv(text: Path, path: Path, options: FileOptions) -> CsvShape:
@@ -54,25 +56,29 @@ def check_csv(text: Path, path: Path, options: FileOptions) -> CsvShape:
     Raises:
         DataError: it has no header, names are missing or alike, or a line is not what it should be.
     """
-    for _, end, row in _records(text, path, options):
+    for start, end, row in _records(text, path, options):
         if row:
-            check_names(row, path)
-            names, header_lines = tuple(row), end
+            check_names(row, Location(str(path), start))
+            names, header_line, header_lines = tuple(row), start, end
             break
     else:
         raise DataError(
             "the file is empty: there is no header line",
             where=str(path),
-            mend="write the columns' names in its first line",
+            hint="write the columns' names in its first line",
         )
+    plain = count_plain(text, delimiter_of(path, options), options.quote)
+    if plain is not None and plain.delimiters == plain.records * (len(names) - 1):
+        # Lines that have other numbers of fields each DuckDB refuses: `name_wrong_line` then tells.
+        return CsvShape(names, header_line, plain.records - 1, plain.several_lines)
     counted = _count(text, path, options, header_lines)
     if counted is None or set(counted[0]) - ({len(names)} | ({0} if len(names) > 1 else set())):
-        _name_the_line(text, path, options, names)
+        name_wrong_line(text, path, options, names)
         counted = counted or _count(text, path, options, header_lines, blanks=False)
     assert counted is not None
     widths, lines = counted
     records = widths[len(names)]
-    return CsvShape(names, header_lines, records, lines - header_lines > records + widths[0])
+    return CsvShape(names, header_line, records, lines - header_lines > records + widths[0])
 
 
 def _count(
@@ -109,7 +115,7 @@ def _may_have_blanks_before_quotes(text: Path, path: Path, options: FileOptions)
     return False
 
 
-def _name_the_line(text: Path, path: Path, options: FileOptions, names: tuple[str, ...]) -> None:
+def name_wrong_line(text: Path, path: Path, options: FileOptions, names: Sequence[str]) -> None:
     """Raise DataError for the first line that is wrong, if there is one."""
     header = True
     for start, _, row in _records(text, path, options):
@@ -128,7 +134,7 @@ def _name_the_line(text: Path, path: Path, options: FileOptions, names: tuple[st
                 path,
                 start,
                 f"{len(row)} field{'s' if len(row) > 1 else ''}, where the header has {len(names)}",
-                "mend the line; a field with a delimiter, quote or line end in it stands in quotes",
+                "fix the line; a field with a delimiter, quote or line end in it stands in quotes",
             )
         if options.quote and any(
             f[:1] in (" ", "\t") and f.lstrip(" \t")[:1] == options.quote for f in row
@@ -146,6 +152,12 @@ def line_of(text: Path, path: Path, options: FileOptions, number: int) -> int:
         if seen == number:
             return start
     return 0
+
+
+def longest_record(text: Path, path: Path, options: FileOptions) -> int:
+    """Bytes that no record has more of."""
+    records = _records(text, path, options)
+    return max(sum(8 * len(field) + 4 for field in row) for _, _, row in records)
 
 
 def _records(text: Path, path: Path, options: FileOptions) -> Iterator[tuple[int, int, list[str]]]:
@@ -185,8 +197,8 @@ def _explained(error: str, options: FileOptions) -> tuple[str, str]:
             "text after the closing quote of a field",
             "double the quotes inside of a quoted field; where quotes mean nothing: --quote ''",
         )
-    return error, "mend the line"
+    return error, "fix the line"
 
 
-def _wrong(path: Path, line: int, what: str, mend: str) -> DataError:
-    return DataError(f"the line is not CSV: {what}", where=Location(str(path), line), mend=mend)
+def _wrong(path: Path, line: int, what: str, hint: str) -> DataError:
+    return DataError(f"the line is not CSV: {what}", where=Location(str(path), line), hint=hint)

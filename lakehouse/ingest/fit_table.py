@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.update.schema import UpdateSchema
 
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean
+from feature_specs.names import fold_name
 from lakehouse.duckdb_types import column_types
 from lakehouse.ingest.read_typed import stored_type
 from lakehouse.ingest.source import JSON, TEXT, FileOptions, Source
@@ -22,7 +24,7 @@ class SchemaChanges:
     """What may become of an existing table's columns. Field ids stay, so old rows keep their values.
 
     Attributes:
-        evolve: add columns that the file has more, and widen those that it needs wider.
+        evolve: add columns that the file has and the table lacks, and widen those that it needs wider.
         rename: old name to new.
         drop: names of columns that go, with all their values.
     """
@@ -68,7 +70,8 @@ def fit_table(
     held = _after(column_types(schema), changes, identifier)
     lacking = [n for n in held if n not in source.kinds]
     more = [n for n in source.kinds if n not in held]
-    _check_names(lacking, [] if changes.evolve else more, held, source, identifier)
+    renamed = {new: old for old, new in changes.rename.items()}
+    _check_names(lacking, [] if changes.evolve else more, renamed, source, identifier)
     types: dict[str, str | None] = {}
     for name, kind in held.items():
         types[name] = kind
@@ -82,7 +85,7 @@ def fit_table(
             raise DataError(
                 f"column {name!r} is {kind} in table {identifier}, and --types says {wanted}",
                 where=str(source.path),
-                mend="with --evolve an INTEGER may become BIGINT, a FLOAT DOUBLE and a DECIMAL one "
+                hint="with --evolve an INTEGER may become BIGINT, a FLOAT DOUBLE and a DECIMAL one "
                 "of more digits; for another type drop the table and load it anew",
             )
     types |= {name: options.types.get(name) for name in more}
@@ -96,38 +99,44 @@ def _after(held: Mapping[str, str], changes: SchemaChanges, identifier: str) -> 
             raise UnknownNameError(
                 f"table {identifier} has no column {name!r}",
                 where="--drop-column" if name in changes.drop else "--rename",
-                mend=did_you_mean(name, held),
+                hint=did_you_mean(name, held),
             )
     left = {n: k for n, k in held.items() if n not in changes.drop}
     named = [changes.rename.get(n, n) for n in left]
-    twice = sorted({n for n in named if [x.lower() for x in named].count(n.lower()) > 1})
+    folded = [fold_name(n) for n in named]
+    twice = sorted({n for n in named if folded.count(fold_name(n)) > 1})
     if twice:
         raise DataError(
             f"table {identifier} would have two columns {twice[0]!r}",
             where="--rename",
-            mend="choose another name, or drop the other column with --drop-column",
+            hint="choose another name, or drop the other column with --drop-column",
         )
     return dict(zip(named, left.values(), strict=True))
 
 
 def _check_names(
-    lacking: list[str], more: list[str], held: Mapping[str, str], source: Source, identifier: str
+    lacking: list[str], more: list[str], renamed: Mapping[str, str], source: Source, identifier: str
 ) -> None:
     if not lacking and not more:
         return
     faults = [f"column {name!r} is missing from the file" for name in lacking]
     faults += [f"the table has no column {name!r}" for name in more]
-    if lacking and more:
-        hint = f"if a column was renamed: --rename {lacking[0]}={more[0]}"
-        hint += "; if it is new and the other is gone: --evolve --drop-column " + lacking[0]
+    if lacking and all(renamed.get(new) in more for new in lacking):
+        names = ", ".join(repr(n) for n in lacking)
+        hint = f"--rename renames the table's columns, not the file's: write {names} in the file"
+    elif lacking and more:
+        hint = f"if a column was renamed: --rename {shlex.quote(f'{lacking[0]}={more[0]}')}"
+        hint += "; if it is new and the other is gone: --evolve --drop-column " + shlex.quote(
+            lacking[0]
+        )
     elif more:
         hint = "--evolve adds columns to the table"
     else:
-        hint = f"add it to the file, or drop it from the table with --drop-column {lacking[0]}"
+        hint = f"add it to the file, or drop it from the table with --drop-column {shlex.quote(lacking[0])}"
     raise DataError(
         f"its columns are not those of table {identifier}: " + "; ".join(faults),
         where=str(source.path),
-        mend=f"{hint}; nothing was written",
+        hint=f"{hint}; nothing was written",
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from feature_specs.errors import DataError
+from feature_specs.errors import DataError, Location
+from feature_specs.names import fold_name
+from feature_specs.quote import quoted
 from lakehouse.ingest.read_text import (
     DATE,
     INSTANT,
@@ -18,10 +20,13 @@ from lakehouse.ingest.read_text import (
     matches,
     read_text,
 )
+from lakehouse.ingest.read_typed import NOTHING
 from lakehouse.ingest.source import JSON, TEXT, Source, first_row, types_hint
-from lakehouse.quote import quoted
 
 _SAMPLE = 2048
+
+#: Columns whose values one query looks at.
+_AT_ONCE = 40
 
 #: Tried one after the other. What is none of them is text.
 _TYPES = ("BOOLEAN", "BIGINT", "DOUBLE", "DATE", INSTANT, "TIMESTAMP")
@@ -75,31 +80,51 @@ def infer_types(
             seek.append(_Column(name, text, ("BIGINT", "DOUBLE")))
         elif given:
             raise DataError(
-                f"column {name!r} mixes {' and '.join(sorted(_SPOKEN[k] for k in given))}",
-                where=str(source.path),
-                mend=f"make them alike, or keep them as JSON text: {types_hint([name], 'json')}",
+                f"column {name!r} mixes {' and '.join(sorted({_SPOKEN[k] for k in given}))}",
+                where=_second_kind(connection, source, name),
+                hint=f"make them alike, or keep them as JSON text: {types_hint({name: 'json'})}",
             )
     chosen, without = _choose(connection, source, seek)
     without += [n for n in values if not kinds[n]]
+    without += [n for n in columns if source.kinds[n] == NOTHING]
     if without and empty is None:
-        named = ", ".join(repr(n) for n in without)
-        raise DataError(
-            f"column{'s' * (len(without) > 1)} {named} {'have' if len(without) > 1 else 'has'} no "
-            "value in the file, so that a new table's types cannot be known",
-            where=str(source.path),
-            mend=f"name the types: {types_hint(without)}",
-        )
+        raise _without_values(source, without)
     for column in seek:
         numbers = "BIGINT" in column.candidates and source.kinds[column.name] == JSON
         if chosen[column.name] == "VARCHAR" and numbers:
-            raise DataError(
-                f"column {column.name!r} has numbers that neither a bigint nor a double holds",
-                where=str(source.path),
-                mend=f"name its type, for example {types_hint([column.name], 'decimal(38,0)')}, "
-                "or double where it has NaN",
-            )
+            raise _odd_number(connection, source, column)
     found |= chosen | dict.fromkeys(without, empty or "VARCHAR")
     return {name: found[name] for name in columns}
+
+
+def _without_values(source: Source, names: Sequence[str]) -> DataError:
+    named, several = ", ".join(map(repr, names)), len(names) > 1
+    return DataError(
+        f"column{'s' * several} {named} {'have' if several else 'has'} no value in the file, so that "
+        "a new table's types cannot be known",
+        where=str(source.path),
+        hint=f"name the types: {types_hint(dict.fromkeys(names, 'varchar'))}",
+    )
+
+
+def _odd_number(
+    connection: duckdb.DuckDBPyConnection, source: Source, column: _Column
+) -> DataError:
+    """The error for a column's first number that is no double."""
+    row = first_row(
+        connection,
+        f"select row, text from (select row_number() over () as row, {column.text} as text, "
+        f"{_is(column.text, 'DOUBLE')} as is_double from {source.relation}) "
+        "where text is not null and not coalesce(is_double, false) limit 1",
+    )
+    assert row is not None
+    return DataError(
+        f"column {column.name!r} has {row[1]!r}, a number that neither a bigint nor a double beside "
+        "the others holds",
+        where=source.place(row[0]),
+        hint=f"name its type, for example {types_hint({column.name: 'decimal(38,0)'})}, or double "
+        "where it has NaN",
+    )
 
 
 _SPOKEN = {
@@ -111,6 +136,19 @@ _SPOKEN = {
     "OBJECT": "objects",
     "ARRAY": "arrays",
 }
+
+
+def _second_kind(
+    connection: duckdb.DuckDBPyConnection, source: Source, name: str
+) -> Location | str:
+    """Where a JSON column has its first value that is not of the kind of those before it."""
+    kind = f"case when json_type({quoted(name)}) in ('BIGINT', 'UBIGINT') then 'DOUBLE' "
+    kind += f"else json_type({quoted(name)}) end"
+    rows = connection.execute(
+        f"select min(row) as first from (select row_number() over () as row, {kind} as kind "
+        f"from {source.relation}) where kind <> 'NULL' group by kind order by first"
+    ).fetchall()
+    return source.place(rows[1][0])
 
 
 def _choose(
@@ -157,20 +195,19 @@ def _counts(
     tests: Mapping[str, Sequence[str]],
 ) -> dict[str, list[int]]:
     """For each column how many values it has, and how many pass each of its tests."""
-    if not columns:
-        return {}
-    select = [
-        sql
-        for c in columns
-        for sql in (f"count({c.text})", *(f"count(*) filter ({t})" for t in tests[c.name]))
-    ]
-    row = first_row(connection, f"select {', '.join(select)} from {relation}")
-    assert row is not None
-    found, at = {}, 0
-    for column in columns:
-        width = 1 + len(tests[column.name])
-        found[column.name] = [int(n) for n in row[at : at + width]]
-        at += width
+    found: dict[str, list[int]] = {}
+    # Each pattern of a query costs a megabyte or more while the query runs.
+    for start in range(0, len(columns), _AT_ONCE):
+        some = columns[start : start + _AT_ONCE]
+        select = [
+            sql
+            for c in some
+            for sql in (f"count({c.text})", *(f"count(*) filter ({t})" for t in tests[c.name]))
+        ]
+        row = first_row(connection, f"select {', '.join(select)} from {relation}")
+        assert row is not None
+        counts = iter(map(int, row))
+        found |= {c.name: [next(counts) for _ in range(1 + len(tests[c.name]))] for c in some}
     return found
 
 
@@ -178,12 +215,16 @@ def _is(text: str, kind: str) -> str:
     """SQL: whether a text is a value of a type, written as a new table takes it."""
     if kind == "BIGINT":
         return f"try_cast({text} as bigint)::varchar = {text}"
-    value = read_text(text, kind, None, "up")
     if kind == "DOUBLE":
-        # A whole number too long for a bigint is rather a name than a measure.
-        whole = f"length({text}) > 16 and {matches(text, '-?[0-9]+')}"
-        return f"{matches(text, PLAIN_NUMBER)} and {value} is not null and not ({whole})"
-    return f"{value} is not null"
+        # A whole number too long for a bigint is rather a name than a measure, without a point.
+        cast, whole = f"try_cast({text} as double)", matches(text, "-?[0-9]+(?:[.]0*)?")
+        name = f"length({text}) <> 16 and not contains({text}, '.')"
+        exact = f"not ({name}) and try_cast({cast} as hugeint) = try_cast({text} as hugeint)"
+        # CASE, since DuckDB evaluates both sides of AND and OR.
+        long = f"case when length({text}) > 15 and {whole} then {exact} else true end"
+        return f"case when {matches(text, PLAIN_NUMBER)} then isfinite({cast}) and {long} end"
+    # Rounding decides no value's kind, and costs.
+    return f"{read_text(text, kind, None, 'down')} is not null"
 
 
 def _refuse_mixed_times(
@@ -209,12 +250,12 @@ def _refuse_mixed_times(
         raise DataError(
             f"column {column.name!r} has times that are not in the calendar",
             where=str(source.path),
-            mend=f"mend them, or keep the text: {types_hint([column.name])}",
+            hint=f"fix them, or keep the text: {types_hint({column.name: 'varchar'})}",
         )
     raise DataError(
         f"column {column.name!r} mixes kinds of times: {first[0][1]}, {first[1][1]}",
         where=source.place(first[1][0]),
-        mend=f"write all alike, or keep the text: {types_hint([column.name])}",
+        hint=f"write all alike, or keep the text: {types_hint({column.name: 'varchar'})}",
     )
 
 
@@ -242,7 +283,7 @@ def _nested_type(connection: duckdb.DuckDBPyConnection, source: Source, name: st
         raise DataError(
             f"column {name!r} has objects or arrays whose values are empty or of several kinds",
             where=str(source.path),
-            mend=f"keep them as JSON text: {types_hint([name], 'json')}",
+            hint=f"keep them as JSON text: {types_hint({name: 'json'})}",
         )
     return kind
 
@@ -254,8 +295,8 @@ def _structured(found: object) -> str | None:
         return None if inner is None else f"{inner}[]"
     if isinstance(found, dict):
         fields = {k: _structured(v) for k, v in found.items()}
-        folded = {k.lower() for k in fields}
-        if not fields or None in fields.values() or len(folded) < len(fields):
+        folded = {fold_name(k) for k in fields}
+        if not fields or "" in fields or None in fields.values() or len(folded) < len(fields):
             return None
         return "STRUCT(" + ", ".join(f"{quoted(k)} {v}" for k, v in fields.items()) + ")"
     return {"UBIGINT": "BIGINT"}.get(str(found)) or (

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import duckdb
 
-from feature_specs.errors import DataError, Location, first_line
+from feature_specs.errors import DataError, Location
+from feature_specs.quote import literal, quoted
+from lakehouse.footers import path_sql
 from lakehouse.ingest.plain_text import text_lines
-from lakehouse.ingest.source import JSON, Source, check_names, first_row
-from lakehouse.quote import literal, quoted
+from lakehouse.ingest.source import JSON, Source, check_names, first_row, suffix_of, unreadable_file
 
 #: The column that keeps an object as it is written: DuckDB's JSON values have lost a number's
 #: further digits.
 RAW = "forebay_raw_json"
+
+#: A text in JSON; and a comma with no value behind it, which DuckDB takes.
+TEXT_IN_JSON = r'"(?:[^"\\]|\\.)*"'
+LOOSE_COMMA = r",\s*[}\]]"
 
 
 def open_json(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, name: str) -> Source:
@@ -25,11 +31,8 @@ def open_json(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, nam
     Raises:
         DataError: a line is no JSON object, or names a key twice.
     """
-    scan = f"read_json_objects({literal(str(text))}, format = '{_layout(text, path)}')"
     try:
-        connection.execute(
-            f"create or replace temp table {name}_objects as select json::varchar as raw from {scan}"
-        )
+        _read_objects(connection, text, path, name)
         wrong = first_row(
             connection,
             f"select row, raw, kind from (select row_number() over () as row, raw, "
@@ -39,8 +42,9 @@ def open_json(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, nam
             raise DataError(
                 f"{str(wrong[1])[:40]!r} is no JSON object",
                 where=_place(text, path, wrong[0]),
-                mend='write objects: {"key": "value"}, one a line',
+                hint='write objects: {"key": "value"}, one a line',
             )
+        _refuse_loose_commas(connection, text, path, name)
         keys = _keys(connection, text, path, name)
         _take_apart(connection, keys, name)
     except duckdb.Error as error:
@@ -54,8 +58,48 @@ def open_json(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, nam
     )
 
 
+def _refuse_loose_commas(
+    connection: duckdb.DuckDBPyConnection, text: Path, path: Path, name: str
+) -> None:
+    """DuckDB reads ``{"a": 1,}``, which is not JSON: a value may be missing there."""
+    loose = first_row(
+        connection,
+        f"select row from (select row_number() over () as row, raw from {name}_objects) "
+        f"where regexp_matches(raw, {literal(LOOSE_COMMA)}) and "
+        f"regexp_matches(regexp_replace(raw, {literal(TEXT_IN_JSON)}, '', 'g'), {literal(LOOSE_COMMA)}) limit 1",
+    )
+    if loose is not None:
+        raise DataError(
+            "it is not JSON: a comma stands before a closing bracket",
+            where=_place(text, path, loose[0]),
+            hint="take the comma away, or write the value that is missing",
+        )
+
+
+def _read_objects(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, name: str) -> None:
+    layouts = [_layout(text, path)]
+    # Lines that hold more than one object, or a part of one, are JSON too.
+    layouts += ["unstructured"] * (layouts[0] == "newline_delimited")
+    size = ""
+    while True:
+        scan = f"read_json_objects({path_sql(str(text.absolute()))}, format = '{layouts[0]}'{size})"
+        try:
+            connection.execute(
+                f"create or replace temp table {name}_objects as "
+                f"select json::varchar as raw from {scan}"
+            )
+            return
+        except duckdb.InvalidInputException as error:
+            if not size and "maximum_object_size" in str(error):
+                size = f", maximum_object_size = {text.stat().st_size + 1}"
+            elif len(layouts) == 1:
+                raise
+            else:
+                layouts.pop(0)
+
+
 def _layout(text: Path, path: Path) -> str:
-    if any(s.lower() in (".jsonl", ".ndjson") for s in path.suffixes):
+    if suffix_of(path) in (".jsonl", ".ndjson"):
         # DuckDB's reader of lines takes no byte order mark.
         with text.open("rb") as file:
             marked = file.read(3) == b"\xef\xbb\xbf"
@@ -78,7 +122,7 @@ def _keys(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, name: s
         raise DataError(
             f"the object has the key {again!r} twice",
             where=_place(text, path, twice[0]),
-            mend="keep one of them",
+            hint="keep one of them",
         )
     found = connection.execute(
         "select key from (select unnest(keys) as key, min(row) as row from ("
@@ -90,9 +134,9 @@ def _keys(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, name: s
         raise DataError(
             "there are no rows in it, and so no columns",
             where=str(path),
-            mend='give a file with JSON objects: {"key": "value"}, one a line',
+            hint='give a file with JSON objects: {"key": "value"}, one a line',
         )
-    check_names(names, path)
+    check_names(names, str(path))
     return names
 
 
@@ -127,13 +171,22 @@ def _malformed(text: Path, path: Path, error: duckdb.Error) -> DataError:
         return DataError(
             f"it is not JSON: {fault.msg}",
             where=Location(str(path), fault.lineno, fault.colno),
-            mend="mend the line; nothing was written",
+            hint="fix the line; nothing was written",
         )
-    return DataError(
-        f"cannot read it: {first_line(error)}",
-        where=str(path),
-        mend="write an object a line; nothing was written",
-    )
+    lone = next((m.start() for m in _SURROGATES.finditer(content) if m[1]), None)
+    if lone is not None:
+        return DataError(
+            f"{content[lone : lone + 6]} is half of a character",
+            where=Location(str(path), content.count("\n", 0, lone) + 1),
+            hint="write both halves, or the character itself; nothing was written",
+        )
+    return unreadable_file(path, error)
+
+
+#: A character as a pair of escapes; half of one (group 1); or another escape.
+_SURROGATES = re.compile(
+    r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\(u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
 
 
 def _place(text: Path, path: Path, number: int) -> Location | str:

@@ -41,13 +41,13 @@ def plain_text(path: Path, options: FileOptions, folder: Path) -> Path:
         raise DataError(
             f"it is not in {options.encoding}: {error.args[-1] or error}",
             where=Location(str(path), lines),
-            mend="name the encoding that it is in with --encoding",
+            hint="name the encoding that it is in with --encoding",
         ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"the gzip stream is broken or ends early ({error})",
             where=Location(str(path), lines),
-            mend="get the whole file again; nothing was written",
+            hint="get the whole file again; nothing was written",
         ) from None
     _check(copy, path)
     return copy
@@ -62,7 +62,7 @@ def _codec(encoding: str) -> str:
         raise ForebayError(
             f"there is no encoding {encoding!r}",
             where="--encoding",
-            mend="write for example utf-8, latin-1, cp1252 or utf-16",
+            hint="write for example utf-8, latin-1, cp1252 or utf-16",
         ) from None
     return "utf-8" if name in ("utf-8", "utf-8-sig", "ascii") else name
 
@@ -95,7 +95,7 @@ def _check(text: Path, path: Path) -> None:
         file.seek(0)
         if start in _UTF16:
             raise DataError(
-                "it is in UTF-16, not in UTF-8", where=str(path), mend="say --encoding utf-16"
+                "it is in UTF-16, not in UTF-8", where=str(path), hint="say --encoding utf-16"
             )
         for block in _whole_lines(file):
             if b"\0" in block:
@@ -103,7 +103,7 @@ def _check(text: Path, path: Path) -> None:
                 raise DataError(
                     "the line holds a NUL byte, which is not text",
                     where=Location(str(path), at),
-                    mend="name the file's encoding with --encoding, or take the byte out",
+                    hint="name the file's encoding with --encoding, or take the byte out",
                 )
             try:
                 block.decode()
@@ -112,7 +112,7 @@ def _check(text: Path, path: Path) -> None:
                 raise DataError(
                     f"the line is not UTF-8: byte 0x{block[error.start]:02x}",
                     where=Location(str(path), at),
-                    mend="name the encoding that it is in, for example --encoding latin-1",
+                    hint="name the encoding that it is in, for example --encoding latin-1",
                 ) from None
             line += block.count(b"\n")
 

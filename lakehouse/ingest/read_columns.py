@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import duckdb
 
 from feature_specs.errors import DataError, ForebayError, first_line
-from lakehouse.ingest.read_json import Reading, read_json
+from feature_specs.quote import quoted
+from lakehouse.ingest.read_json import ColumnReading, read_json
 from lakehouse.ingest.read_text import DATE, INSTANT, LOCAL, ZONED, Rounding, matches, read_text
-from lakehouse.ingest.read_typed import NAIVE, read_typed, stored_type
+from lakehouse.ingest.read_typed import NAIVE, is_nested, read_typed, stored_type
 from lakehouse.ingest.source import JSON, TEXT, Source, first_row, types_hint
-from lakehouse.quote import quoted
 
 
 def known_type(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> str:
@@ -25,9 +25,9 @@ def known_type(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> s
         row = first_row(connection, f"select typeof(cast(null as {kind}))")
     except duckdb.Error as error:
         raise ForebayError(
-            f"{kind!r} of column {name!r} is no type: {first_line(error)}",
+            f"{kind!r} of column {name!r} is not a type: {first_line(error)}",
             where="--types",
-            mend="write for example bigint, double, decimal(10,2), varchar, date or timestamptz",
+            hint="write for example bigint, double, decimal(10,2), varchar, date or timestamptz",
         ) from None
     assert row is not None
     return str(row[0])
@@ -40,7 +40,7 @@ def read_columns(
     timezone: str | None,
     rounding: Rounding = "up",
     exact_types: bool = False,
-) -> dict[str, Reading]:
+) -> dict[str, ColumnReading]:
     """How each column of a file is read as the type that is wanted of it.
 
     Args:
@@ -51,15 +51,17 @@ def read_columns(
         DataError: no value of a column could be one of its type.
     """
     faults = []
-    readings: dict[str, Reading] = {}
+    readings: dict[str, ColumnReading] = {}
     for name, target in wanted.items():
         kind, column = source.kinds[name], quoted(name)
-        reading: Reading | None
+        reading: ColumnReading | None
         if kind == TEXT:
             sql = read_text(column, target, timezone, rounding)
-            reading = (sql and Reading(sql, f"({sql} is not null or {column} is null)")) or None
+            reading = (
+                sql and ColumnReading(sql, f"({sql} is not null or {column} is null)")
+            ) or None
             if target == "VARCHAR":
-                reading = Reading(column, None)
+                reading = ColumnReading(column, None)
         elif kind == JSON:
             reading = read_json(column, name, str(source.raw), target, timezone, rounding)
         else:
@@ -69,10 +71,10 @@ def read_columns(
             continue
         stored = target if exact_types else stored_type(target)
         value = reading.value if stored == target else f"cast({reading.value} as {stored})"
-        readings[name] = Reading(value, reading.fits)
+        readings[name] = ColumnReading(value, reading.fits)
     if faults:
         raise DataError(
-            "; ".join(what for what, _ in faults), where=str(source.path), mend=faults[0][1]
+            "; ".join(what for what, _ in faults), where=str(source.path), hint=faults[0][1]
         )
     return readings
 
@@ -82,12 +84,24 @@ def _cannot(name: str, kind: str, target: str, timezone: str | None) -> tuple[st
         return f"the times in column {name!r} have no time zone", _ZONE_HINT
     if kind in (TEXT, JSON):
         what = "CSV" if kind == TEXT else "JSON"
-        return f"column {name!r} is {target}, which {what} cannot hold", "give a Parquet file"
+        fault = f"column {name!r} is {target}, which {what} cannot hold"
+        if target in _TIMES_OF_TYPES:
+            return fault, f"say {types_hint({name: _TIMES_OF_TYPES[target]})}"
+        if kind == TEXT and is_nested(target):
+            return fault, "give a JSON or Parquet file"
+        return fault, f"give a Parquet file, or in a new table {types_hint({name: 'varchar'})}"
     return (
         f"column {name!r} is {kind}, in the table {target}",
         "cast it in the file, or load it into a table of its own; nothing was written",
     )
 
+
+#: Types of times that Iceberg lacks, to the one that takes their text.
+_TIMES_OF_TYPES = {
+    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "timestamp"),
+    **dict.fromkeys(("TIMESTAMPTZ_NS",), "timestamptz"),
+    **dict.fromkeys(("TIME_NS",), "time"),
+}
 
 #: What Iceberg can widen a type to without writing rows again.
 _WIDEST = {"INTEGER": "bigint", "FLOAT": "double"}
@@ -98,7 +112,7 @@ _ZONE_HINT = "say which it is, for example --timezone UTC"
 def refuse_changed(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
-    readings: Mapping[str, Reading],
+    readings: Mapping[str, ColumnReading],
     wanted: Mapping[str, str],
     *,
     timezone: str | None,
@@ -141,16 +155,16 @@ def _refuse(
         f"as value, {test} as fits from {source.relation}) where not fits limit 1",
     )
     assert row is not None
-    what, mend = _explained(source, name, row[1], target, timezone)
+    what, hint = explain_value(source, name, row[1], target, timezone)
     more = f" (and so in {count - 1} more row{'s' * (count > 2)})" if count > 1 else ""
-    raise DataError(what + more, where=source.place(row[0]), mend=mend)
+    raise DataError(what + more, where=source.place(row[0]), hint=hint)
 
 
-def _explained(
+def explain_value(
     source: Source, name: str, value: str | None, target: str, timezone: str | None
 ) -> tuple[str, str]:
-    """What is wrong with a value, and how to mend it."""
-    nothing = "mend the value; nothing was written"
+    """What is wrong with a value of a column, and how to fix it."""
+    nothing = "fix the value; nothing was written"
     if value is None:
         return f"column {name!r} may not be null", "fill it in; nothing was written"
     bare = value.strip('"')
@@ -169,6 +183,14 @@ def _explained(
             f"column {name!r} holds times without a zone, so the offset of {shown} would be lost",
             "load it into a table whose column is a timestamptz",
         )
+    if (
+        source.kinds[name] == JSON
+        and re.fullmatch(r"-?[0-9]+\.[0-9]+", bare)
+        and target != "DOUBLE"
+    ):
+        nothing = "write a number of more than 15 digits in quotes; nothing was written"
+    if is_nested(target) and INSTANT in target:
+        nothing = "write its times with their offset, as 2024-01-31T13:30:00Z; nothing was written"
     if target in (INSTANT, "TIMESTAMP", "DATE", "TIME"):
         form = {"DATE": "2024-01-31", "TIME": "13:30:00"}.get(target, "2024-01-31T13:30:00Z")
         return f"{shown} in column {name!r} is no {target.lower()} in ISO 8601", f"write {form}"
@@ -176,7 +198,7 @@ def _explained(
         f"column {name!r} is {target}, which does not hold {shown} unchanged",
         nothing
         if _WIDEST.get(target) is None
-        else f"{nothing}. Or hold more: --evolve {types_hint([name], _WIDEST[target])}",
+        else f"{nothing}, or make the column {_WIDEST[target]} (a table's is widened by --evolve)",
     )
 
 
@@ -198,11 +220,11 @@ def _refuse_mixed(connection: duckdb.DuckDBPyConnection, source: Source, name: s
         f"column {name!r} mixes times without a zone ({first[0][1]!r}) and with one "
         f"({first[1][1]!r})",
         where=source.place(later),
-        mend="write all alike; nothing was written",
+        hint="write all alike; nothing was written",
     )
 
 
-def select_columns(source: Source, readings: Mapping[str, Reading]) -> str:
+def select_columns(source: Source, readings: Mapping[str, ColumnReading]) -> str:
     """A SELECT of the columns as they are to be stored."""
     columns = ", ".join(f"{r.value} as {quoted(name)}" for name, r in readings.items())
     return f"select {columns} from {source.relation}"

@@ -10,16 +10,14 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from lakehouse.quote import literal
+from feature_specs.quote import literal
+from feature_specs.sql_types import SIGNED, UNSIGNED
 
 #: Which way times finer than a microsecond go: up on leaves, down on a spine.
 Rounding = Literal["up", "down"]
 
 INSTANT = "TIMESTAMP WITH TIME ZONE"
-INTEGERS = (
-    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
-    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
-)
+INTEGERS = (*SIGNED, *UNSIGNED[:-1])
 
 DATE = r"(?:[1-9]\d{3}|0[1-9]\d\d|00[1-9]\d|000[1-9])-\d\d-\d\d"
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?"
@@ -69,6 +67,13 @@ def read_text(text: str, target: str, timezone: str | None, rounding: Rounding) 
     return None if decimal is None else _decimal(text, target, int(decimal[2]))
 
 
+def cast_text(text: str, target: str, rounding: Rounding) -> str:
+    """SQL of the same value, of a text that is known to be one of the type: only its cast."""
+    if target not in (INSTANT, "TIMESTAMP"):
+        return f"cast({text} as {target})"
+    return _rounded(text, f"cast({text} as {target})", rounding)
+
+
 def matches(text: str, pattern: str) -> str:
     """SQL: whether the whole text is of a pattern."""
     return f"regexp_full_match({text}, {literal(pattern)})"
@@ -97,7 +102,7 @@ def _float(text: str, target: str) -> str:
     cast = f"try_cast({text} as {target})"
     most = 15 if target == "DOUBLE" else 7
     return (
-        f"case when {matches(text, _WHOLE)} then case when length({text}) <= {most} "
+        f"case when {matches(text, _WHOLE + '(?:[.]0*)?')} then case when length({text}) <= {most} "
         f"or try_cast({cast} as hugeint) = try_cast({text} as hugeint) then {cast} end "
         f"when {matches(text, _NUMBER)} then case when isfinite({cast}) then {cast} end "
         f"when lower({text}) in ({_NO_NUMBERS}) then {cast} end"
@@ -118,6 +123,7 @@ def _instant(text: str, timezone: str | None, rounding: Rounding) -> str:
     cast = f"try_cast({text} as timestamptz)"
     # An offset can take a time out of the years 1 to 9999, in which Iceberg's readers live.
     lived = f"{cast} between '0001-01-01 00:00Z' and '9999-12-31 23:59:59Z'"
+    lived = f"case when left({text}, 4) in ('0001', '9999') then {lived} else true end"
     zoned = f"when {matches(text, ZONED)} and {lived} then {_rounded(text, cast, rounding)}"
     if timezone is None:
         return f"case {zoned} end"

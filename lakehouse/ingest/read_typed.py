@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
-from lakehouse.ingest.read_json import Reading
+from duckdb.sqltypes import DuckDBPyType
+
+from feature_specs.quote import quoted
+from lakehouse.ingest.read_json import ColumnReading
 from lakehouse.ingest.read_text import INSTANT, INTEGERS, Rounding, in_zone
+from lakehouse.nanoseconds import whole_microseconds
 from lakehouse.stored_types import STORED_AS
 
 #: DuckDB types that Iceberg lacks, to the narrowest that holds all their values as they are read.
@@ -19,14 +23,36 @@ _STORED_AS = {
 NAIVE = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 
 
+#: A Parquet column that has no type and no value.
+NOTHING = '"NULL"'
+
+
 def stored_type(kind: str) -> str:
     """The DuckDB type as which Iceberg stores a type."""
+    if is_nested(kind):
+        # Times finer than a microsecond would have to be rounded, which a cast does the other way.
+        return kind if "_NS" in kind else _stored_nested(DuckDBPyType(kind))
     return "VARCHAR" if kind.startswith("ENUM") else _STORED_AS.get(kind, kind)
+
+
+def is_nested(kind: str) -> bool:
+    """Whether a DuckDB type is a list, a struct or a map."""
+    return kind.endswith("]") or kind.startswith(("STRUCT(", "MAP("))
+
+
+def _stored_nested(kind: DuckDBPyType) -> str:
+    parts = {name: child for name, child in kind.children if isinstance(child, DuckDBPyType)}
+    stored = {name: stored_type(str(child)) for name, child in parts.items()}
+    if kind.id == "struct":
+        return f"STRUCT({', '.join(f'{quoted(name)} {text}' for name, text in stored.items())})"
+    if kind.id == "map":
+        return f"MAP({stored['key']}, {stored['value']})"
+    return f"{stored['child']}[]"
 
 
 def read_typed(
     column: str, kind: str, target: str, timezone: str | None, rounding: Rounding
-) -> Reading | None:
+) -> ColumnReading | None:
     """How a column of one type is read as another; None where no value could be the same.
 
     Args:
@@ -35,16 +61,22 @@ def read_typed(
         timezone: the zone of times that have none.
     """
     if kind == target:
-        return Reading(column, None)
+        return ColumnReading(column, None)
+    if kind == NOTHING:
+        return ColumnReading(f"cast(null as {target})", None)
+    if is_nested(kind):
+        # Only to wider types: all of them hold what their narrower ones do.
+        alike = str(DuckDBPyType(stored_type(kind))) == str(DuckDBPyType(target))
+        return ColumnReading(f"cast({column} as {target})", None) if alike else None
     if kind in NAIVE and target in ("TIMESTAMP", INSTANT):
         return _time(column, kind, target, timezone, rounding)
     if kind == "TIMESTAMPTZ_NS" and target == INSTANT:
-        return Reading(f"timezone('UTC', {_microseconds(column, rounding)})", None)
+        return ColumnReading(f"timezone('UTC', {_microseconds(column, rounding)})", None)
     if kind == "TIME_NS" and target == "TIME":
         value = f"case when epoch_ns({column}) % 1000 = 0 then cast({column} as time) end"
         return _tested(column, value)
     if target == "VARCHAR" and stored_type(kind) == "VARCHAR":
-        return Reading(f"cast({column} as varchar)", None)
+        return ColumnReading(f"cast({column} as varchar)", None)
     if kind == "VARCHAR" and target == "UUID":
         return None
     return _number(column, kind, target)
@@ -52,21 +84,18 @@ def read_typed(
 
 def _time(
     column: str, kind: str, target: str, timezone: str | None, rounding: Rounding
-) -> Reading | None:
+) -> ColumnReading | None:
     local = _microseconds(column, rounding) if kind == "TIMESTAMP_NS" else f"{column}::timestamp"
     if target == "TIMESTAMP":
-        return Reading(local, None)
+        return ColumnReading(local, None)
     return None if timezone is None else _tested(column, in_zone(local, timezone))
 
 
 def _microseconds(column: str, rounding: Rounding) -> str:
-    # `//` cuts towards zero: up for times before 1970, down for later ones.
-    sign, more = (">", "+") if rounding == "up" else ("<", "-")
-    by = f"case when epoch_ns({column}) {sign} 0 then 999 else 0 end"
-    return f"make_timestamp((epoch_ns({column}) {more} {by}) // 1000)"
+    return f"make_timestamp({whole_microseconds(column, rounding)})"
 
 
-def _number(column: str, kind: str, target: str) -> Reading | None:
+def _number(column: str, kind: str, target: str) -> ColumnReading | None:
     whole, floats = kind in INTEGERS, ("FLOAT", "DOUBLE")
     source, wanted = _scale(kind), _scale(target)
     cast = f"try_cast({column} as {target})"
@@ -76,7 +105,7 @@ def _number(column: str, kind: str, target: str) -> Reading | None:
             return _tested(column, f"try_cast({column}::varchar as {target})")
         same = f"try_cast({cast} as hugeint) = {column}"
     elif (kind, target) == ("FLOAT", "DOUBLE"):
-        return Reading(f"cast({column} as double)", None)
+        return ColumnReading(f"cast({column} as double)", None)
     elif (kind, target) == ("DOUBLE", "FLOAT") or (kind in floats and target in INTEGERS):
         same = f"{cast}::double = {column}"
     elif whole and (target in INTEGERS or wanted is not None):
@@ -93,5 +122,5 @@ def _scale(kind: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def _tested(column: str, value: str) -> Reading:
-    return Reading(value, f"({value} is not null or {column} is null)")
+def _tested(column: str, value: str) -> ColumnReading:
+    return ColumnReading(value, f"({value} is not null or {column} is null)")

@@ -1,4 +1,4 @@
-"""Read a spine file by the rules of every other file, its instants cut to the microsecond."""
+"""Read a spine by the rules of every other file, its instants cut to the microsecond."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import duckdb
 
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean, first_line
 from feature_specs.names import fold_name
+from feature_specs.quote import quoted
 from feature_specs.time_zones import check_zone
 from lakehouse.ingest.infer_types import infer_types
 from lakehouse.ingest.open_source import open_source
 from lakehouse.ingest.plain_text import plain_text
 from lakehouse.ingest.read_columns import read_columns, refuse_changed
-from lakehouse.ingest.read_json import Reading
+from lakehouse.ingest.read_json import ColumnReading
 from lakehouse.ingest.read_text import INSTANT, read_text
-from lakehouse.ingest.read_typed import NAIVE
+from lakehouse.ingest.read_typed import NAIVE, NOTHING
 from lakehouse.ingest.source import (
     JSON,
     TEXT,
@@ -27,8 +28,8 @@ from lakehouse.ingest.source import (
     check_file,
     first_row,
     format_of,
+    unreadable_file,
 )
-from lakehouse.quote import quoted
 
 _TABLE = "forebay_spine_file"
 _EVENT = "event_timestamp"
@@ -69,16 +70,64 @@ def read_spine(
             if _holds_nothing(path, Path(folder)):
                 return _no_rows(types, timestamp)
             source = open_source(connection, path, FileOptions(), Path(folder), _TABLE)
-            columns = _types(connection, source, types, timestamp)
-            chosen = _chosen(columns, timestamp, path)
-            _check_instant(columns[chosen], chosen, timezone, path)
-            return _read(connection, source, columns, chosen, timezone)
+            return _read_source(connection, source, str(path), timestamp, timezone, types)
         except duckdb.Error as error:
-            raise DataError(
-                f"the spine cannot be read: {first_line(error)}",
-                where=str(path),
-                mend="give a whole Parquet, CSV or JSON file",
-            ) from None
+            raise unreadable_file(path, error) from None
+
+
+def read_spine_query(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    *,
+    timestamp: str | None,
+    timezone: str | None,
+    types: Mapping[str, str],
+) -> Spine:
+    """The rows of a query, which is run once, its instants as `read_spine` has them.
+
+    Raises:
+        DataError: the query fails, or an instant has no zone.
+        UnknownNameError: there is no such column.
+    """
+    if timezone is not None:
+        check_zone(timezone, where="--timezone")
+    try:
+        connection.execute(f"create or replace table {_TABLE}_query as {query}")
+        described = connection.execute(f"describe {_TABLE}_query").fetchall()
+    except duckdb.Error as error:
+        raise DataError(first_line(error), where="spine query", hint="fix the query") from None
+    kinds = {name: kind for name, kind, *_ in described}
+    source = Source(Path("spine query"), f"{_TABLE}_query", kinds, lambda row: "spine query")
+    return _read_source(connection, source, "spine query", timestamp, timezone, types)
+
+
+def read_rows(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, Mapping[str, str]]:
+    """SQL of a file's rows without an instant of their own, and DuckDB types by column.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="forebay") as folder:
+        try:
+            source = open_source(connection, path, FileOptions(), Path(folder), _TABLE)
+            columns = _types(connection, source, {}, None)
+            return _read(connection, source, columns, None, None).sql, columns
+        except duckdb.Error as error:
+            raise unreadable_file(path, error) from None
+
+
+def _read_source(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    named: str,
+    timestamp: str | None,
+    timezone: str | None,
+    types: Mapping[str, str],
+) -> Spine:
+    columns = _types(connection, source, types, timestamp)
+    chosen = choose_instant(columns, timestamp, named)
+    _check_instant(columns[chosen], chosen, timezone, named)
+    return _read(connection, source, columns, chosen, timezone)
 
 
 def _holds_nothing(path: Path, folder: Path) -> bool:
@@ -104,46 +153,69 @@ def _types(
 ) -> dict[str, str]:
     if first_row(connection, f"select 1 from {source.relation} limit 1") is None:
         given = {**given, fold_name(timestamp or _EVENT): INSTANT}
+    instant = {fold_name(timestamp or _EVENT): INSTANT}
+    nothing = {
+        n: {**given, **instant}.get(fold_name(n), kind)
+        for n, kind in source.kinds.items()
+        if kind == NOTHING
+    }
     text = [n for n, kind in source.kinds.items() if kind in (TEXT, JSON)]
     asked = {n: given.get(fold_name(n), "") for n in text}
     known = {n: kind for n, kind in asked.items() if read_text("x", kind, None, "down")}
-    inferred = infer_types(connection, source, [n for n in text if n not in known], empty="VARCHAR")
+    try:
+        rest = [n for n in text if n not in known]
+        inferred = infer_types(connection, source, rest, empty="VARCHAR")
+    except DataError as error:
+        # Types are named to `ingest`; `train` has no option for them.
+        hint = "write all values of the column alike"
+        raise DataError(error.what, where=error.where, hint=hint) from None
+    known |= nothing
     return {n: known.get(n) or inferred.get(n) or kind for n, kind in source.kinds.items()}
 
 
-def _chosen(columns: Mapping[str, str], wanted: str | None, path: Path) -> str:
+def choose_instant(columns: Mapping[str, str], wanted: str | None, named: str) -> str:
+    """The column of instants: the one that is wanted, ``event_timestamp``, or the only time.
+
+    Args:
+        columns: DuckDB types by name.
+        named: what errors call the spine.
+
+    Raises:
+        UnknownNameError: there is no such column.
+        DataError: none is wanted, and there is not one time.
+    """
     if wanted is not None:
         if wanted not in columns:
             raise UnknownNameError(
                 f"the spine has no column {wanted!r}",
-                where=f"{path}, --timestamp",
-                mend=did_you_mean(wanted, columns),
+                where=f"{named}, --timestamp",
+                hint=did_you_mean(wanted, columns),
             )
         return wanted
     times = [n for n, kind in columns.items() if kind.startswith(("TIMESTAMP", "DATE"))]
-    if _EVENT in times:
+    if _EVENT in times or (_EVENT in columns and not times):
         return _EVENT
     if len(times) == 1:
         return times[0]
     raise DataError(
         f"the spine has {len(times)} time columns, so which one is the instant asked is not clear",
-        where=str(path),
-        mend="name it with --timestamp" if times else "add a column event_timestamp of instants",
+        where=named,
+        hint="name it with --timestamp" if times else "add a column event_timestamp of instants",
     )
 
 
-def _check_instant(kind: str, name: str, timezone: str | None, path: Path) -> None:
+def _check_instant(kind: str, name: str, timezone: str | None, named: str) -> None:
     if not kind.startswith("TIMESTAMP"):
         raise DataError(
             f"the instant {name!r} is a {kind}",
-            where=str(path),
-            mend="make it a timestamp with time zone, in text 2024-01-31T13:30:00Z",
+            where=named,
+            hint="make it a timestamp with time zone, in text 2024-01-31T13:30:00Z",
         )
     if kind in NAIVE and timezone is None:
         raise DataError(
             f"the instants in {name!r} have no time zone",
-            where=str(path),
-            mend="say which it is: --timezone UTC",
+            where=named,
+            hint="say which it is: --timezone UTC",
         )
 
 
@@ -151,20 +223,22 @@ def _read(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
     columns: dict[str, str],
-    chosen: str,
+    chosen: str | None,
     timezone: str | None,
 ) -> Spine:
     """Text is read once, into a table; of a Parquet file only its instants are."""
-    columns = {**columns, chosen: INSTANT}
+    columns = columns if chosen is None else {**columns, chosen: INSTANT}
     stored = [n for n, kind in source.kinds.items() if kind not in (TEXT, JSON) and n != chosen]
+    stored = [n for n in stored if source.kinds[n] == columns[n]]
     cast = {n: kind for n, kind in columns.items() if n not in stored}
     readings = read_columns(source, cast, timezone=timezone, rounding="down", exact_types=True)
     refuse_changed(connection, source, readings, cast, timezone=timezone)
-    readings = {n: readings.get(n) or Reading(quoted(n), None) for n in columns}
+    readings = {n: readings.get(n) or ColumnReading(quoted(n), None) for n in columns}
     select = ", ".join(f"{r.value} as {quoted(n)}" for n, r in readings.items())
     sql = f"select {select} from {source.relation}"
-    if len(stored) == len(columns) - 1:
-        return Spine(sql, columns, chosen)
-    connection.execute(f"create or replace temp table {_TABLE}_rows as {sql}")
+    if not any(kind in (TEXT, JSON) for kind in source.kinds.values()):
+        return Spine(sql, columns, chosen or "")
+    # No temporary table: other cursors read it too.
+    connection.execute(f"create or replace table {_TABLE}_rows as {sql}")
     connection.execute(f"drop table {_TABLE}")
-    return Spine(f"select * from {_TABLE}_rows", columns, chosen)
+    return Spine(f"select * from {_TABLE}_rows", columns, chosen or "")

@@ -1,37 +1,11 @@
 {# A table in Iceberg, replaced in one commit, and shown to dbt as a view of its files. #}
 {% materialization training_set, adapter='duckdb', supported_languages=['sql'] %}
-    {%- set target = this.incorporate(type='view') -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- if config.get('contract').enforced -%}
-        {{ get_assert_columns_equivalent(sql) }}
-    {%- endif -%}
-    {%- if flags.EMPTY or flags.SAMPLE -%}
-        {%- set select = 'select * from (' ~ sql ~ ') as dry_run where false' -%}
-    {%- else -%}
-        {%- set request = {
-            'kind': 'training_set',
-            'run': invocation_id,
-            'unique_id': model.unique_id,
-            'sql': sql,
-            'table': this.schema ~ '.' ~ this.identifier,
-        } -%}
-        {%- do adapter.store_relation('forebay', target, [], '', 'parquet', request) -%}
-        {{ forebay_log_copied(request) }}
-        {%- do log(model.name ~ ': ' ~ request['message'], info=true) -%}
-        {%- set select = request['select'] -%}
-    {%- endif -%}
-    {%- set known = load_cached_relation(this) -%}
-    {%- if known is not none and known.type != 'view' -%}
-        {#- The model was a table before: it is dbt's own, and its rows are in the lake now. -#}
-        {%- do adapter.drop_relation(known) -%}
-    {%- endif -%}
-    {%- call statement('main') -%}
-        create or replace view {{ target }} as {{ select }}
-    {%- endcall -%}
-    {% do persist_docs(target, model) %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [target]}) }}
+    {%- set request = {
+        'kind': 'training_set',
+        'run': invocation_id,
+        'unique_id': model.unique_id,
+        'sql': sql,
+        'table': this.schema ~ '.' ~ this.identifier,
+    } -%}
+    {{ return(forebay_materialize(request)) }}
 {% endmaterialization %}

@@ -1,134 +1,262 @@
-"""The Starlette application."""
+"""The lookup API and the catalogue page as one ASGI application."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from feature_specs.catalog import Catalog
 from feature_specs.errors import ForebayError
-from serving.api.errors import TooLargeError, error_response, on_forebay_error, on_http_error
+from feature_specs.instants import epoch_us
+from serving.access.audit import WRITE_S, Audit
+from serving.access.gate import Gate, caller_of
+from serving.access.rights import Readers
+from serving.api.endpoint import LookupEndpoint
+from serving.api.errors import on_forebay_error, on_http_error, page_error_response
+from serving.api.feast.endpoint import FeastAnswerer
+from serving.api.feast.errors import feast_error_response
 from serving.api.listing import NOT_READY, Online, listing, online_views
-from serving.api.lookup import Lookup
-from serving.api.metrics import Metrics
+from serving.api.metrics import CONTENT_TYPE, Metrics
+from serving.api.openapi import openapi
 from serving.api.page import render
-from serving.api.request import read_request
-from serving.api.views import ready_views
+from serving.api.take_over import TakeOver
+from serving.api.vectors.endpoint import PATH, PREFIX, SUFFIX, VectorAnswerer
 from serving.clock import catalog_clock
-from serving.keys import epoch_us
-from serving.stores import open_store
-
-#: The longest body of a request, in bytes: some 100,000 entities.
-BODY_LIMIT = 4 * 2**20
+from serving.lookup.limits import LIMITS, Limits
+from serving.lookup.lookup import Lookup
 
 # Nothing on the page comes from elsewhere, and nothing on it runs.
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
 
+_FEAST = "/get-online-features"
+#: Asked by load balancers, which have no key.
+_OPEN = "/health"
 
-def create_app(catalog: Catalog, *, clock: Callable[[], datetime] | None = None) -> Starlette:
+#: How often the project is looked at, in seconds.
+LOOK_EVERY_S = 1.0
+
+
+def create_app(
+    catalog: Catalog,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    path: Path | None = None,
+    on_switch: Callable[[Catalog], None] | None = None,
+    gate: Gate | None = None,
+    audit: Audit | None = None,
+    limits: Limits = LIMITS,
+) -> App:
     """The lookup API and the catalogue page of a compiled project.
 
     Args:
         clock: gives the instant of read-time parts, ttl and ages, an aware datetime in UTC; by
             default the catalog's ``now``, else the real time.
+        path: the project's catalog.json, which is taken over where it changes.
+        on_switch: called with what is answered from after each take-over.
+        gate: lets in who may ask; None answers everybody, whatever the views' access is.
+        audit: keeps who asked for what; None keeps nothing.
+        limits: of requests.
 
     Raises:
         ForebayError: there is no online store yet, or no view of the catalog can be served.
     """
-    service = _Service(catalog, clock or catalog_clock(catalog))
+    lookup = Lookup(catalog, clock or catalog_clock(catalog), limits=limits)
+    return App(TakeOver(lookup, path, clock), on_switch, gate, audit)
+
+
+class App:
+    """An ASGI application: lookups are answered directly, all else by Starlette's routes."""
+
+    def __init__(
+        self,
+        take_over: TakeOver,
+        on_switch: Callable[[Catalog], None] | None = None,
+        gate: Gate | None = None,
+        audit: Audit | None = None,
+    ) -> None:
+        self._take_over = take_over
+        self._on_switch = on_switch
+        self._gate, self._audit = gate, audit
+        self._metrics = Metrics()
+        readers, limits = self._new_readers(), self.lookup.work.limits
+        self._feast = LookupEndpoint(
+            FeastAnswerer(self.lookup, readers),
+            self._metrics,
+            take_over,
+            feast_error_response,
+            gate=gate,
+            audit=audit,
+            limits=limits,
+        )
+        self._vectors = LookupEndpoint(
+            VectorAnswerer(self.lookup, readers),
+            self._metrics,
+            take_over,
+            gate=gate,
+            audit=audit,
+            limits=limits,
+        )
+        self._routes = Starlette(
+            routes=[
+                Route(_FEAST, self._feast, methods=["POST"]),
+                Route(PATH, self._vectors, methods=["POST"]),
+                Route(PREFIX + "{service}" + SUFFIX, self._vectors, methods=["POST"]),
+                Route("/features", self._features),
+                Route("/openapi.json", self._openapi),
+                Route("/health", self._health),
+                Route("/metrics", self._show_metrics),
+                Route("/", self._page),
+            ],
+            exception_handlers={ForebayError: on_forebay_error, HTTPException: on_http_error},
+            lifespan=self._lifespan,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The routes hold the lookups too; Starlette's way to them costs as much as a small lookup.
+        endpoint: ASGIApp = self._routes
+        if scope["type"] == "http" and scope["method"] == "POST":
+            path = scope["path"]
+            if path == _FEAST:
+                endpoint = self._feast
+            elif path == PATH or (path.startswith(PREFIX) and path.endswith(SUFFIX)):
+                endpoint = self._vectors
+        if endpoint is self._routes and self._gate is not None and scope["type"] == "http":
+            try:
+                if scope["path"] != _OPEN:
+                    self._gate.admit(scope)
+            except ForebayError as error:
+                endpoint = page_error_response(error)
+        await endpoint(scope, receive, send)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        await self._look_keys()
+        await self._look()
+        # What keys are good is found out by a task of its own: a project that cannot be read, or a
+        # store that is slow, must not keep a revoked key good.
+        tasks = [asyncio.create_task(_every_second(look)) for look in (self._look_keys, self._look)]
+        if self._audit is not None:
+            tasks.append(asyncio.create_task(self._write(self._audit)))
         yield
-        service.close()
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        if self._audit is not None:
+            self._audit.flush()
+        self._metrics.flush()
+        self.lookup.close()
 
-    return Starlette(
-        routes=[
-            Route("/get-online-features", service.get_online_features, methods=["POST"]),
-            Route("/features", service.features),
-            Route("/health", service.health),
-            Route("/metrics", service.metrics),
-            Route("/", service.page),
-        ],
-        exception_handlers={ForebayError: on_forebay_error, HTTPException: on_http_error},
-        lifespan=lifespan,
-    )
+    @property
+    def lookup(self) -> Lookup:
+        """What is answered from at this moment."""
+        return self._take_over.lookup
 
+    async def _write(self, audit: Audit) -> None:
+        """Write the audit log as long as the server runs, by one thread at a time."""
+        told = 0
+        while True:
+            await asyncio.sleep(WRITE_S)
+            await asyncio.shield(asyncio.to_thread(audit.flush))
+            dropped = audit.dropped
+            self._metrics.count_dropped(dropped - told)
+            told = dropped
 
-class _Service:
-    """The endpoints, and what they share. LMDB reads take microseconds, so none leaves the loop."""
+    async def _look_keys(self) -> None:
+        """Take the keys as they are by now."""
+        if self._gate is not None:
+            await asyncio.to_thread(self._gate.look)
 
-    def __init__(self, catalog: Catalog, clock: Callable[[], datetime]) -> None:
-        self._catalog = catalog
-        self._clock = clock
-        views, self._failed = ready_views(catalog)
-        if self._failed and not views:
-            raise next(iter(self._failed.values()))
-        self._store = open_store(catalog.online, readonly=True)
-        self._lookup = Lookup(views, self._store, self._failed)
-        self._metrics = Metrics()
+    async def _look(self) -> None:
+        """Take over what the project means by now, in one step that no request sees half of."""
+        later = await asyncio.to_thread(self._take_over.look)
+        if later is not None:
+            self._take_over.lookup = later
+        if later is not None or self._take_over.access != self._access:
+            # New ones, that hold no plan which was made for what somebody might read before.
+            readers = self._new_readers()
+            self._feast.answerer = FeastAnswerer(self.lookup, readers)
+            self._vectors.answerer = VectorAnswerer(self.lookup, readers)
+        if later is not None and self._on_switch is not None:
+            await asyncio.to_thread(self._on_switch, later.catalog)
 
-    def close(self) -> None:
-        self._store.close()
+    def _new_readers(self) -> Readers | None:
+        self._access = self._take_over.access
+        return None if self._gate is None else Readers(*self._access)
 
-    async def get_online_features(self, request: Request) -> Response:
-        started = time.perf_counter()
-        response = await self._answer(request)
-        self._metrics.count_request(response.status_code, time.perf_counter() - started)
-        return response
+    async def _features(self, request: Request) -> Response:
+        made = listing(
+            self.lookup.catalog, await self._online(), self._take_over.access[0], self._may(request)
+        )
+        return JSONResponse(made)
 
-    async def features(self, request: Request) -> Response:
-        return JSONResponse(listing(self._catalog, self._online()))
+    async def _openapi(self, request: Request) -> Response:
+        lookup, keys = self.lookup, self._gate is not None
+        return JSONResponse(openapi(lookup.catalog.project, lookup.work.limits, keys=keys))
 
-    async def health(self, request: Request) -> Response:
-        """200 when every view can be served, else 503 with the names of those that cannot."""
-        online = self._online()
+    async def _health(self, request: Request) -> Response:
+        """200 when every view can be served, else 503 with the names of those that cannot.
+
+        ``waiting`` names views that were compiled anew and are served as they were, and ``problem``
+        says why nothing is taken over. Whoever sends no key where keys are wanted sees the status
+        alone: who asks whether a server is well need not know what it holds.
+        """
+        online = await self._online()
         missing = [name for name, o in online.items() if o.status in NOT_READY]
-        status = {"status": "degraded" if missing else "ok", "not_ready": missing}
+        status: dict[str, object] = {"status": "degraded" if missing else "ok"}
+        if self._is_known(request):
+            problem = self._take_over.problem or (self._gate and self._gate.problem)
+            status |= {"not_ready": missing, "waiting": self._take_over.waiting}
+            status["problem"] = problem
         return JSONResponse(status, 503 if missing else 200)
 
-    async def metrics(self, request: Request) -> Response:
-        online = self._online()
+    def _is_known(self, request: Request) -> bool:
+        """Whether the caller may see what a server holds."""
+        try:
+            if self._gate is not None:
+                self._gate.caller(request.scope)
+        except ForebayError:
+            return False
+        return True
+
+    def _may(self, request: Request) -> Callable[[str], bool] | None:
+        """Whether the caller may read a view; None where everybody may read everything."""
+        if self._gate is None:
+            return None
+        readers, rights = Readers(*self._access), caller_of(request.scope).team.rights
+        return lambda view: readers.may_read(rights, view)
+
+    async def _show_metrics(self, request: Request) -> Response:
+        online = await self._online()
         ages = {name: o.age_us / 1e6 for name, o in online.items() if o.age_us is not None}
         rows = {name: o.rows for name, o in online.items() if o.rows is not None}
-        text = self._metrics.render(ages, rows)
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+        views = self.lookup.catalog.views
+        allowed = {n: v.freshness_us / 1e6 for n, v in views.items() if v.freshness_us is not None}
+        return Response(self._metrics.render(ages, rows, allowed), media_type=CONTENT_TYPE)
 
-    async def page(self, request: Request) -> Response:
-        text = render(self._catalog, self._online(), request.query_params.get("q", "")[:200])
+    async def _page(self, request: Request) -> Response:
+        query = request.query_params.get("q", "")[:200]
+        access = self._take_over.access[0]
+        text = render(self.lookup.catalog, await self._online(), query, access)
         return HTMLResponse(text, headers={"content-security-policy": _PAGE_POLICY})
 
-    async def _answer(self, request: Request) -> Response:
-        try:
-            asked = read_request(self._catalog, await _body(request))
-            answer = self._lookup.answer(asked, self._clock())
-        except ForebayError as error:
-            # Answered here rather than by the handler, so that it is counted.
-            return error_response(error)
-        self._metrics.count_statuses(answer.statuses)
-        return Response(answer.body, media_type="application/json")
-
-    def _online(self) -> dict[str, Online]:
-        now = epoch_us(self._clock())
-        return online_views(self._catalog, self._store, now, self._failed)
+    async def _online(self) -> dict[str, Online]:
+        lookup = self.lookup
+        now = epoch_us(lookup.clock())
+        return await online_views(lookup.catalog, lookup.store, now, lookup.failed)
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise TooLargeError(
-                f"the body is longer than {BODY_LIMIT} bytes",
-                where="body",
-                mend="split the entities over several requests",
-            )
-    return bytes(body)
+async def _every_second(look: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        await look()

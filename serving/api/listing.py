@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import asyncio
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from feature_specs.access import ViewAccess
 from feature_specs.catalog import Catalog, Column, Feature, ViewEntry
 from serving.state import ViewState, load_state
-from serving.stores import OnlineStore
+from serving.stores import OnlineStore, StoredView, view_of
 
 #: Statuses of views that lookups answer with 503.
 NOT_READY = ("unsynced", "outdated", "failed")
+
+#: Of a catalog that was compiled before access was.
+_NOT_COMPILED = ViewAccess("")
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,8 @@ class Online:
 
     Attributes:
         rows: entities; age_us: age of the rows in microseconds. Both None if never synced.
-        status: ``fresh``, ``stale``, ``unsynced``, ``outdated`` where the rows come from another
-            query than the compiled one, or ``failed`` where the view cannot be served at all.
+        status: ``fresh``, ``stale``, ``unsynced``, ``outdated`` where there are only rows of another
+            query than the one served, or ``failed`` where the view cannot be served at all.
     """
 
     status: str
@@ -29,34 +34,57 @@ class Online:
     age_us: int | None = None
 
 
-def online_views(
+async def online_views(
     catalog: Catalog, store: OnlineStore, now_us: int, failed: Container[str] = ()
 ) -> dict[str, Online]:
     """How every view stands, all of one moment; ``failed`` holds those that cannot be served."""
-    found = store.get_many({name: [] for name in catalog.views})
-    return {
-        name: Online("failed")
-        if name in failed
-        else _online(view, load_state(found[name].state), now_us)
-        for name, view in catalog.views.items()
-    }
+    states = {stored.name: raw for stored, raw in (await asyncio.to_thread(store.states)).items()}
+    stored = {view_of(name) for name in states}
+    made = {}
+    for name, view in catalog.views.items():
+        state = load_state(states.get(StoredView.of(view).name))
+        if name in failed:
+            made[name] = Online("failed")
+        elif state is None or state.semantic_hash != view.semantic_hash:
+            made[name] = Online("outdated" if name in stored else "unsynced")
+        else:
+            made[name] = _online(view, state, now_us)
+    return made
 
 
-def _online(view: ViewEntry, state: ViewState | None, now_us: int) -> Online:
-    if state is None:
-        return Online("unsynced")
+def _online(view: ViewEntry, state: ViewState, now_us: int) -> Online:
     age = now_us - state.at
-    if state.semantic_hash != view.semantic_hash:
-        return Online("outdated", state.rows, age)
     stale = view.freshness_us is not None and age > view.freshness_us
     return Online("stale" if stale else "fresh", state.rows, age)
 
 
-def listing(catalog: Catalog, online: Mapping[str, Online]) -> dict[str, Any]:
-    """The answer of GET /features. Durations are in microseconds."""
+def listing(
+    catalog: Catalog,
+    online: Mapping[str, Online],
+    access: Mapping[str, ViewAccess],
+    may_read: Callable[[str], bool] | None = None,
+) -> dict[str, Any]:
+    """The answer of GET /features. Durations are in microseconds.
+
+    Args:
+        access: of each view by name.
+        may_read: whether the caller may read a view; None where everybody may.
+    """
+
+    def access_of(name: str) -> dict[str, Any]:
+        known = access.get(name, _NOT_COMPILED)
+        return {
+            "access": known.access,
+            "group": known.group,
+            "ask": known.owner,
+            "readable": may_read is None or may_read(name),
+        }
+
     return {
         "project": catalog.project,
-        "views": [_view(view, online[view.name]) for view in catalog.views.values()],
+        "views": [
+            _view(view, online[view.name]) | access_of(view.name) for view in catalog.views.values()
+        ],
         "services": [
             {
                 "name": service.name,

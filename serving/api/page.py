@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from feature_specs.access import ViewAccess
 from feature_specs.catalog import Catalog, Column, Feature, ServiceEntry, ViewEntry
 from serving.api.listing import Online
 from serving.api.style import STYLE
@@ -12,8 +13,17 @@ from serving.api.style import STYLE
 _UNITS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000))
 
 
-def render(catalog: Catalog, online: Mapping[str, Online], query: str) -> str:
-    """The page with the views and services in which every word of the query occurs."""
+def render(
+    catalog: Catalog,
+    online: Mapping[str, Online],
+    query: str,
+    access: Mapping[str, ViewAccess],
+) -> str:
+    """The page with the views and services in which every word of the query occurs.
+
+    Args:
+        access: of each view by name.
+    """
     words = query.lower().split()
     views = [v for v in catalog.views.values() if _matches(_view_text(v), words)]
     services = [s for s in catalog.services.values() if _matches(_service_text(s), words)]
@@ -39,7 +49,7 @@ def render(catalog: Catalog, online: Mapping[str, Online], query: str) -> str:
 </header>
 <main>
 {nothing}
-{"".join(_view(view, online[view.name]) for view in views)}
+{"".join(_view(view, online[view.name], access.get(view.name)) for view in views)}
 {_services(services)}
 </main>
 <footer><a href="/features">JSON</a> <a href="/metrics">Metrics</a> <a href="/health">Health</a></footer>
@@ -59,11 +69,12 @@ def duration(us: int) -> str:
     return sign + " ".join(parts) if parts else "0 s"
 
 
-def _view(view: ViewEntry, online: Online) -> str:
+def _view(view: ViewEntry, online: Online, access: ViewAccess | None) -> str:
     facts = [
         ("keys", ", ".join(_column(c) for c in view.entities)),
         ("request values", ", ".join(_column(c) for c in view.requests)),
         ("owner", escape(view.owner)),
+        ("access", "" if access is None else escape(_access(access))),
         ("event time", f"<code>{escape(view.event_time)}</code>" if view.event_time else ""),
         ("ttl", "" if view.ttl_us is None else duration(view.ttl_us)),
         ("freshness", "" if view.freshness_us is None else duration(view.freshness_us)),
@@ -81,6 +92,12 @@ def _view(view: ViewEntry, online: Online) -> str:
 <tbody>{rows}</tbody></table>
 </section>
 """
+
+
+def _access(access: ViewAccess) -> str:
+    if not access.group:
+        return access.access
+    return f"{access.access}, group {access.group}" + (f" ({access.owner})" if access.owner else "")
 
 
 def _feature(feature: Feature) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from feature_specs.catalog import Expression, Feature, ViewEntry
 from feature_specs.errors import CompileError, did_you_mean
+from feature_specs.sql_types import SqlType, parse_type
 from serving.read_time import (
     doubles,
     formats,
@@ -35,7 +36,6 @@ from serving.read_time.typed import (
     refuse,
     unary,
 )
-from serving.sql_types import SqlType, parse_type
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def compile_feature(view: ViewEntry, feature: Feature) -> ReadTime:
         raise CompileError(
             f"feature {feature.name!r} cannot be computed when a vector is read: {refused.what}",
             where=view.file or view.name,
-            mend=refused.mend,
+            hint=refused.hint,
         ) from None
     return ReadTime(cast.type, cast.run, made.columns, made.requests)
 
@@ -178,7 +178,7 @@ class _Scope:
 
     def compile(self, tree: Any) -> Typed:
         if not isinstance(tree, list) or not tree or not isinstance(tree[0], str):
-            raise refuse(f"{str(tree)[:60]} is no expression", "run `forebay compile`")
+            raise refuse(f"{str(tree)[:60]} is not an expression", "run `forebay compile`")
         name, *args = tree
         if name in _LEAVES:
             return self._leaf(name, args)

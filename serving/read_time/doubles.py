@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from feature_specs.sql_types import SqlType
 from serving.read_time.casts import convert
 from serving.read_time.numbers import need_numbers, quotient
 from serving.read_time.typed import BOOLEAN, DOUBLE, Typed, binary, unary
-from serving.sql_types import SqlType
 
 Builder = Callable[[Sequence[Typed]], Typed]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from feature_specs.sql_types import SqlType
 from serving.read_time.casts import convert
 from serving.read_time.move_constants import move_constants
 from serving.read_time.typed import (
@@ -19,7 +20,6 @@ from serving.read_time.typed import (
     unify,
     unify_compared,
 )
-from serving.sql_types import SqlType
 
 Builder = Callable[[Sequence[Typed]], Typed]
 

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from feature_specs.sql_types import SqlType
 from serving.read_time.casts import (
     EXACT,
     convert,
@@ -34,7 +35,6 @@ from serving.read_time.typed import (
     unify,
     unify_operands,
 )
-from serving.sql_types import SqlType
 
 Builder = Callable[[Sequence[Typed]], Typed]
 

@@ -8,11 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from feature_specs.sql_types import SqlType
 from serving.read_time.casts import EXACT, convert, in_range, round_half_away, to_float32
 from serving.read_time.doubles import power
 from serving.read_time.numbers import need_numbers, quotient
 from serving.read_time.typed import DOUBLE, FLOAT, Typed, binary, fault, refuse, unary
-from serving.sql_types import SqlType
 
 #: DuckDB rounds no unsigned integer.
 _UNSIGNED_ROUNDED = {
@@ -26,7 +26,9 @@ def rounded(args: Sequence[Typed]) -> Typed:
     a = args[0]
     need_numbers("round", a)
     if len(args) == 2 and not args[1].type.is_integer:
-        raise refuse("round to a number of digits that is no integer", "write a literal integer")
+        raise refuse(
+            "round to a number of digits that is not an integer", "write a literal integer"
+        )
     if a.type.name == "DECIMAL":
         return _round_decimal(args)
     of = _UNSIGNED_ROUNDED.get(a.type.name, a.type)

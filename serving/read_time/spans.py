@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from serving.keys import epoch_us
+from feature_specs.instants import epoch_us
 from serving.read_time.casts import convert
 from serving.read_time.times import FIXED_US, as_moment, aware, toward_zero
 from serving.read_time.typed import BIGINT, TIMESTAMPTZ, Typed, binary, fault, refuse, unify

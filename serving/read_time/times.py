@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from serving.keys import epoch_us
+from feature_specs.instants import epoch_us, from_epoch_us
 from serving.read_time.casts import convert
 from serving.read_time.typed import (
     BIGINT,
@@ -26,7 +26,6 @@ from serving.read_time.typed import (
 )
 
 _MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Microseconds in the units that all have one length.
 FIXED_US: dict[str, int] = {
@@ -170,7 +169,7 @@ def to_timestamp(args: Sequence[Typed]) -> Typed:
 
     def moment(seconds: float) -> datetime:
         try:
-            return _EPOCH + timedelta(microseconds=round(seconds * 1e6))
+            return from_epoch_us(round(seconds * 1e6))
         except (OverflowError, ValueError):
             raise fault(f"{seconds} seconds give a time out of range") from None
 

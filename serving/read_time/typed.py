@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from feature_specs.errors import CompileError, DataError
-from serving.sql_types import INTEGER_DIGITS, INTEGER_RANGE, SqlType
+from feature_specs.sql_types import INTEGER_DIGITS, INTEGER_RANGE, SIGNED, UNSIGNED, SqlType
 
 Values = Mapping[str, Any]
 #: ``(row values, clock, request values) -> value``; None is SQL's null.
@@ -26,8 +26,6 @@ NULL = SqlType("NULL")
 
 _WIDEST = 38
 
-_SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 _TEMPORAL = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 
 
@@ -49,20 +47,20 @@ class Typed(NamedTuple):
     made_of: tuple[str, Typed, Typed] | None = None
 
 
-def refuse(what: str, mend: str) -> CompileError:
+def refuse(what: str, hint: str) -> CompileError:
     """The error for an expression that has no read-time form."""
-    return CompileError(what, where="read-time expression", mend=mend)
+    return CompileError(what, where="read-time expression", hint=hint)
 
 
 def fault(what: str) -> DataError:
     """The error where DuckDB too would fail on the value."""
     return DataError(
-        what, where="read-time expression", mend="guard the expression with CASE or TRY_CAST"
+        what, where="read-time expression", hint="guard the expression with CASE or TRY_CAST"
     )
 
 
 class UnreadError(DataError):
-    """A text that DuckDB may read and this evaluator does not: no TRY_CAST makes it null."""
+    """A value that DuckDB may cast and this evaluator does not: no TRY_CAST makes it null."""
 
 
 def unread(text: str, of: SqlType) -> UnreadError:
@@ -70,7 +68,7 @@ def unread(text: str, of: SqlType) -> UnreadError:
     return UnreadError(
         f"{text[:40]!r} is not read as {of} here",
         where="read-time expression",
-        mend="write numbers as 1.5 and moments as 2024-01-31 12:00:00+00",
+        hint="write numbers as 1.5 and moments as 2024-01-31 12:00:00+00",
     )
 
 
@@ -216,24 +214,24 @@ def _compared_as_integers(a: SqlType, b: SqlType) -> SqlType:
 
 
 def _integers(a: SqlType, b: SqlType, *, narrow: bool) -> SqlType:
-    for family in (_SIGNED, _UNSIGNED):
+    for family in (SIGNED, UNSIGNED):
         if a.name in family and b.name in family:
             return max(a, b, key=lambda t: family.index(t.name))
     if _mixed_widest(a, b):
         # DuckDB's choice loses digits.
         raise refuse(f"{a} and {b} have no common type", "cast one of them")
-    signed, unsigned = (a, b) if a.name in _SIGNED else (b, a)
-    size = _UNSIGNED.index(unsigned.name)
-    if _SIGNED.index(signed.name) > size:
+    signed, unsigned = (a, b) if a.name in SIGNED else (b, a)
+    size = UNSIGNED.index(unsigned.name)
+    if SIGNED.index(signed.name) > size:
         return signed
     if narrow:
-        return SqlType(_SIGNED[size + 1])
+        return SqlType(SIGNED[size + 1])
     return SqlType("BIGINT" if size < 3 else "HUGEINT")
 
 
 def _mixed_widest(a: SqlType, b: SqlType) -> bool:
     """The widest unsigned integer beside a signed one."""
-    return "UHUGEINT" in (a.name, b.name) and (a.name in _SIGNED or b.name in _SIGNED)
+    return "UHUGEINT" in (a.name, b.name) and (a.name in SIGNED or b.name in SIGNED)
 
 
 def as_decimal(of: SqlType) -> SqlType:

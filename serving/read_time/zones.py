@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from serving.keys import epoch_us
+from feature_specs.instants import epoch_us
 from serving.read_time.typed import TIMESTAMP, TIMESTAMPTZ, Typed, fault, refuse, unary
 
 

@@ -6,13 +6,35 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from feature_specs.errors import ForebayError, did_you_mean
+from serving.stores.cql import open_cql
 from serving.stores.lmdb import open_lmdb
-from serving.stores.protocol import NoStoreError, OnlineStore, Slice
+from serving.stores.protocol import (
+    NoStoreError,
+    OnlineStore,
+    OvertakenError,
+    Slice,
+    StoreDownError,
+    StoredView,
+    view_of,
+)
 
-__all__ = ["SCHEMES", "NoStoreError", "OnlineStore", "Slice", "open_store"]
+__all__ = [
+    "SCHEMES",
+    "NoStoreError",
+    "OnlineStore",
+    "OvertakenError",
+    "Slice",
+    "StoreDownError",
+    "StoredView",
+    "open_store",
+    "view_of",
+]
 
 #: Opens a store from its URI and whether it is only read.
-SCHEMES: dict[str, Callable[[str, bool], OnlineStore]] = {"lmdb": open_lmdb}
+SCHEMES: dict[str, Callable[[str, bool], OnlineStore]] = {
+    "lmdb": open_lmdb,
+    "cql": open_cql,
+}
 
 
 def open_store(uri: str, *, readonly: bool = False) -> OnlineStore:
@@ -27,6 +49,6 @@ def open_store(uri: str, *, readonly: bool = False) -> OnlineStore:
         raise ForebayError(
             f"no online store has the scheme {scheme!r}",
             where=uri,
-            mend=did_you_mean(scheme, SCHEMES),
+            hint=did_you_mean(scheme, SCHEMES),
         )
     return SCHEMES[scheme](uri, readonly)

@@ -4,35 +4,63 @@ Each replacement of a view's rows is a new *generation*: rows are written under 
 transactions as they need, then one small transaction points the view's state at it. Readers see the
 old generation until then, and a process killed midway leaves rows that nothing points at, which the
 next writer removes.
-
-Layout of the one database: ``0x00 view`` -> generation (8 bytes) + state; ``0x01 generation key`` ->
-row. A key too long for LMDB is stored by its digest, with the full key before the row.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import itertools
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from feature_specs.errors import ForebayError
-from serving.keys import shorten
 from serving.stores.environment import Environment, share
-from serving.stores.protocol import NoStoreError, Rows, Slice
+from serving.stores.lmdb_layout import (
+    GENERATION,
+    KEY_LIMIT,
+    LAYOUT,
+    LAYOUT_KEY,
+    ROW,
+    STATE,
+    any_entry,
+    ascending,
+    delete_first,
+    entries,
+    first,
+    generations,
+    in_batches,
+    next_generation,
+    put_rows,
+    read_state,
+    row_of,
+    split_long,
+    state_key,
+    stored_key,
+    unpack_long,
+    write_state,
+)
+from serving.stores.protocol import (
+    NoStoreError,
+    OvertakenError,
+    Rows,
+    Slice,
+    State,
+    StoredView,
+    view_of,
+)
 
-_STATE = b"\0"
-_ROW = b"\1"
-_GENERATION = struct.Struct(">Q")
-_LENGTH = struct.Struct(">I")
-_KEY_LIMIT = 511 - len(_ROW) - _GENERATION.size
-_BATCH = 50_000
+#: Transactions that a step spends on rows that nothing points at.
+_STEP_SWEEPS = 4
+#: Rows whose read would hold up an event loop for longer than a thread costs.
+_LONG_READ = 2_000
 _LOCK_FILE = "writer.lock"
+
+_Get: TypeAlias = Callable[[bytes], bytes | None]
 
 
 def open_lmdb(uri: str, readonly: bool) -> LmdbStore:
@@ -43,11 +71,11 @@ def open_lmdb(uri: str, readonly: bool) -> LmdbStore:
         raise ForebayError(
             "the folder of an LMDB store must be absolute",
             where=uri,
-            mend="write three slashes: lmdb:///absolute/folder",
+            hint="write three slashes: lmdb:///absolute/folder",
         )
     if readonly and not (folder / "data.mdb").exists():
         raise NoStoreError(
-            "there is no online store yet", where=str(folder), mend="run `forebay sync`"
+            "there is no online store yet", where=str(folder), hint="run `forebay sync`"
         )
     return LmdbStore(folder, readonly=readonly)
 
@@ -59,40 +87,79 @@ class LmdbStore:
         self._folder = folder
         self._readonly = readonly
         self._environment: Environment | None = share(folder)
+        self._heads = _Heads(self._environment, -1, {})
+        try:
+            self._check_layout()
+        except BaseException:
+            self.close()
+            raise
 
-    def get_many(self, wanted: Mapping[str, Sequence[bytes]]) -> dict[str, Slice]:
+    def get_many(self, wanted: Mapping[StoredView, Sequence[bytes]]) -> dict[str, Slice]:
+        environment = self._env
+        with environment.read() as txn:
+            heads, moment = self._heads, txn.id()
+            if heads.moment != moment or heads.environment is not environment:
+                heads = self._heads = _Heads(environment, moment, {})
+            get = txn.get
+            return {name: heads.slice(get, name, keys) for (name, _), keys in wanted.items()}
+
+    async def read(self, wanted: Mapping[StoredView, Sequence[bytes]]) -> dict[str, Slice]:
+        if sum(map(len, wanted.values())) > _LONG_READ:
+            return await asyncio.to_thread(self.get_many, wanted)
+        # It takes microseconds: a thread would take longer.
+        return self.get_many(wanted)
+
+    def get_state(self, view: StoredView) -> bytes | None:
         with self._env.read() as txn:
-            return {view: self._slice(txn, view, keys) for view, keys in wanted.items()}
+            return read_state(txn, view.name)[1]
 
-    def get_state(self, view: str) -> bytes | None:
+    def states(self) -> dict[StoredView, bytes]:
         with self._env.read() as txn:
-            return _read_state(txn, view)[1]
+            return {
+                StoredView(key[len(STATE) :].decode(), ()): value[GENERATION.size :]
+                for key, value in entries(txn, STATE)
+            }
 
-    def put_state(self, view: str, state: bytes) -> None:
+    def drop(self, view: StoredView) -> None:
         with self._writing():
-            self._env.commit(lambda txn: _write_state(txn, view, _read_state(txn, view)[0], state))
+            self._env.commit(lambda txn: txn.delete(state_key(view.name)))
+            self._sweep()
 
     def write(
-        self, view: str, upserts: Rows, deletes: Iterable[bytes], state: bytes, *, replace: bool
+        self,
+        view: StoredView,
+        upserts: Rows,
+        deletes: Iterable[bytes],
+        state: State,
+        *,
+        replace: bool,
+        after: bytes | None = None,
     ) -> None:
         with self._writing():
-            self._sweep()
+            if after is not None and self.get_state(view) != after:
+                raise OvertakenError(
+                    f"another writer has changed feature view {view_of(view.name)!r}",
+                    where=str(self._folder),
+                    hint="run `forebay sync` again",
+                )
             if replace:
-                self._replace(view, upserts, state)
+                self._sweep()
+                self._replace(view.name, upserts, state)
                 self._sweep()
             else:
-                self._apply(view, list(upserts), list(deletes), state)
+                self._apply(view.name, upserts, deletes, state)
+                self._sweep(_STEP_SWEEPS)
 
-    def items(self, view: str) -> Iterator[tuple[bytes, bytes]]:
+    def items(self, view: StoredView) -> Iterator[tuple[bytes, bytes]]:
         with self._env.read() as txn:
-            generation, state = _read_state(txn, view)
+            generation, state = read_state(txn, view.name)
             if state is None:
                 return
-            prefix = _ROW + generation
-            for stored, value in _range(txn, prefix):
+            prefix = ROW + generation
+            for stored, value in entries(txn, prefix):
                 key = stored[len(prefix) :]
                 if key[:1] == b"\0":
-                    yield _unpack(value)
+                    yield unpack_long(value)
                 else:
                     yield key[1:], value
 
@@ -107,56 +174,77 @@ class LmdbStore:
             raise ValueError(f"the store {self._folder} is closed")
         return self._environment
 
-    def _slice(self, txn: Any, view: str, keys: Sequence[bytes]) -> Slice:
-        generation, state = _read_state(txn, view)
-        if state is None:
-            return Slice(None, [None] * len(keys))
-        prefix, get = _ROW + generation, txn.get
-        rows: list[bytes | None] = []
-        for key in keys:
-            short = shorten(key, _KEY_LIMIT - 1)
-            if short is None:
-                rows.append(get(prefix + b"\1" + key))
-            else:
-                rows.append(_matching(get(prefix + b"\0" + short), key))
-        return Slice(state, rows)
+    def _check_layout(self) -> None:
+        """Mark an empty folder with the layout; a writer empties one of another layout first.
 
-    def _replace(self, view: str, upserts: Rows, state: bytes) -> None:
+        Raises:
+            ForebayError: the rows have another layout, which must not be read as this one.
+        """
         with self._env.read() as txn:
-            generation = _next_generation(txn)
-        prefix = _ROW + generation
-        pending = iter(upserts)
-        while batch := list(itertools.islice(pending, _BATCH)):
-            # Sorted, a batch fills whole pages; sorting is stable, so the later of two rows wins.
-            batch.sort(key=_first)
-            self._env.commit(partial(_put, prefix=prefix, rows=batch))
-        self._env.commit(lambda txn: _write_state(txn, view, generation, state))
+            if txn.get(LAYOUT_KEY) == LAYOUT or (self._readonly and not any_entry(txn)):
+                return
+        if self._readonly:
+            raise ForebayError(
+                "the online store was written by another version of forebay",
+                where=str(self._folder),
+                hint="run `forebay sync`, which writes it anew",
+            )
 
-    def _apply(self, view: str, upserts: list[Any], deletes: list[bytes], state: bytes) -> None:
+        def mark(txn: Any) -> None:
+            if txn.get(LAYOUT_KEY) != LAYOUT:
+                self._env.empty(txn)
+                txn.put(LAYOUT_KEY, LAYOUT)
+
+        with self._writing():
+            self._env.commit(mark)
+
+    def _replace(self, view: str, upserts: Rows, state: State) -> None:
+        with self._env.read() as txn:
+            generation = next_generation(txn)
+        # No row of the environment sorts behind those of the new generation.
+        last = prefix = ROW + generation
+        for batch in in_batches(upserts):
+            items, long = split_long(prefix, batch)
+            append = ascending(last, items)
+            # Sorted, it fills whole pages; sorting is stable, so the later of two rows wins.
+            items.sort(key=first)
+            self._env.commit(
+                partial(put_rows, prefix=prefix, items=items, long=long, append=append)
+            )
+            last = max([last, *(key for key, _ in items[-1:])])
+        final = _state_bytes(state)
+        self._env.commit(lambda txn: write_state(txn, view, generation, final))
+
+    def _apply(self, view: str, upserts: Rows, deletes: Iterable[bytes], state: State) -> None:
+        # Gone through again where the map was full: what can be read only once is kept.
+        rows = list(upserts) if isinstance(upserts, Iterator) else upserts
+        gone = list(deletes)
+
         def apply(txn: Any) -> None:
-            generation, known = _read_state(txn, view)
+            generation, known = read_state(txn, view)
             if known is None:
-                generation = _next_generation(txn)
-            prefix = _ROW + generation
-            for key in deletes:
-                stored = _stored_key(prefix, key)
-                if _matching(txn.get(stored), key, packed=stored[len(prefix)] == 0) is not None:
+                generation = next_generation(txn)
+            prefix = ROW + generation
+            for key in gone:
+                stored = stored_key(prefix, key)
+                if row_of(txn.get(stored), key, packed=stored[len(prefix)] == 0) is not None:
                     txn.delete(stored)
-            _put(txn, prefix, upserts)
-            _write_state(txn, view, generation, state)
+            for batch in in_batches(rows):
+                items, long = split_long(prefix, batch)
+                put_rows(txn, prefix, items, long, append=False)
+            write_state(txn, view, generation, _state_bytes(state))
 
         self._env.commit(apply)
 
-    def _sweep(self) -> None:
-        """Remove the rows of generations that no view points at."""
-        while True:
+    def _sweep(self, most: int | None = None) -> None:
+        """Remove rows of generations that no view points at, in at most so many transactions."""
+        for _ in itertools.count() if most is None else range(most):
             with self._env.read() as txn:
-                live = {value[: _GENERATION.size] for _, value in _range(txn, _STATE)}
-                dead = next((g for g in _generations(txn) if g not in live), None)
-                if dead is None:
-                    return
-                keys = [k for k, _ in itertools.islice(_range(txn, _ROW + dead), _BATCH)]
-            self._env.commit(partial(_delete, keys=keys))
+                live = {value[: GENERATION.size] for _, value in entries(txn, STATE)}
+                dead = next((g for g in generations(txn) if g not in live), None)
+            if dead is None:
+                return
+            self._env.commit(partial(delete_first, prefix=ROW + dead))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -168,95 +256,36 @@ class LmdbStore:
             yield
 
 
-def _first(pair: tuple[bytes, bytes]) -> bytes:
-    return pair[0]
+class _Heads(NamedTuple):
+    """What stands before the keys of each view's rows, and its state, since one commit."""
+
+    environment: Environment
+    moment: int
+    known: dict[str, tuple[bytes, bytes | None]]
+
+    def slice(self, get: _Get, view: str, keys: Sequence[bytes]) -> Slice:
+        head = self.known.get(view)
+        if head is None:
+            found = get(state_key(view))
+            head = (b"", None) if found is None else _head(found)
+            self.known[view] = head
+        whole, state = head
+        if state is None:
+            return Slice(None, [None] * len(keys))
+        rows = [
+            get(whole + key) if len(key) < KEY_LIMIT else _get_long(get, whole[:-1], key)
+            for key in keys
+        ]
+        return Slice(state, rows)
 
 
-def _read_state(txn: Any, view: str) -> tuple[bytes, bytes | None]:
-    found = txn.get(_state_key(view))
-    if found is None:
-        return b"", None
-    return found[: _GENERATION.size], found[_GENERATION.size :]
+def _head(found: bytes) -> tuple[bytes, bytes]:
+    return ROW + found[: GENERATION.size] + b"\1", found[GENERATION.size :]
 
 
-def _write_state(txn: Any, view: str, generation: bytes, state: bytes) -> None:
-    txn.put(_state_key(view), (generation or _next_generation(txn)) + state)
+def _get_long(get: _Get, prefix: bytes, key: bytes) -> bytes | None:
+    return row_of(get(stored_key(prefix, key)), key)
 
 
-def _state_key(view: str) -> bytes:
-    key = view.encode()
-    return _STATE + (shorten(key, 500) or key)
-
-
-def _next_generation(txn: Any) -> bytes:
-    """A number that no row and no state has: one more than the greatest."""
-    used = [value[: _GENERATION.size] for _, value in _range(txn, _STATE)]
-    with txn.cursor() as cursor:
-        if cursor.last() and cursor.key()[:1] == _ROW:
-            used.append(cursor.key()[1 : 1 + _GENERATION.size])
-    greatest: int = _GENERATION.unpack(max(used))[0] if used else 0
-    return _GENERATION.pack(greatest + 1)
-
-
-def _generations(txn: Any) -> Iterator[bytes]:
-    """The generations that have rows, by one seek each."""
-    with txn.cursor() as cursor:
-        found = cursor.set_range(_ROW)
-        while found:
-            generation = cursor.key()[1 : 1 + _GENERATION.size]
-            yield generation
-            following = _GENERATION.unpack(generation)[0] + 1
-            found = cursor.set_range(_ROW + _GENERATION.pack(following))
-
-
-def _range(txn: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    with txn.cursor() as cursor:
-        if not cursor.set_range(prefix):
-            return
-        for key, value in cursor:
-            if not key.startswith(prefix):
-                return
-            yield key, value
-
-
-def _stored_key(prefix: bytes, key: bytes) -> bytes:
-    short = shorten(key, _KEY_LIMIT - 1)
-    return prefix + (b"\1" + key if short is None else b"\0" + short)
-
-
-def _put(txn: Any, prefix: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
-    with txn.cursor() as cursor:
-        for key, row in rows:
-            stored = _stored_key(prefix, key)
-            if stored[len(prefix)] == 0:
-                _refuse_collision(txn.get(stored), key)
-                row = _LENGTH.pack(len(key)) + key + row
-            cursor.put(stored, row)
-
-
-def _delete(txn: Any, keys: list[bytes]) -> None:
-    for key in keys:
-        txn.delete(key)
-
-
-def _unpack(value: bytes) -> tuple[bytes, bytes]:
-    """The full key and the row of a value stored under a digest."""
-    end = _LENGTH.size + _LENGTH.unpack_from(value)[0]
-    return value[_LENGTH.size : end], value[end:]
-
-
-def _matching(value: bytes | None, key: bytes, *, packed: bool = True) -> bytes | None:
-    """The row under a digest, if it is that key's."""
-    if value is None or not packed:
-        return value
-    full, row = _unpack(value)
-    return row if full == key else None
-
-
-def _refuse_collision(value: bytes | None, key: bytes) -> None:
-    if value is not None and _matching(value, key) is None:
-        raise ForebayError(
-            "two keys of more than 500 bytes have one digest",
-            where="the online store",
-            mend="shorten the key, for example by hashing it in the feature's SQL",
-        )
+def _state_bytes(state: State) -> bytes:
+    return state if isinstance(state, bytes) else state()

@@ -1,58 +1,56 @@
 """The cases of the one law on Trino and Spark, held to DuckDB's answers on the same tables.
 
-Run by hand, a few minutes an engine (both are fetched into ~/.cache/forebay/engines once):
+test_engines_agree.py runs a share of them. All, and drawn ones, a few minutes an engine:
 
-    python -m tests.feature_specs.engine_differential trino spark [--only NAME] [--spine unknown]
-
-pytest runs it where FOREBAY_ENGINES names the engines (test_engines.py).
+    python -m tests.feature_specs.engine_differential trino spark [--only NAME] [--drawn 200]
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import struct
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import duckdb
 
 from feature_specs.compile import CompiledView, compile_view
-from feature_specs.compile.engines import Engine, Steps, write_for_engine, write_steps_for_engine
-from feature_specs.compile.engines.map_types import type_name
+from feature_specs.compile.engines import Engine, write_steps_for_engine
+from feature_specs.compile.engines.map.map_types import engine_type_name
 from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
-from feature_specs.errors import CompileError
+from feature_specs.errors import CompileError, ForebayError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from tests.feature_specs import engine_probes, test_algebra, test_variants_agree, worlds
-from tests.feature_specs.engine_servers import (
-    EngineError,
-    Server,
-    insert_statements,
-    spark_server,
-    trino_server,
-)
 from tests.feature_specs.oracle import Row, connect, differences, fill, magnitude
 from tests.feature_specs.worlds import TZ, instants_of, make_rows, make_spine
+from tests.prove.views import draw_case
+from tests.servers.engine import EngineError, EngineServer, insert_statements
+from tests.servers.spark import spark_server
+from tests.servers.trino import trino_server
 
 _SEED, _SPINE_ROWS = 3, 24
+_MOST = 3e38
+_WIDTHS = (timedelta(hours=1), timedelta(hours=6))
 _KEY_TYPES = {"k": "VARCHAR", "j": "INTEGER"}
-_LEAVES = (worlds.EVENTS, worlds.DIMS, worlds.VERSIONS, worlds.TRIPS, worlds.CHANGES, worlds.DAYS,
-           worlds.LOCAL, worlds.BILLS)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class EngineCase:
-    """A view to compare on."""
+    """A view to compare on, with its rows and its spine."""
 
     name: str
     view: FeatureView
     leaves: tuple[Leaf, ...]
-    widths: tuple[timedelta, ...] = (timedelta(hours=1), timedelta(hours=6))
+    tables: Mapping[str, Sequence[Row]]
+    spine: Sequence[Row]
     lag: timedelta = timedelta()
 
     @property
@@ -63,15 +61,6 @@ class EngineCase:
     def spine_types(self) -> dict[str, str]:
         keys = {e: _KEY_TYPES[e] for e in self.view.entities}
         return {"id": "INTEGER", **keys, "ts": TZ, "amount": "DOUBLE"}
-
-    @property
-    def tables(self) -> dict[str, list[Row]]:
-        return {leaf.name: make_rows(leaf, _SEED) for leaf in self.leaves}
-
-    @property
-    def spine(self) -> list[Row]:
-        rows = list(self.tables.values())
-        return make_spine(rows, self.widths, len(self.view.entities), _SEED, size=_SPINE_ROWS)
 
     def statements(self, *, all_lowerings: bool = False) -> Iterator[tuple[str, str]]:
         """What DuckDB runs, each with a name."""
@@ -88,34 +77,62 @@ class EngineCase:
 
 
 def cases() -> list[EngineCase]:
-    """Those of test_variants_agree and of test_algebra, and some of the engines' own."""
+    """Those of test_variants_agree and of test_algebra."""
     made = []
     for prefix, given in (("agree", test_variants_agree.CASES), ("algebra", test_algebra.CASES)):
         for case in given:
             name = "".join(c if c.isalnum() else "_" for c in case.name)
             view = FeatureView(name, case.sql, case.entities, **case.options)
-            made.append(
-                EngineCase(
-                    f"{prefix}: {case.name}",
-                    view,
-                    case.leaves,
-                    lag=getattr(case, "lag", timedelta()),
-                )
-            )
+            tables = {leaf.name: make_rows(leaf, _SEED) for leaf in case.leaves}
+            rows, count = list(tables.values()), len(case.entities)
+            spine = make_spine(rows, _WIDTHS, count, _SEED, size=_SPINE_ROWS)
+            lag = getattr(case, "lag", timedelta())
+            made.append(EngineCase(f"{prefix}: {case.name}", view, case.leaves, tables, spine, lag))
     return made
 
 
+def drawn_cases(seed: int, count: int) -> Iterator[EngineCase]:
+    """The first cases that `make prove` would draw of a seed, less what the compiler refuses."""
+    for number in range(count):
+        case = draw_case(f"{seed}:{number}")
+        try:
+            compile_view(case.view, case.leaves).point_in_time(lag=case.lag)
+        except ForebayError:
+            continue
+        yield EngineCase(
+            f"drawn {case.name}", case.view, case.leaves, case.tables, case.spine, case.lag
+        )
+
+
 @contextlib.contextmanager
-def server_of(engine: str) -> Iterator[Server]:
+def server_of(engine: str) -> Iterator[EngineServer]:
     with trino_server() if engine == "trino" else spark_server() as server:
         yield server
 
 
+@dataclass
+class Loader:
+    """Tables of both sides; those that hold the rows already are left."""
+
+    engine: Engine
+    server: EngineServer
+    duck: duckdb.DuckDBPyConnection
+    _held: dict[str, Any] = field(default_factory=dict)
+
+    def load(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
+        rows = list(rows)
+        if self._held.get(name) == (columns, rows):
+            return
+        fill(self.duck, name, columns, rows)
+        create(self.server, self.engine, name, columns, rows)
+        self._held[name] = (columns, rows)
+
+
 def create(
-    server: Server, engine: Engine, name: str, columns: Mapping[str, str], rows: Sequence[Row]
+    server: EngineServer, engine: Engine, name: str, columns: Mapping[str, str], rows: Sequence[Row]
 ) -> None:
     """Make a table of the engine hold these rows."""
-    types = [type_name(kind, engine) for kind in columns.values()]
+    types = [engine_type_name(kind, engine) for kind in columns.values()]
     mark = "`" if engine == "spark" else '"'
     listed = ", ".join(f"{mark}{c}{mark} {t}" for c, t in zip(columns, types, strict=True))
     server.run(f"drop table if exists {name}")
@@ -135,74 +152,60 @@ class Result:
 
 def compare(
     engine: Engine,
-    server: Server,
-    chosen: Sequence[EngineCase],
+    server: EngineServer,
+    chosen: Iterable[EngineCase],
     report: Callable[[Result], None],
     *,
     spine_known: bool = True,
     all_lowerings: bool = False,
-    steps: bool = False,
 ) -> None:
-    """Run cases on the engine and on DuckDB; outcomes are equal, different, refused or failed."""
+    """Run cases on the engine and on DuckDB; outcomes are equal, different, refused or failed.
+
+    Each is run as the product runs it: as one statement where that is not too large, else in steps.
+    """
     duck = connect()
-    for leaf in _LEAVES:
-        rows = make_rows(leaf, _SEED)
-        fill(duck, leaf.name, leaf.columns, rows)
-        create(server, engine, leaf.name, leaf.columns, rows)
+    loader = Loader(engine, server, duck)
     for case in chosen:
         scale = magnitude(list(case.tables.values()))
-        fill(duck, "spine", case.spine_types, case.spine)
-        create(server, engine, "spine", case.spine_types, case.spine)
+        for leaf in case.leaves:
+            loader.load(leaf.name, leaf.columns, case.tables[leaf.name])
+        loader.load("spine", case.spine_types, case.spine)
         for name, sql in case.statements(all_lowerings=all_lowerings):
             began = time.monotonic()
             spine = list(case.spine_types) if spine_known else None
-            result = _one(engine, server, duck, sql, scale, case, spine, steps)
+            result = _held(engine, server, duck, sql, scale, case.name, spine, case.schema)
             report(replace(result, statement=name, seconds=time.monotonic() - began))
 
 
-def compare_probes(engine: Engine, server: Server, report: Callable[[Result], None]) -> None:
-    """Run one small statement for every function of the engines' tables."""
-    duck = connect()
-    fill(duck, "probe", engine_probes.COLUMNS, engine_probes.ROWS)
-    create(server, engine, "probe", engine_probes.COLUMNS, engine_probes.ROWS)
-    schema = {"probe": engine_probes.COLUMNS}
-    for sql in engine_probes.probe_statements():
-        report(_held(engine, server, duck, sql, 1.0, sql, None, schema, steps=False))
+def compare_probes(
+    engine: Engine, server: EngineServer, report: Callable[[Result], None], every: int = 1
+) -> None:
+    """Run one small statement for every function of the engines' tables, and for floats.
 
-
-def _one(
-    engine: Engine,
-    server: Server,
-    duck: duckdb.DuckDBPyConnection,
-    sql: str,
-    scale: float,
-    case: EngineCase,
-    spine: list[str] | None,
-    steps: bool,
-) -> Result:
-    return _held(engine, server, duck, sql, scale, case.name, spine, case.schema, steps=steps)
+    Args:
+        every: take only every so many of them.
+    """
+    loader = Loader(engine, server, connect())
+    loader.load("probe", engine_probes.COLUMNS, engine_probes.ROWS)
+    loader.load("nans", engine_probes.NAN_COLUMNS, engine_probes.NAN_ROWS)
+    schema = {"probe": engine_probes.COLUMNS, "nans": engine_probes.NAN_COLUMNS}
+    chosen = [*engine_probes.probe_statements(), *engine_probes.nan_statements()]
+    for sql in chosen[::every]:
+        report(_held(engine, server, loader.duck, sql, 1.0, sql, None, schema))
 
 
 def _held(
     engine: Engine,
-    server: Server,
+    server: EngineServer,
     duck: duckdb.DuckDBPyConnection,
     sql: str,
     scale: float,
     case: str,
     spine: list[str] | None,
     schema: Mapping[str, Mapping[str, str]],
-    *,
-    steps: bool,
 ) -> Result:
     try:
-        if steps:
-            script = write_steps_for_engine(
-                sql, engine, "fb_step_", spine_columns=spine, schema=schema
-            )
-        else:
-            text = write_for_engine(sql, engine, spine_columns=spine, schema=schema)
-            script = Steps((), text, ())
+        script = write_steps_for_engine(sql, engine, "fb_step_", spine_columns=spine, schema=schema)
     except CompileError as error:
         return Result(case, "", "refused", str(error))
     try:
@@ -238,7 +241,10 @@ def _plain(row: Row) -> Row:
 
 
 def _like(actual: Any, expected: Any) -> Any:
-    """A hugeint of DuckDB's is a decimal(38, 0) elsewhere."""
+    """A hugeint of DuckDB's is a decimal(38, 0) elsewhere; a float of 32 bits comes as short text."""
+    if isinstance(actual, float) and isinstance(expected, float) and abs(actual) < _MOST:
+        single: float = struct.unpack("f", struct.pack("f", actual))[0]
+        return expected if single == expected else actual
     whole = isinstance(actual, Decimal) and actual == actual.to_integral_value()
     return int(actual) if whole and type(expected) is int else actual
 
@@ -253,10 +259,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--spine", choices=["known", "unknown"], default="known")
     parser.add_argument("--all-lowerings", action="store_true")
-    parser.add_argument("--steps", action="store_true")
+    parser.add_argument("--drawn", type=int, default=0, help="how many drawn cases besides")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--probes", action="store_true")
     options = parser.parse_args(arguments)
-    chosen = [c for c in cases() if options.only in c.name]
     failed = 0
     for engine in options.engines:
         results: list[Result] = []
@@ -272,10 +278,10 @@ def main(arguments: Sequence[str]) -> int:
         with server_of(engine) as server:
             if options.probes:
                 compare_probes(engine, server, report)
-                chosen = []
+            given = chain(cases(), drawn_cases(options.seed, options.drawn))
             compare(
-                engine, server, chosen, report, spine_known=options.spine == "known",
-                all_lowerings=options.all_lowerings, steps=options.steps,
+                engine, server, (c for c in given if options.only in c.name), report,
+                spine_known=options.spine == "known", all_lowerings=options.all_lowerings,
             )  # fmt: skip
         counts = {
             o: sum(r.outcome == o for r in results)

@@ -27,7 +27,8 @@ ROWS: list[Row] = [
 ]  # fmt: skip
 
 SCALARS = (
-    "i + b", "i - 2", "i * i", "i / 2", "i / 0", "-i / 0.0", "f / 0", "0.0 / 0", "d / 3", "i // 2", "b // 3",
+    "i + b", "i - 2", "i * i", "i / 2", "i / 0", "-i / 0.0", "f / 0", "0.0 / 0", "d / 3", "i // 2", "b // 3", "cast(b as hugeint) // 3", "b // g", "cast(f as float) / 3",
+    "cast(b as hugeint) // cast(g as hugeint)",
     "i % 3", "b & 3", "d + 0.01", "d * 2", "d * 1.5", "-d", "abs(i)", "abs(f)", "sign(d)",
     "greatest(i, 1)", "greatest(i, 1, b)", "least(d, 1.00)", "least(i, null, b)", "least(ts, timestamptz '2024-01-01 00:00:00+00')",
     "coalesce(i, -1)", "nullif(i, 7)", "i is null", "not i is null", "ok is true", "ok is not true", "ok is false",
@@ -57,10 +58,11 @@ SCALARS = (
     "dayofyear(ts)", "hour(ts)", "minute(ts)", "second(ts)", "dayofweek(ts)", "isodow(ts)",
     "exists (select 1 from probe p where p.i = probe.i and p.id <> probe.id)",
     "case when i > 1000 then cast(error('no') as integer) else 1 end",
+    "case when lower(current_setting('TimeZone')) in ('utc', 'z') then 1 else 2 end",
 )  # fmt: skip
 
 AGGREGATES = (
-    "count(*)", "count(i)", "count(distinct i)", "count(*) filter (where ok)", "count_if(ok)", "sum(i)", "sum(b)", "sum(d)", "sum(f)", "sum(ok)",
+    "count(*)", "count(i)", "count(distinct i)", "count(*) filter (where ok)", "count_if(ok)", "sum(i)", "sum(b)", "sum(d)", "sum(f)", "sum(cast(d as float))", "sum(ok)",
     "sum(distinct i)", "sum(i) filter (where ok)", "avg(i)", "avg(d)", "avg(f)", "avg(distinct d)", "min(i)", "max(s)", "max(ts)", "min(f) filter (where i > 0)",
     "var_samp(f)", "var_pop(i)", "stddev(d)", "stddev_samp(f)", "stddev_pop(f)", "bool_or(ok)", "bool_and(ok)",
     "median(i)", "median(f) filter (where i > 0)", "quantile_cont(f, 0.25)", "quantile_cont(b, 0.9)", "list(i order by i desc)", "list(s order by s nulls first)",
@@ -73,7 +75,8 @@ AGGREGATES = (
 #: Over all rows; ``o`` stands for a window from the first row, ``m`` for one that moves.
 WINDOWS = (
     "row_number() over o", "rank() over (partition by g order by i)", "dense_rank() over (order by i)", "percent_rank() over (order by i)",
-    "cume_dist() over (order by i)", "ntile(3) over o", "lag(i) over o", "lag(i, 2, -1) over o", "lead(s) over o", "first_value(i) over o",
+    "cume_dist() over (order by i)", "ntile(3) over o", "lag(i) over o", "lag(i, 2, -1) over o", "lag(i, -1) over o", "lead(s, -2, 'none') over o",
+    "lag(i, 0) over o", "lead(s) over o", "first_value(i) over o",
     "last_value(i ignore nulls) over (order by id rows between unbounded preceding and current row)", "nth_value(i, 2) over o",
     "sum(i) over m", "sum(d) over m", "sum(f) over m", "avg(i) over m", "avg(f) over m", "avg(d) over m", "count(*) over m", "count(i) filter (where ok) over m",
     "sum(f) filter (where ok) over m", "min(i) over m", "max(f) filter (where i > 0) over m", "bool_or(ok) over m", "bool_and(ok) over m", "count_if(ok) over m",
@@ -81,6 +84,46 @@ WINDOWS = (
     "sum(f) over (order by id range between unbounded preceding and current row)",
 )  # fmt: skip
 _NAMED = "window o as (order by id), m as (order by id range between 2 preceding and current row)"
+
+
+#: Floats that are not numbers, not finite, or not positive zeros.
+NAN_COLUMNS = {"id": "INTEGER", "g": "INTEGER", "i": "INTEGER", "f": "DOUBLE"}
+_NAN, _INF = float("nan"), float("inf")
+NAN_ROWS: list[Row] = [
+    (1, 1, 1, _NAN), (2, 1, 2, _INF), (3, 1, 3, -_INF), (4, 1, 4, _NAN), (5, 1, 5, 2.5), (6, 1, 6, None),
+    (7, 2, 7, _NAN), (8, 2, None, None), (9, 2, 4, -0.0), (10, 3, None, _NAN), (11, 4, 1, 1.5), (12, 4, 2, -1.0),
+]  # fmt: skip
+NAN_SCALARS = (
+    "f > 1", "f < 1", "f >= 2.5", "f <= 2.5", "f = f", "f <> f", "f > i", "i < f", "f >= f", "i >= f", "f <= i", "i = f", "f <> i",
+    "f between 0 and 1e308", "f not between i and 100", "f between -1e308 and f", "f in (f, 2)", "f in (1.5, 2.5)", "not f > 1", "not f = f", "case when f > 1 then 1 else 0 end",
+    "case f when f then 1 else 0 end", "case f when 2.5 then 1 when i then 2 end", "greatest(f, 1.0::double)", "greatest(f, i, 2)", "least(f, 1.0::double)", "nullif(f, f)", "nullif(f, i)",
+    "f is distinct from f", "f = -0.0::double", "f + 1", "f * 0", "abs(f)", "-f", "f / 2", "round(f)", "floor(f)", "sign(f)", "sqrt(abs(f))", "exp(f)", "power(f, 2)", "isnan(f)", "isfinite(f)",
+    "f > null", "exists (select 1 from nans n where n.f = nans.f and n.id <> nans.id)", "exists (select 1 from nans n where n.f > nans.f)",
+)  # fmt: skip
+NAN_AGGREGATES = (
+    "min(f)", "max(f)", "sum(f)", "avg(f)", "count(distinct f)", "arg_max(id, f)", "arg_min(id, f)", "arg_max(id, case when not f is null then row(f, -id) end)",
+    "first(id order by f, id)", "first(id order by f desc, id)", "list(id order by f desc nulls last, id)", "count(*) filter (where f > 1)", "max(f) filter (where id > 3)", "any_value(f order by id)",
+    "median(f) filter (where f < 100)", "quantile_cont(f, 0.3) filter (where f < 100)", "median(f) filter (where id < 4 and id > 1)",
+)  # fmt: skip
+NAN_WINDOWS = (
+    "row_number() over (order by f, id)", "rank() over (order by f desc)", "dense_rank() over (order by f)", "count(*) over (partition by f)", "lag(f) over (order by f, id)",
+    "sum(f) over m", "avg(f) over m", "min(f) over m", "max(f) over m", "max(f) filter (where i > 1) over m", "max(f) over (order by id)",
+)  # fmt: skip
+
+
+def nan_statements() -> list[str]:
+    """Statements over a table ``nans``."""
+    return [
+        *(f"select id, {sql} as v from nans" for sql in NAN_SCALARS),
+        *(f"select g, {sql} as v from nans group by g" for sql in NAN_AGGREGATES),
+        *(f"select id, {sql} as v from nans {_NAMED}" for sql in NAN_WINDOWS),
+        "select count(*) as id, max(i) as v from nans group by f",
+        "select p.id, q.id as other from nans p join nans q on p.f = q.f",
+        "select p.id, q.id as other from nans p left join nans q on p.f < q.f",
+        "select id from nans where f > 1",
+        "select id from nans where not f <= 1",
+        "select id from nans qualify row_number() over (partition by g order by f desc, id) = 1",
+    ]
 
 
 def probe_statements() -> list[str]:

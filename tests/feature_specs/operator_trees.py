@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any, TypeAlias
 
 import duckdb
@@ -121,3 +122,52 @@ def _function(node: dict[str, Any]) -> Tree:
     if name.startswith("not "):
         return "OPERATOR_NOT", (name.removeprefix("not "), *values)
     return name, *values
+
+
+#: Of each kind of value, what operators make of it: ``i`` is a number, ``s`` a text, ``b`` a truth.
+_TYPED = {
+    "i": ("i + i", "i - i", "i * i", "- i", "- i * i", "i - - i", "case when b then i else i end"),
+    "s": ("s || s", "s || s || s", "case when b then s else s end"),
+    "b": ("i = i", "i <> i", "i < i", "i >= i", "s = s", "s < s || s", "b = b", "b and b", "b or b",
+          "not b", "not b and b", "b is null", "b is not null", "b is true", "i is null",
+          "s is not null", "i is distinct from i", "b is not distinct from b", "s like s",
+          "s not like s || s", "i between i and i", "i not between i and i and b", "i in (1, 2)",
+          "s not in ('a', 'ab')", "not i = i", "not i is null", "b = not b", "not b is null",
+          "i + i is null and b"),
+}  # fmt: skip
+#: What other engines do not have, or have as functions.
+_DUCKDB_TOO = {
+    "i": ("i & i", "i | i", "i << 1", "i >> 1", "i // 2", "i % 3", "~ i", "@ i", "@ i - i", "- i ^ 2",
+          "~ i + i", "i | i & i", "i + i::int", "i // 2 * i"),
+    "s": ("j ->> 'a'", "j ->> 'a' || s", "s || i", "s || i + i", "s || i << 1", "s[1]", "upper(s) || s"),
+    "b": ("j ->> 'a' = s", "s ilike s", "s ~ s", "s ^@ s", "s glob s", "l @> [i]", "l && [i, 2]",
+          "i isnull", "s notnull", "i = any([i, 2])", "s collate nocase = s", "i ** 2 > i",
+          "s similar to s", "i is null = b", "b is unknown"),
+}  # fmt: skip
+_TYPED_LEAVES = {"i": ("a", "e", "1", "2"), "s": ("s", "'a'", "'ab'"), "b": ("bo", "bb", "true")}
+#: The columns that the leaves name, and rows of them.
+TYPED_TABLE = (
+    "create or replace table t as select * from (values "
+    "(1, 1, 2, 'a', '{\"a\": \"ab\"}', [1, 2], true, false), (2, -3, 0, 'ab', '{}', [], null, true), "
+    "(3, null, 1, null, null, null, false, null), (4, 7, 7, '', '{\"a\": 1}', [7], true, true)"
+    ") as t(id, a, e, s, j, l, bo, bb)"
+)
+
+
+def draw_value(rng: random.Random, kind: str, depth: int, *, duckdb_only: bool) -> str:
+    """An expression that may have a value over ``TYPED_TABLE``, nearly without parentheses.
+
+    Args:
+        kind: of what DuckDB would make of it if the author's operators bound as they are drawn.
+        duckdb_only: whether operators may stand in it that other engines lack.
+    """
+    if depth == 0:
+        return rng.choice(_TYPED_LEAVES[kind])
+    forms = _TYPED[kind] + (_DUCKDB_TOO[kind] if duckdb_only else ())
+
+    def inner(found: re.Match[str]) -> str:
+        below = rng.choice((0, depth - 1))
+        text = draw_value(rng, found[0], below, duckdb_only=duckdb_only)
+        return f"({text})" if rng.random() < 0.1 else text
+
+    return re.sub(r"\b[isb]\b(?!')", inner, rng.choice(forms))

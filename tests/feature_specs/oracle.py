@@ -22,7 +22,7 @@ Row: TypeAlias = tuple[Any, ...]
 Features: TypeAlias = dict[str, Any]
 
 _CLOCK = re.compile(r"\bcurrent_timestamp\b(\(\))?", re.IGNORECASE)
-_NOW = re.compile(r"\bnow\(\)", re.IGNORECASE)
+NOW_FUNCTIONS = re.compile(r"\bnow\(\)", re.IGNORECASE)
 _DATE = re.compile(r"\bcurrent_date\b", re.IGNORECASE)
 _FIRST_SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
 
@@ -112,7 +112,7 @@ class Oracle:
         return self._answers(rows, t)
 
     def _bound(self, t: datetime, cut_at: datetime) -> str:
-        sql = _NOW.sub(literal(t), self.sql)
+        sql = NOW_FUNCTIONS.sub(literal(t), self.sql)
         sql = _CLOCK.sub(literal(cut_at), sql)
         sql = _DATE.sub(f"cast({literal(cut_at)} as date)", sql)
         if self.visible:

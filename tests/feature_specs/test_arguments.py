@@ -28,7 +28,7 @@ def compiled(name: str = "v", leaf: Leaf = EVENTS, sql: str = SQL) -> CompiledVi
 def refused(call: Callable[[], object], says: str) -> ForebayError:
     with pytest.raises(ForebayError, match=says) as caught:
         call()
-    assert caught.value.what and caught.value.mend and caught.value.where
+    assert caught.value.what and caught.value.hint and caught.value.where
     return caught.value
 
 
@@ -54,7 +54,7 @@ def test_views_that_declare_one_leaf_differently_make_no_service(
 ) -> None:
     views = [compiled(f"v{n}", leaf) for n, leaf in enumerate(leaves)]
     error = refused(lambda: compile_service(views), "leaf 'e' is declared differently")
-    assert "'v0'" in error.what and "'v1'" in error.what and "fault of" not in error.mend
+    assert "'v0'" in error.what and "'v1'" in error.what and "fault of" not in error.hint
 
 
 def test_views_that_know_other_columns_of_a_leaf_make_a_service() -> None:
@@ -83,7 +83,11 @@ def test_a_lag_may_be_text() -> None:
     )
     assert by_text == by_delta != view.point_in_time()
     assert compile_service([view], lag="1h") == compile_service([view], lag=timedelta(hours=1))
-    for lag, says in (("soon", "no duration"), ("-5 minutes", "no duration"), (5, "no duration")):
+    for lag, says in (
+        ("soon", "not a duration"),
+        ("-5 minutes", "not a duration"),
+        (5, "not a duration"),
+    ):
         refused(lambda lag=lag: view.point_in_time(lag=lag), says)  # type: ignore[misc]
         refused(lambda lag=lag: compile_service([view], lag=lag), says)  # type: ignore[misc]
     refused(lambda: view.point_in_time(lag=timedelta(seconds=-1)), "after the instant asked")
@@ -103,13 +107,26 @@ def test_odd_names_on_the_spine_are_quoted() -> None:
     for sql in (view.point_in_time(spine, timestamp), joined):
         assert [row[-1] for row in opened.execute(sql).fetchall()] == [1]
     assert view.trace(spine, timestamp) is not None
-    for spine in ('odd "spine', "(select 1", "a)", ""):
-        refused(lambda s=spine: view.point_in_time(spine=s), "no relation")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "spine",
+    [
+        *('odd "spine', "(select 1", "a)", "", "odd name", "labels l", "a, b", "a join b on true"),
+        *("select 1 as k", "from labels", "labels; drop table labels", "labels -- all", "order"),
+        *("labels where n > 1", "labels union from others", "(from a) (from b)"),
+    ],
+)
+def test_a_spine_that_is_no_relation_is_refused(spine: str) -> None:
+    view = compiled()
+    refused(lambda: view.point_in_time(spine), "not a relation")
+    refused(lambda: compile_service([view], spine=spine), "not a relation")
+    refused(lambda: view.trace(spine, "ts"), "not a relation")
 
 
 @pytest.mark.parametrize("name", ['a"b', "a b", "", "a;--", "a-b", "a.", "it's"])
 def test_a_view_has_a_plain_name(name: str) -> None:
-    assert isinstance(refused(lambda: FeatureView(name, SQL, ["k"]), "no plain name"), SpecError)
+    assert isinstance(refused(lambda: FeatureView(name, SQL, ["k"]), "not a plain name"), SpecError)
 
 
 def test_a_view_says_what_it_can_mean() -> None:
@@ -117,7 +134,7 @@ def test_a_view_says_what_it_can_mean() -> None:
         sql = "select k, ts, x from e"
         return FeatureView("v", sql, **{"entities": ["k"], "event_time": "ts", **options})  # type: ignore[arg-type]
 
-    refused(lambda: view(ttl=5), "no timedelta")
+    refused(lambda: view(ttl=5), "not a timedelta")
     refused(lambda: view(ttl=timedelta(seconds=-5)), "no row would ever count")
     refused(lambda: view(entities=["k", "K"]), "named twice")
     assert view(ttl=timedelta()).ttl == timedelta()
@@ -131,7 +148,7 @@ def test_a_service_reads_something() -> None:
 def test_a_dialect_is_known() -> None:
     view = FeatureView("v", SQL, ["k"])
     error = refused(lambda: compile_view(view, [EVENTS], dialect="postgers"), "not known")
-    assert "postgres" in error.mend
+    assert "postgres" in error.hint
 
 
 def test_a_type_is_one_of_the_dialect() -> None:
@@ -140,7 +157,7 @@ def test_a_type_is_one_of_the_dialect() -> None:
     error = refused(lambda: compile_view(view, [leaf], dialect="postgres"), "'FOO', which postgres")
     assert error.where == "s.yml:3"
     error = refused(lambda: compile_view(view, [leaf]), "'FOO', which DuckDB does not have")
-    assert error.where == "s.yml:3" and "ENUM" in error.mend
+    assert error.where == "s.yml:3" and "ENUM" in error.hint
     listed = replace(leaf, columns={**COLUMNS, "k": "ENUM('a', 'b')"})
     assert compile_view(view, [listed]).point_in_time()
 
@@ -148,7 +165,7 @@ def test_a_type_is_one_of_the_dialect() -> None:
 @pytest.mark.parametrize("at", ["2024-01-01", datetime(2024, 1, 1), 5])
 def test_an_instant_is_an_aware_datetime(at: object) -> None:
     error = refused(lambda: compiled().as_of(at), "the instant")  # type: ignore[arg-type]
-    assert "aware datetime" in error.mend
+    assert "aware datetime" in error.hint
     assert compiled().as_of(datetime(2024, 1, 1, tzinfo=UTC))
 
 
@@ -185,7 +202,7 @@ def test_a_struct_is_not_spread() -> None:
     for item in ("unnest(st)", "st.*", "unnest(e.st)"):
         sql = f"select k, max(b) as b from (select k, {item} from e) as u group by k"
         error = refused(lambda sql=sql: compiled(leaf=leaf, sql=sql), "a struct")  # type: ignore[misc]
-        assert "st.a as a" in error.mend
+        assert "st.a as a" in error.hint
     sql = "select k, max(b) as b from (select k, e.st.* from e) as u group by k"
     refused(lambda: compiled(leaf=leaf, sql=sql), "DuckDB does not parse the SQL")
     for item in ("unnest(l) as b", "e.*, 1 as b", "st.b"):

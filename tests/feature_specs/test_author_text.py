@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from feature_specs import FeatureView, Leaf, compile_service, compile_view
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.parse_query import parse_text
+from feature_specs.compile.parse.parse_query import parse_text
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.errors import CompileError, ForebayError, TimeRoleError, UnsafeQueryError
 
 COLUMNS = {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "x": "INTEGER", "d": "DOUBLE"}

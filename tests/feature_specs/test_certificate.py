@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from feature_specs.compile import CompiledView, compile_view
 from feature_specs.compile.proof.certify_bounds import certify_bounds
-from feature_specs.compile.time_axis import us_sql
+from feature_specs.compile.sql.time_axis import us_sql
 from feature_specs.errors import UnsafeQueryError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView

@@ -18,15 +18,17 @@ from feature_specs.compile.engines import (
     write_for_engine,
     write_steps_for_engine,
 )
-from feature_specs.compile.engines.lower_windows import PLACED
-from feature_specs.compile.engines.map_aggregates import AGGREGATES
-from feature_specs.compile.engines.map_functions import SCALARS
+from feature_specs.compile.engines.map.map_aggregates import AGGREGATES
+from feature_specs.compile.engines.map.map_functions import SCALARS
+from feature_specs.compile.engines.map.window_calls import PLACED
 from feature_specs.errors import CompileError
+from feature_specs.view import FeatureView
 from tests.feature_specs.engine_differential import (
     EngineCase,
     cases,
 )
-from tests.feature_specs.engine_probes import COLUMNS, probe_statements
+from tests.feature_specs.engine_probes import COLUMNS, NAN_COLUMNS, nan_statements, probe_statements
+from tests.feature_specs.worlds import EVENTS
 
 OTHERS: tuple[Engine, ...] = ("trino", "spark")
 _TEXT_AND_JSON = "weighted means, quantifiers, and functions of text and JSON"
@@ -42,6 +44,14 @@ REFUSED = {
     ("algebra: lists that are sorted in the end", "as-of"): (OTHERS, "array_sort"),
     ("algebra: lists whose order does not matter", "chosen"): (OTHERS, "array_max"),
     ("algebra: lists whose order does not matter", "as-of"): (OTHERS, "array_max"),
+    ("algebra: a lag that looks ahead, by a number and by a column", "chosen"): (
+        OTHERS,
+        "one number",
+    ),
+    ("algebra: a lag that looks ahead, by a number and by a column", "as-of"): (
+        OTHERS,
+        "one number",
+    ),
     (f"algebra: {_TEXT_AND_JSON}", "chosen"): (OTHERS, "octet_length"),
     (f"algebra: {_TEXT_AND_JSON}", "as-of"): (OTHERS, "octet_length"),
 }
@@ -136,6 +146,29 @@ def test_the_compiler_writes_for_engines() -> None:
         assert compiled.point_in_time(engine=engine) == text
 
 
+def test_another_lowering_is_taken_where_the_chosen_one_cannot_be_run() -> None:
+    sql = "select k, median(x) as m from events where ts > now() - interval '6' hour group by k"
+    compiled = compile_view(FeatureView("medians", sql, ("k",)), (EVENTS,))
+    assert compiled.lowering == "cumulative + frames"
+    there = compiled.for_engine("trino")
+    assert there.lowering == "stab" and compiled.for_engine("duckdb") is compiled
+    assert compiled.for_engine("spark").lowering == compiled.lowering
+    assert "median over a frame is not supported on trino" in there.choice.reasons[0]
+    assert "lowering: stab" in compiled.explain(engine="trino", sql=False)
+    assert compiled.point_in_time(engine="trino") == compiled.point_in_time(
+        engine="trino", lowering="stab"
+    )
+
+
+def test_what_no_lowering_can_run_is_refused_by_name() -> None:
+    sql = (
+        "select k, ts, lag(x, cast(x as int)) over (partition by k order by ts, x) as m from events"
+    )
+    compiled = compile_view(FeatureView("lags", sql, ("k",), event_time="ts"), (EVENTS,))
+    with pytest.raises(CompileError, match=r"lag by .* is not supported on trino"):
+        compiled.for_engine("trino")
+
+
 def test_duckdb_is_left_as_it_is() -> None:
     assert write_for_engine("select  1 as one", "duckdb") == "select  1 as one"
 
@@ -180,6 +213,7 @@ def test_rows_are_numbered_by_what_they_hold() -> None:
         ),
         ("select list(i order by i) over (order by id) as t from probe", "over a frame"),
         ("select date_diff('week', ts, ts) as w from probe", "weeks"),
+        ("select lag(s, i) over (order by id) as w from probe", "lag by i rows"),
     ],
 )
 def test_what_has_no_mapping_is_refused_by_name(sql: str, name: str) -> None:
@@ -224,8 +258,7 @@ def test_every_function_of_the_tables_is_probed() -> None:
             probed.add(node.name.lower() if isinstance(node, exp.Anonymous) else type(node))
     known: set[type[exp.Expr] | str] = {
         *SCALARS,
-        *AGGREGATES["trino"],
-        *AGGREGATES["spark"],
+        *AGGREGATES,
         *PLACED,
     }
     never_read = {exp.DateTrunc}
@@ -242,3 +275,17 @@ def test_every_probe_is_written() -> None:
         for engine in OTHERS:
             text = write_for_engine(sql, engine, schema={"probe": COLUMNS})
             assert sqlglot.parse_one(text, dialect=engine)
+
+
+def test_floats_are_compared_with_nan_the_greatest() -> None:
+    """Trino says of NaN that it is neither equal to, below nor above anything."""
+    for sql, text in {
+        "select id from nans where f > i": "(f > i) OR (is_nan(f) AND NOT i IS NULL)",
+        "select id from nans where f = f": "f = f OR (is_nan(f) AND is_nan(f))",
+        "select max(f) as m from nans": "CASE WHEN bool_or(is_nan(f)) THEN nan() ELSE max(f) END",
+    }.items():
+        written = write_for_engine(sql, "trino", schema={"nans": NAN_COLUMNS})
+        assert text.lower() in re.sub(r"(?<=\() | (?=\))", "", " ".join(written.lower().split()))
+    for sql in nan_statements():
+        text = write_for_engine(sql, "spark", schema={"nans": NAN_COLUMNS})
+        assert "is_nan(" not in text

@@ -16,11 +16,12 @@ import pytest
 from feature_specs.compile import compile_view
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
+from forebay.example_flights.ingest_flights import ingest_flights
 from lakehouse.duckdb_types import column_types
-from lakehouse.ingest.flights import ingest_flights
-from lakehouse.lake import load_table, open_lake
-from lakehouse.scan import define_view, pin
+from lakehouse.lake import load_table
+from lakehouse.scan import define_relation, pin
 from tests.feature_specs.oracle import Features, Key, Oracle, Row, connect, differences, fill
+from tests.lakehouse.local_lake import local_lake
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +42,7 @@ class Flights:
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Flights:
     folder = tmp_path_factory.mktemp("lake")
-    lake = open_lake(
-        {"name": "lake", "uri": f"sqlite:///{folder}/catalog.db", "warehouse": str(folder)}
-    )
+    lake = local_lake(folder)
     ingest_flights(lake)
     connection = connect()
     roles: dict[str, tuple[str, dict[str, Any]]] = {
@@ -63,7 +62,7 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Flights:
     leaves = {}
     for name, (table, options) in roles.items():
         found = load_table(lake, table)
-        define_view(connection, f"{name}_files", pin(found))
+        define_relation(connection, f"{name}_files", pin(found))
         connection.execute(f"create table {name} as from {name}_files")
         leaves[name] = Leaf(name, column_types(found.schema()), **options)
     return Flights(connection, leaves)

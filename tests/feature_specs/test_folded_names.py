@@ -57,7 +57,7 @@ READ = {
 
 
 def _values(view: CompiledView, opened: duckdb.DuckDBPyConnection) -> set[tuple[object, ...]]:
-    skipped = 2 if view.draft.view.event_time else 1
+    skipped = 2 if view.view.event_time else 1
     return {
         opened.execute(view.point_in_time()).fetchall()[0][2:],
         opened.execute(compile_service([view])).fetchall()[0][2:],
@@ -88,7 +88,7 @@ def test_another_letter_s_case_is_another_column() -> None:
     leaf = Leaf("e", {"k": "VARCHAR", "ts": TZ, "Ärger": "INTEGER"}, event_time="ts")
     with pytest.raises(ForebayError, match="there is no column 'ärger'") as caught:
         compile_view(FeatureView("v", "select k, max(ärger) as v from e group by k", ["k"]), [leaf])
-    assert "Ärger" in caught.value.mend
+    assert "Ärger" in caught.value.hint
 
 
 def test_an_entity_beyond_ascii() -> None:

@@ -10,9 +10,15 @@ import duckdb
 import pytest
 
 from feature_specs.compile import compile_view
-from feature_specs.compile.duckdb_functions import AGGREGATES, CLOCKS, PURE, REFUSED, refusal
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.parse_query import parse_text
+from feature_specs.compile.parse.parse_query import parse_text
+from feature_specs.compile.sql.duckdb_functions import (
+    AGGREGATES,
+    CLOCKS,
+    PURE,
+    REFUSED,
+    why_refused,
+)
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.errors import CompileError, ForebayError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
@@ -147,8 +153,8 @@ def test_every_function_of_the_catalogue_is_classified(
 ) -> None:
     known = PURE | CLOCKS | AGGREGATES | _WRITTEN_OUT
     found = _catalogue(connection, "scalar", "macro", "aggregate")
-    assert not {n for n in found if n not in known and refusal(n) is None}
-    assert not {n for n in known if refusal(n) is not None}
+    assert not {n for n in found if n not in known and why_refused(n) is None}
+    assert not {n for n in known if why_refused(n) is not None}
     assert not (PURE & AGGREGATES) | (PURE & CLOCKS)
     assert not known - found - {"row", "geomean", "current_localtime"}
 

@@ -93,3 +93,15 @@ def test_such_a_row_is_older_than_any_ttl() -> None:
     )
     sql = compile_view(view, leaves=[EVENTS]).point_in_time()
     assert _data().execute(f"select x from ({sql})").fetchall() == [(None,), (None,)]
+
+
+@pytest.mark.parametrize("instant", ["infinity", "-infinity"])
+def test_an_infinite_instant_of_a_spine_is_refused(instant: str) -> None:
+    compiled = compile_view(
+        FeatureView("v", "select k, sum(x) as v from ev group by k", ["k"]), leaves=[EVENTS]
+    )
+    connection = _data()
+    connection.execute(f"insert into spine values ('a', '{instant}')")
+    for lowering in (None, "decorrelated"):
+        with pytest.raises(duckdb.Error, match='spine column "ts" is infinite in a row'):
+            connection.execute(compiled.point_in_time(lowering=lowering)).fetchall()

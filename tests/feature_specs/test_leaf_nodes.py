@@ -94,7 +94,7 @@ def test_a_model_without_role_or_word_names_the_line_to_add() -> None:
         read = node("fct", materialized="incremental", **config)
         with pytest.raises(SpecError, match=what) as caught:
             manifest(view("model.shop.fct"), read).view("model.shop.v")
-        assert line in caught.value.mend and "incremental model 'fct'" in caught.value.what
+        assert line in caught.value.hint and "incremental model 'fct'" in caught.value.what
         assert str(caught.value.where) == "models/fct.sql"
     python = node("py", materialized="table", language="python", event_time="ts")
     with pytest.raises(SpecError, match="Python model 'py'"):
@@ -113,7 +113,7 @@ def test_a_source_that_a_node_makes_is_read_by_ref() -> None:
     seed["relation_name"] = '"dev"."raw"."orders"'
     with pytest.raises(SpecError, match="is the table that seed 'orders' makes") as caught:
         manifest(view("source.shop.raw.orders"), seed).view("model.shop.v")
-    assert "ref('orders')" in caught.value.mend
+    assert "ref('orders')" in caught.value.hint
 
 
 def test_roles_of_seeds_snapshots_and_models() -> None:
@@ -180,6 +180,6 @@ def test_a_service_names_the_views_it_reads_in_its_depends_on() -> None:
     known = {"v": ["a"], "w": ["x"]}
     with pytest.raises(SpecError, match="exposure 'svc' lists features of w, which") as caught:
         made.service("exposure.shop.svc", known)
-    assert "`- ref('w')`" in caught.value.mend and "models/svc.yml" in str(caught.value.where)
+    assert "`- ref('w')`" in caught.value.hint and "models/svc.yml" in str(caught.value.where)
     exposure["depends_on"] = {"nodes": ["model.shop.v", "model.shop.w"]}
     assert made.service("exposure.shop.svc", known).features == (("v", "a"), ("w", "x"))

@@ -1,4 +1,4 @@
-"""Errors that the machine and libraries really raise, each told in one line with what mends it."""
+"""Errors that the machine and libraries really raise, each told in one line with what fixes it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path, writer: str) -> None:
         "duckdb": lambda: duckdb.sql(f"copy (from range(100000)) to '{file}' (format parquet)"),
     }
     error = told(lambda: limited(writers[writer]))
-    assert "larger than this process may write" in str(error) and "ulimit -f" in error.mend
+    assert "larger than this process may write" in str(error) and "ulimit -f" in error.hint
     assert isinstance(error, MachineError)
 
 
@@ -64,7 +64,7 @@ def test_a_full_disk_is_named_with_what_is_free(tmp_path: Path) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "deep" / "x.parquet"))
     error = explain(full)
     assert str(error).startswith(f"{tmp_path}/deep/x.parquet: the disk is full: of its ")
-    assert "are free now" in error.what and "make room" in error.mend
+    assert "are free now" in error.what and "make room" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_catalog_that_is_locked(tmp_path: Path) -> None:
     holder.execute("begin exclusive")
     other = sqlite3.connect(tmp_path / "x.db", timeout=0)
     error = told(lambda: other.execute("select * from t"))
-    assert "locked by another process" in error.what and "wait" in error.mend
+    assert "locked by another process" in error.what and "wait" in error.hint
 
 
 def test_a_duckdb_file_in_use_says_by_whom(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_duckdb_file_in_use_says_by_whom(tmp_path: Path) -> None:
 def test_a_store_that_is_no_lmdb(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"x" * 100_000)
     error = told(lambda: lmdb.open(str(tmp_path)))
-    assert error.what.startswith("lmdb: ") and "forebay sync" in error.mend
+    assert error.what.startswith("lmdb: ") and "forebay sync" in error.hint
 
 
 def test_text_that_is_not_utf8(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_text_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 def test_a_mistake_told_below_another_error_stays_itself() -> None:
-    own = DataError("a fault", where="here", mend="mend it")
+    own = DataError("a fault", where="here", hint="fix it")
     assert explain(own) is own
     with pytest.raises(OSError) as raised:
         try:
@@ -169,8 +169,8 @@ def test_a_mistake_told_below_another_error_stays_itself() -> None:
 
 
 def test_one_line_has_one_hint() -> None:
-    inner = DataError("a fault.", where="here", mend="mend it.")
-    outer = DataError(f"the run failed: {inner}", where="there", mend="look into the log")
-    assert str(outer) == "there: the run failed: here: a fault. Hint: mend it"
+    inner = DataError("a fault.", where="here", hint="fix it.")
+    outer = DataError(f"the run failed: {inner}", where="there", hint="look into the log")
+    assert str(outer) == "there: the run failed: here: a fault. Hint: fix it"
     assert split_hint("no hint at all") == ("no hint at all", None)
     assert split_hint("a. Hint: b. Hint: c") == ("a", "b")

@@ -101,3 +101,27 @@ def test_what_is_not_null_of_no_rows() -> None:
     world = make_world(FeatureView("v", sql, ("k",)), [DIMS, EVENTS], tables, spine)
     world.check_point_in_time()
     world.check_as_of([BASE - QUARTER, BASE + 30 * QUARTER])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "e as q(x, ts, k)",
+        "m as q(x, ts, k)",
+        "(e as q(x, ts, k))",
+        "(select * from e) as q(x, ts, k)",
+        "(with c as (from e) select * from c as r(x, ts, k)) as q",
+    ],
+)
+def test_columns_that_from_gives_other_names(source: str) -> None:
+    """As DuckDB has it: k and x have changed places."""
+    database = connect()
+    database.execute("create table e as select 1 as k, timestamptz '2024-01-01' as ts, 7 as x")
+    database.execute("create table spine as select 7 as k, timestamptz '2024-01-02' as ts")
+    leaf = Leaf("e", {"k": "INTEGER", "ts": TZ, "x": "INTEGER"}, event_time="ts")
+    sql = f"select q.k, count(*) as n, sum(q.x) as s from {source} group by q.k"
+    models = {"m": "select k, ts, x from e"}
+    compiled = compile_view(FeatureView("v", sql, ["k"], models=models), [leaf])
+    found = database.execute(compiled.point_in_time()).fetchall()
+    assert [row[2:] for row in found] == [(1, 1)]
+    assert database.execute(compiled.as_of(), {"as_of": BASE}).fetchall() == [(7, 1, 1)]

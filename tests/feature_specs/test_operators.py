@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.parse_query import parse_text
+from feature_specs.compile.parse.parse_query import parse_text
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.errors import CompileError
 from tests.feature_specs.operator_trees import BEFORE, BEHIND, BINARY, draw_text, duckdb_tree
 

@@ -80,7 +80,7 @@ def test_the_online_variant_says_what_a_lookup_reads() -> None:
         ("select k, unnest([1, 2]) as u from e", "several rows of one entity"),
         ("select k, count(*) as n from e join e as f on e.ts = f.ts group by k", "ambiguous"),
         ("select k, count(*) + request('w') as r from e group by k", "a name and a type"),
-        ("select k, count(*) + request('w', 'dubble') as r from e group by k", "no type"),
+        ("select k, count(*) + request('w', 'dubble') as r from e group by k", "is not a type"),
         (
             "select k, count(*) filter (where request('w', 'double') > 1) as r from e group by k",
             "request",

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from feature_specs import FeatureView, Leaf, compile_view
+from feature_specs.errors import CompileError
 
 LEAF = Leaf("e", {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "x": "INTEGER"}, event_time="ts")
 AT = datetime(2024, 1, 2, tzinfo=UTC)
@@ -32,7 +33,7 @@ AT = datetime(2024, 1, 2, tzinfo=UTC)
 def test_no_name_is_taken_twice(entity: str, items: str, expected: Sequence[object]) -> None:
     view = FeatureView("v", f"select k as {entity}, {items} from e group by k", [entity])
     compiled = compile_view(view, [LEAF])
-    names = [entity, *compiled.draft.stored_names]
+    names = [entity, *compiled.stored_names]
     assert len({n.lower() for n in names}) == len(names)
     with duckdb.connect() as duck:
         duck.execute("set timezone = 'UTC'")
@@ -50,7 +51,20 @@ def test_no_name_is_taken_twice(entity: str, items: str, expected: Sequence[obje
 def test_names_depend_on_nothing_but_the_query() -> None:
     def names(items: str) -> tuple[str, ...]:
         view = FeatureView("v", f"select k, {items} from e group by k", ["k"])
-        return compile_view(view, [LEAF]).draft.stored_names
+        return compile_view(view, [LEAF]).stored_names
 
     plain = "epoch(now() - max(ts)) + sum(x) as a"
     assert names(plain) == names(plain) == ("a__part1", "a__part2")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp(0)", "json", "enum(''a'', ''b'')"],
+)
+def test_types_that_a_vectors_reader_lacks_are_refused(kind: str) -> None:
+    """It would keep what DuckDB rounds, or take what DuckDB refuses."""
+    written = kind.replace("''", "'")
+    for value in (f"request('a', '{kind}')", f"cast(request('a', 'varchar') as {written})"):
+        view = FeatureView("v", f"select k, {value} is null as v from e", ["k"])
+        with pytest.raises(CompileError, match="cannot be evaluated when a vector is read"):
+            compile_view(view, [LEAF])

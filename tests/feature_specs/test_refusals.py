@@ -1,4 +1,4 @@
-"""What has no determined value at a past instant is refused: which error, where, how to mend it."""
+"""What has no determined value at a past instant is refused: which error, where, how to fix it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _compile(sql: str, *leaves: Leaf, **options: object) -> None:
 
 
 def _check(error: ForebayError) -> None:
-    assert error.what and error.mend and error.where
+    assert error.what and error.hint and error.where
     assert "\n" not in str(error) and "Hint: " in str(error)
 
 
@@ -152,6 +152,10 @@ def test_an_unsafe_construct_is_refused_where_it_stands(name: str) -> None:
 WRONG = {
     "unknown column": ("select k,\n  sum(amuont) as v from events group by k", "amuont"),
     "unknown table": ("select k, sum(x) as v from evnets group by k", "evnets"),
+    "a table as it was": (
+        "select k, count(*) as n from\n events at (version => 3) group by k",
+        r"v.sql:2:7: events AT \(VERSION => 3\) reads a table in another state",
+    ),
     "no parse": ("select k, sum(x from events", "parse"),
     "two statements": ("select k, x from dims; select 1", "one SELECT"),
     "no query": ("drop table events", "one SELECT"),
@@ -204,7 +208,14 @@ def test_a_query_that_cannot_be_understood_is_refused(name: str) -> None:
 def test_a_misspelt_column_is_answered_with_the_closest_and_its_line() -> None:
     with pytest.raises(CompileError) as caught:
         _compile("select k,\n  sum(weihgt) as v\nfrom dims group by k", DIMS)
-    assert caught.value.line == 2 and "weight" in caught.value.mend
+    assert caught.value.line == 2 and "weight" in caught.value.hint
+
+
+def test_a_sample_of_a_model_is_refused() -> None:
+    sql = "select k, count(*) as n from m tablesample 10 percent group by k"
+    view = FeatureView("v", sql, ("k",), file=FILE, models={"m": "select k, ts from events"})
+    with pytest.raises(UnsafeQueryError, match="at random"):
+        compile_view(view, [EVENTS])
 
 
 ROLES = {
@@ -226,7 +237,7 @@ ROLES = {
     ),
     "no time at all": (
         Leaf("events", EVENTS.columns, event_time="x"),
-        "no point in time",
+        "not a point in time",
         "TIMESTAMP",
     ),
 }
@@ -234,11 +245,11 @@ ROLES = {
 
 @pytest.mark.parametrize("name", ROLES)
 def test_a_leaf_whose_past_is_unknown_is_refused(name: str) -> None:
-    leaf, says, mend = ROLES[name]
+    leaf, says, hint = ROLES[name]
     with pytest.raises(TimeRoleError, match=says) as caught:
         _compile("select k, count(*) as n from events group by k", replace(leaf, where="s.yml:7"))
     _check(caught.value)
-    assert caught.value.file == "s.yml:7" and mend in caught.value.mend
+    assert caught.value.file == "s.yml:7" and hint in caught.value.hint
 
 
 def test_what_is_rewritten_in_place_has_no_past_but_can_be_read_as_it_stands() -> None:
@@ -253,13 +264,13 @@ def test_what_is_rewritten_in_place_has_no_past_but_can_be_read_as_it_stands() -
     assert connection.execute(compiled.as_of(), {"as_of": at}).fetchall() == [("a", 3)]
     assert connection.execute(compiled.at_present()).fetchall()[0][-1] == 3
     assert "rewritten in place" in compiled.explain()
-    assert compiled.certificate.taken_on_word == ("dims is read as it stands",)
+    assert compiled.certificate.assumptions == ("dims is read as it stands",)
     with pytest.raises(TimeRoleError, match="rewritten in place"):
         compile_service([compiled])
     with pytest.raises(TimeRoleError, match="rewritten in place") as caught:
         compiled.point_in_time()
     _check(caught.value)
-    assert caught.value.file == "s.yml:7" and "snapshot" in caught.value.mend
+    assert caught.value.file == "s.yml:7" and "snapshot" in caught.value.hint
 
 
 def test_roles_that_contradict_each_other_are_refused() -> None:
@@ -294,7 +305,7 @@ def test_a_view_that_contradicts_itself_is_refused() -> None:
 
 def test_a_float_is_no_key() -> None:
     view = FeatureView("v", "select f, count(*) as n from events group by f", ("f",), file=FILE)
-    with pytest.raises(CompileError, match="floats are no keys") as caught:
+    with pytest.raises(CompileError, match="a float cannot be a key") as caught:
         compile_view(view, [EVENTS])
     assert caught.value.file == FILE
 

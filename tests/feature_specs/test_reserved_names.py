@@ -10,14 +10,14 @@ import pytest
 
 import feature_specs
 from feature_specs import FeatureView, Leaf, compile_view
-from feature_specs.compile.internal_names import (
+from feature_specs.compile.proof.certify_bounds import certify_bounds
+from feature_specs.compile.sql.own_names import (
     BOOKKEEPING,
     RELATIONS,
     UNIT_SUFFIXES,
     VALUES,
     is_bookkeeping,
 )
-from feature_specs.compile.proof.certify_bounds import certify_bounds
 from feature_specs.errors import CompileError, ForebayError, SpecError, UnsafeQueryError
 
 TZ = "TIMESTAMP WITH TIME ZONE"

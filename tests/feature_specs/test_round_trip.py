@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.parse_query import parse_text
+from feature_specs.compile.parse.parse_query import parse_text
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.errors import CompileError
 
 _FIXTURES = Path(__file__).parents[1] / "fixtures" / "author_text"

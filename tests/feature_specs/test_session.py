@@ -64,7 +64,7 @@ def _statements(view: CompiledView) -> dict[str, str]:
 def test_every_variant_refuses_another_zone(zone: str) -> None:
     database, view = _database(zone), _compiled()
     for name, sql in _statements(view).items():
-        with pytest.raises(duckdb.Error, match=f"time zone is {zone}.*set TimeZone = 'UTC'"):
+        with pytest.raises(duckdb.Error, match=f"time zone is {zone}.*set time zone 'UTC'"):
             pytest.fail(f"{name} answers {_run(database, sql)}")
     state = view.incremental()
     database.execute("set timezone = 'UTC'")
@@ -73,9 +73,9 @@ def test_every_variant_refuses_another_zone(zone: str) -> None:
     before = _run(database, state.read)
     assert before == [("a", 1)]
     database.execute(f"set timezone = '{zone}'")
-    with pytest.raises(duckdb.Error, match="set TimeZone"):
+    with pytest.raises(duckdb.Error, match="set time zone"):
         _run(database, state.read)
-    with pytest.raises(duckdb.Error, match="set TimeZone"):
+    with pytest.raises(duckdb.Error, match="set time zone"):
         for sql in state.step:
             _run(database, sql)
     database.execute("rollback")
@@ -96,11 +96,58 @@ def test_an_answer_without_rows_is_no_answer_in_another_zone() -> None:
         "select k, count(*) as n from e where ts >= date_trunc('day', now()) group by k"
     )
     database.execute("delete from e")
-    with pytest.raises(duckdb.Error, match="set TimeZone"):
+    with pytest.raises(duckdb.Error, match="set time zone"):
         _run(database, view.as_of(AT))
     static = compile_view(FeatureView("v", "select k, x as n from d", ["k"]), [DIMS])
-    with pytest.raises(duckdb.Error, match="set TimeZone"):
+    with pytest.raises(duckdb.Error, match="set time zone"):
         _run(database, static.as_of())
+
+
+VIEWS = {
+    "windows": FeatureView("v", SQL, ["k"]),
+    "a window": FeatureView("v", "select k, count(*) as n from e where ts >= date_trunc('day', now()) group by k", ["k"]),
+    "a history": FeatureView("v", "select k, ts, x as n from e", ["k"], event_time="ts"),
+    "a join": FeatureView("v", "select e.k, max(d.x) as n from e join d on d.k = e.k group by e.k", ["k"]),
+    "static": FeatureView("v", "select k, x as n from d", ["k"]),
+    "an age": FeatureView("v", "select k, avg(epoch(now() - ts)) as n from e group by k", ["k"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_statement_but_that_of_an_empty_spine_raises_without_a_row(name: str) -> None:
+    """No row of the spine, no value that could be wrong; all else tells even of nothing."""
+    database, view = _database("UTC"), compile_view(VIEWS[name], [LEAF, DIMS])
+    for table in ("e", "d"):
+        database.execute(f"delete from {table}")
+    state, online = view.incremental(), view.online()
+    _run(database, f"create or replace table online.stored as {online.store}")
+    for sql in state.create:
+        _run(database, sql)
+    database.execute("set timezone = 'Asia/Kolkata'")
+    read = online.read.replace("from stored", "from online.stored")
+    for sql in (view.as_of(), view.as_of(AT), online.store, read, state.read):
+        with pytest.raises(duckdb.Error, match="time zone is Asia/Kolkata"):
+            pytest.fail(f"{sql} answers {_run(database, sql)}")
+    for statements in (state.create, state.step):
+        with pytest.raises(duckdb.Error, match="time zone is Asia/Kolkata"):
+            for sql in statements:
+                _run(database, sql)
+        database.execute("rollback")
+    with pytest.raises(duckdb.Error, match="time zone is Asia/Kolkata"):
+        _run(database, view.point_in_time())
+    database.execute("delete from spine")
+    assert _run(database, view.point_in_time()) == []
+
+
+@pytest.mark.parametrize("engine", ["trino", "spark"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_other_engines_are_asked_for_their_zone(name: str, engine: str) -> None:
+    """By ``current_timezone()``, which both have; tried on a Spark at New York and at UTC."""
+    view = compile_view(VIEWS[name], [LEAF, DIMS])
+    raises = {"trino": "FAIL(", "spark": "RAISE_ERROR("}[engine]
+    for sql in (view.as_of(AT, engine), view.point_in_time(engine=engine)):
+        assert "LOWER(CURRENT_TIMEZONE()) IN" in sql and raises in sql
+        assert "set time zone" in sql and "current_setting" not in sql.lower()
 
 
 def test_a_naive_spine_is_read_at_utc_or_not_at_all() -> None:

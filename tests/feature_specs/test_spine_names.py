@@ -28,9 +28,15 @@ def database() -> duckdb.DuckDBPyConnection:
     return opened
 
 
-def _spine(*names: str) -> str:
+def _spine(database: duckdb.DuckDBPyConnection, *names: str) -> str:
+    """A table, whose columns no statement knows before it runs."""
     values = "".join(f', 7 as "{name}"' for name in names)
-    return f"(select 'a' as k, timestamptz '2024-01-02' as ts{values})"
+    table = f"spine{len(names)}"
+    database.execute(
+        f"create or replace table {table} as "
+        f"select 'a' as k, timestamptz '2024-01-02' as ts{values}"
+    )
+    return table
 
 
 def _statements(view: CompiledView, spine: str) -> list[str]:
@@ -51,11 +57,11 @@ def test_a_column_named_like_a_feature(
     view: FeatureView, column: str, database: duckdb.DuckDBPyConnection
 ) -> None:
     compiled = compile_view(view, [LEAF])
-    for sql in _statements(compiled, _spine(column)):
+    for sql in _statements(compiled, _spine(database, column)):
         with pytest.raises(duckdb.Error, match="is named like a feature") as caught:
             database.execute(sql).fetchall()
         assert f'spine column "{column}"' in str(caught.value)
-    for sql in _statements(compiled, _spine("aXb|c (d)", "N2", "xx")):
+    for sql in _statements(compiled, _spine(database, "aXb|c (d)", "N2", "xx")):
         (row,) = database.execute(sql).fetchall()
         assert row[2:5] == (7, 7, 7) and row[5] in (1, 3)
 
@@ -63,8 +69,8 @@ def test_a_column_named_like_a_feature(
 def test_a_column_named_like_a_service_s_feature(database: duckdb.DuckDBPyConnection) -> None:
     compiled = compile_view(GROUPED, [LEAF])
     with pytest.raises(duckdb.Error, match='spine column "V__n" is named like a feature'):
-        database.execute(compile_service([compiled], spine=_spine("V__n"))).fetchall()
-    (row,) = database.execute(compile_service([compiled], spine=_spine("n"))).fetchall()
+        database.execute(compile_service([compiled], spine=_spine(database, "V__n"))).fetchall()
+    (row,) = database.execute(compile_service([compiled], spine=_spine(database, "n"))).fetchall()
     assert row[2:] == (7, 1, 3)
 
 
@@ -73,7 +79,7 @@ def test_a_column_that_begins_like_our_own(
     column: str, database: duckdb.DuckDBPyConnection
 ) -> None:
     for view in (GROUPED, HISTORY):
-        for sql in _statements(compile_view(view, [LEAF]), _spine(column)):
+        for sql in _statements(compile_view(view, [LEAF]), _spine(database, column)):
             with pytest.raises(duckdb.Error, match="fb_"):
                 database.execute(sql).fetchall()
 
@@ -81,5 +87,7 @@ def test_a_column_that_begins_like_our_own(
 def test_the_spine_s_instants_may_be_named_like_a_history_s(
     database: duckdb.DuckDBPyConnection,
 ) -> None:
-    (row,) = database.execute(compile_view(HISTORY, [LEAF]).point_in_time(_spine())).fetchall()
+    (row,) = database.execute(
+        compile_view(HISTORY, [LEAF]).point_in_time(_spine(database))
+    ).fetchall()
     assert row == ("a", datetime(2024, 1, 2, tzinfo=UTC), 3)

@@ -112,11 +112,11 @@ def test_a_key_of_other_values_is_refused(key: str, value: str) -> None:
 def test_a_key_has_the_type_that_the_query_gives_it(sql: str, fits: str, other: str) -> None:
     connection = _database()
     compiled = compile_view(FeatureView("v", sql, ["k"]), leaves=[EVENTS])
-    statement = compiled.point_in_time(spine="({} as k, timestamptz '2024-01-03' as ts)")
-    (row,) = connection.execute(statement.replace("({}", f"(select {fits}")).fetchall()
+    statement = compiled.point_in_time(spine="(select given as k, timestamptz '2024-01-03' as ts)")
+    (row,) = connection.execute(statement.replace("given", fits)).fetchall()
     assert row[-1] >= 1
     with pytest.raises(duckdb.Error, match="cast it"):
-        connection.execute(statement.replace("({}", f"(select {other}"))
+        connection.execute(statement.replace("given", other))
 
 
 @pytest.mark.parametrize(

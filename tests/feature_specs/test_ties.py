@@ -238,3 +238,22 @@ def test_the_rule_for_changes_of_one_instant() -> None:
     for hour, said in ((0, [(1, "early"), (2, "zero")]), (2, [(1, "late"), (2, "zero")])):
         t = datetime(2024, 1, 1, hour, tzinfo=UTC)
         assert sorted(database.execute(compiled.as_of(t)).fetchall()) == said
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("select k, ts, x from events", "the one that became visible last"),
+        ("select distinct k, ts, x from events", "a row here stands for several"),
+        ("select k, ts, x from events union select k, ts, x from events", "stands for several"),
+        ("select k, ts, max(x) as x from events group by k, ts", "stands for several"),
+    ],
+)
+def test_explain_says_by_what_ties_are_decided(sql: str, said: str) -> None:
+    view = FeatureView("v", sql, ["k"], event_time="ts", tie_break=("x",))
+    (line,) = (
+        line
+        for line in compile_view(view, [LATE]).explain(sql=False).splitlines()
+        if line.startswith("ties of")
+    )
+    assert line.startswith("ties of ts: the greatest x, then ") and said in line

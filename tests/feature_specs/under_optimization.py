@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from feature_specs import FeatureView, Leaf, compile_view
-from feature_specs.compile import compiler
+from feature_specs.compile import compiled_view
 from feature_specs.errors import UnsafeQueryError
 
 #: Tests whose refusals are found by ``pytest.raises``, which is no assert statement.
@@ -24,13 +24,13 @@ TESTS = (
 
 
 def _refuse(*_: object) -> None:
-    raise UnsafeQueryError("no proof", where="v.sql", mend="none")
+    raise UnsafeQueryError("no proof", where="v.sql", hint="none")
 
 
 def _compiles_without_a_proof() -> bool:
     leaf = Leaf("e", {"k": "VARCHAR", "ts": "TIMESTAMPTZ"}, event_time="ts")
     view = FeatureView("v", "select k, count(*) as n from e group by k", ["k"])
-    with patch.object(compiler, "certify_statement", _refuse):
+    with patch.object(compiled_view, "certify_statement", _refuse):
         try:
             compile_view(view, [leaf])
         except UnsafeQueryError:

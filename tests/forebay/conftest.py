@@ -11,6 +11,9 @@ import pytest
 
 from forebay.__main__ import main
 from forebay.scaffold.example import copy_example
+from lakehouse.commit import commit_rows
+from lakehouse.lake import load_table, open_lake, table_names
+from tests.lakehouse.read_arrow import read_arrow
 
 NOW = "2013-12-20T12:00:00+00:00"
 
@@ -106,7 +109,19 @@ def shop_shell(
 ) -> Shell:
     """A shell in a copy of the small project, over a lake of its own."""
     root = tmp_path / "shop"
-    shutil.copytree(shop, root)
+    shutil.copytree(shop, root, ignore=shutil.ignore_patterns("lake"))
+    theirs, own = (
+        open_lake(
+            {
+                "name": "lake",
+                "uri": f"sqlite:///{folder}/lake/catalog.db",
+                "warehouse": f"file://{folder}/lake/warehouse",
+            }
+        )
+        for folder in (shop, root)
+    )
+    for name in table_names(theirs):
+        commit_rows(own, name, read_arrow(load_table(theirs, name)), mode="append")
     for file in (root / "target").rglob("*.json"):
         file.write_text(file.read_text().replace(str(shop), str(root)))
     return Shell(root, monkeypatch, capsys)

@@ -1,4 +1,4 @@
-"""Every mistake is one line that says what, where and how to mend it; exit code 2, nothing written."""
+"""Every mistake is one line that says what, where and how to fix it; exit code 2, nothing written."""
 
 from __future__ import annotations
 
@@ -117,6 +117,7 @@ INSTANT = "timestamptz '2013-12-01 12:00+00' as ts"
         (f"{KEYS.replace(chr(39) + 'AA' + chr(39), '7')}, {INSTANT}", "is a INTEGER"),
         (f"{KEYS}, timestamp '2013-12-01 12:00' as ts", "no time zone"),
         (f"{KEYS}, 5 as ts", "0 time columns"),
+        (f"{KEYS}, 'infinity' as event_timestamp", "the instant 'event_timestamp' is a VARCHAR"),
         (
             f'{KEYS}, now() as ts, 1 as "Origin_Departures__departures_7d"',
             "is named like a feature",
@@ -131,13 +132,34 @@ def test_spine(shell: Shell, tmp_path: Path, columns: str, said: str) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("spine.parquet", "would replace its own spine"), ("set.csv", "name it set.parquet")],
+)
+def test_a_training_set_is_another_file_and_parquet(
+    shell: Shell, tmp_path: Path, name: str, said: str
+) -> None:
+    given = spine(tmp_path / "spine.parquet", f"{KEYS}, {INSTANT}")
+    before = given.read_bytes()
+    out = tmp_path / name
+    line = shell.refused("train", "arrival_delay_v1", "--spine", str(given), "--out", str(out))
+    assert said in line
+    assert given.read_bytes() == before and sorted(tmp_path.glob("s*")) == [given]
+
+
 def test_spine_missing_or_not_parquet(shell: Shell, tmp_path: Path) -> None:
     none = tmp_path / "none.parquet"
     assert "no such file" in shell.refused("train", "arrival_delay_v1", "--spine", str(none))
     none.write_text("not parquet")
-    assert "cannot read it" in shell.refused("train", "arrival_delay_v1", "--spine", str(none))
+    assert "cannot be read" in shell.refused("train", "arrival_delay_v1", "--spine", str(none))
 
 
 def test_instant_without_zone(shell: Shell) -> None:
     line = shell.refused("preview", "origin_weather", "--key", "origin=JFK", "--at", "2013-12-01")
     assert "no time zone" in line
+
+
+def test_a_key_given_twice(shell: Shell) -> None:
+    keys = ("--key", "origin=JFK", "--key", "ORIGIN=LGA")
+    line = shell.refused("preview", "origin_weather", *keys, "--at", "2013-12-01T00:00:00Z")
+    assert "--key: 'ORIGIN' is given twice" in line

@@ -1,4 +1,4 @@
-"""All that a project lacks is said at once, with text that mends it when pasted."""
+"""All that a project lacks is said at once, with text that fixes it when pasted."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def plugin_of(config: dict[str, str], module: str = "forebay.dbt_plugin") -> str
 
 def refused(project: Project) -> ForebayError:
     with pytest.raises(ForebayError) as error:
-        project.require_setup()
+        project.check_setup()
     return error.value
 
 
@@ -85,16 +85,21 @@ def test_a_bare_project_is_told_everything_at_once_and_the_text_mends_it(tmp_pat
     outputs["shop"]["outputs"]["dev"].update(
         yaml.safe_load(parts["profiles.yml"])["shop"]["outputs"]["dev"]
     )
-    mended = make(tmp_path, PROJECT + parts["dbt_project.yml"], yaml.safe_dump(outputs))
-    mended.require_setup()
-    assert mended.online == f"lmdb://{tmp_path}/online.lmdb"
+    fixed = make(tmp_path, PROJECT + parts["dbt_project.yml"], yaml.safe_dump(outputs))
+    fixed.check_setup()
+    assert fixed.online == f"lmdb://{tmp_path}/online.lmdb"
 
 
 def test_every_missing_key_is_named_and_what_is_there_is_kept(tmp_path: Path) -> None:
     error = refused(make(tmp_path, WHOLE_PROJECT, plugin_of({"name": "sea", "type": "rest"})))
-    assert "has no 'uri', 'warehouse', 'online' in the plugin's config" in str(error)
+    assert "has no 'uri', 'online' in the plugin's config" in str(error)
     plugin = yaml.safe_load(error.paste)["shop"]["outputs"]["dev"]["plugins"][0]
-    assert plugin["config"] == {**PLUGIN_CONFIG, "name": "sea", "type": "rest"}
+    assert plugin["config"] == {
+        "name": "sea",
+        "type": "rest",
+        "uri": "http://localhost:8181",
+        "online": PLUGIN_CONFIG["online"],
+    }
 
 
 def test_the_plugins_former_module_is_told_its_name(tmp_path: Path) -> None:
@@ -137,16 +142,16 @@ def test_what_no_text_mends_is_one_line(
 def test_a_whole_project_passes_and_macros_may_come_from_a_package(tmp_path: Path) -> None:
     make(tmp_path, WHOLE_PROJECT, plugin_of(PLUGIN_CONFIG), macros="")
     with pytest.raises(SpecError, match=r"macros/forebay\.sql: no macro request"):
-        Project(tmp_path).require_setup()
+        Project(tmp_path).check_setup()
     package = tmp_path / "dbt_packages" / "forebay" / "macros" / "own.sql"
     package.parent.mkdir(parents=True)
     package.write_text(MACRO_FILE)
-    Project(tmp_path).require_setup()
+    Project(tmp_path).check_setup()
 
 
 def test_the_profile_in_the_home_folder_is_found(tmp_path: Path, home: Path) -> None:
     (home / ".dbt").mkdir(parents=True)
     (home / ".dbt" / "profiles.yml").write_text(plugin_of(PLUGIN_CONFIG))
     project = make(tmp_path / "shop", WHOLE_PROJECT, "")
-    project.require_setup()
+    project.check_setup()
     assert project.profiles == home / ".dbt"

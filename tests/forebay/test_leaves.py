@@ -14,9 +14,10 @@ import pytest
 from forebay.__main__ import main
 from forebay.project import Project
 from lakehouse.dbt_plugin import NOW_VARIABLE
-from lakehouse.lake import load_table, open_lake, read_arrow
+from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.marts import VIEWS, Customer, day, make_marts, set_day
+from tests.lakehouse.read_arrow import read_arrow
 
 pytestmark = pytest.mark.slow
 

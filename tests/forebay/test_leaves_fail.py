@@ -9,9 +9,10 @@ import pytest
 
 from feature_specs.errors import ForebayError
 from forebay.project import Project
-from lakehouse.lake import find_table, load_table, open_lake, read_arrow
+from lakehouse.lake import find_table, load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.marts import day, make_marts, set_day
+from tests.lakehouse.read_arrow import read_arrow
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +77,7 @@ def test_what_reads_a_leaf_that_failed_is_held_back(shell: Shell) -> None:
         3,
     }
 
-    # Mended, and with another column: plain dbt copies the rows and says that views are of the old.
+    # Fixed, and with another column: plain dbt copies the rows and says that views are of the old.
     seed(shell, "segment,weight,name\nsmall,2,S\nlarge,7,L\n")
     with pytest.raises(ForebayError, match="columns are others than when") as caught:
         Project(shell.folder).dbt(["build", "--full-refresh", "--exclude", "fct_orders+"])
@@ -113,3 +114,35 @@ def test_a_project_that_dbt_has_built_before_compiles_at_once(shell: Shell) -> N
         connection.execute("insert into main.segments values ('new', 5)")
     Project(shell.folder).dbt(["run", "--select", "by_check"])
     assert len(rows(shell, "segments")) == 3
+
+
+def test_a_leaf_that_iceberg_cannot_keep_holds_back_what_reads_it(shell: Shell) -> None:
+    now = ("--now", day(1).isoformat())
+    spent = shell.folder / "models/marts/spent.sql"
+    whole = spent.read_text()
+    broken = whole.replace("as spent from", "as spent, interval '1' day as wait from")
+    spent.write_text(broken)
+    refused = "column 'wait' is of type INTERVAL, which Iceberg cannot keep"
+    assert refused in shell.refused("build", *now)
+    assert "not built, since what they read failed: spent_now" in shell.out
+    assert rows(shell, "by_check") == [
+        {"segment": "small", "customers": 1, "balance": 10, "weight": 1}
+    ]
+    assert rows(shell, "orders_7d") == [{"customer_id": 1, "orders_7d": 1, "amount_7d": 5}]
+    assert refused in shell.refused("train", "spent_v1", "--spine", "x.csv")
+    assert refused in shell.refused("compile")
+    spent.write_text(whole)
+    assert shell.run("build", *now) == 0, shell.err
+    assert rows(shell, "spent_now") == [{"customer_id": 1, "spent": 5}]
+
+    # Copied before, and refused now: what is built of it stays as it is. Another leaf's fault
+    # beside it is told too.
+    spent.write_text(broken)
+    seed(shell, "segment,weight\nsmall,\n")
+    set_day(shell.folder, 0, [(1, "small", 10, day(-1))], [(2, 1, 6, day(-1), day(-1))])
+    assert shell.run("build", *now) == 2
+    wrong = [line for line in shell.err.splitlines() if line.startswith("error: ")]
+    assert len(wrong) == 2 and refused in wrong[1] and "not_null_segments_weight" in wrong[0]
+    assert "not built, since what they read failed: by_check, spent_now" in shell.out
+    assert rows(shell, "spent_now") == [{"customer_id": 1, "spent": 5}]
+    assert rows(shell, "orders_7d") == [{"customer_id": 1, "orders_7d": 2, "amount_7d": 11}]

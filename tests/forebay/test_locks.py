@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 from forebay.compile_project import compile_project
-from forebay.find_holder import find_holder, held_error, wait_for_database
+from forebay.find_holder import find_holder, wait_for_database
+from forebay.name_holder import held_error
 from forebay.project import Project
 from lakehouse.run_lock import HeldError, hold_project
 from tests.forebay.conftest import Shell

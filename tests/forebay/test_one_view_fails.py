@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from feature_specs.library_errors import MachineError
-from forebay.project import _dbt_error
+from forebay.dbt_errors import DbtError, explain_dbt
 from tests.forebay.conftest import Shell
 
 
@@ -51,7 +51,7 @@ def test_an_error_told_by_dbt_has_its_own_hint_alone() -> None:
         "service is named 'x'. Hint: known: a, b\n\n  > in macro point_in_time (macros/forebay.sql)"
         "\n  > called by model labels (models/labels.sql)"
     )
-    error = _dbt_error("build", failed(said), [])
+    error = explain_dbt("build", failed(said), [])
     assert str(error) == (
         "model.shop.labels: Compilation Error in model labels (models/labels.sql) point_in_time: no "
         "feature service is named 'x'. Hint: known: a, b"
@@ -59,21 +59,84 @@ def test_an_error_told_by_dbt_has_its_own_hint_alone() -> None:
 
 
 def test_a_long_error_of_dbt_keeps_its_hint() -> None:
-    error = _dbt_error("build", failed("x" * 1000 + ". Hint: do this"), [])
+    error = explain_dbt("build", failed("x" * 1000 + ". Hint: do this"), [])
     assert str(error).endswith("x. Hint: do this")
 
 
 def test_a_full_disk_told_by_dbt(tmp_path: Path) -> None:
     said = f'Runtime Error\n  IO Error: Could not write file "{tmp_path}/x.db": No space left on device'
-    error = _dbt_error("build", failed(said), [])
+    error = explain_dbt("build", failed(said), [])
     assert isinstance(error, MachineError) and error.where == f"{tmp_path}/x.db"
     raised = OSError(28, "No space left on device", str(tmp_path / "y"))
-    assert isinstance(_dbt_error("build", failed("", raised), []), MachineError)
+    assert isinstance(explain_dbt("build", failed("", raised), []), MachineError)
 
 
 def test_an_error_of_dbt_without_a_hint_names_the_log() -> None:
-    error = _dbt_error(
+    error = explain_dbt(
         "build", failed("Database Error in model a (models/a.sql) no such column"), []
     )
     assert str(error).startswith("model.shop.labels: Database Error in model a")
-    assert "logs/dbt.log" in error.mend
+    assert "logs/dbt.log" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "line", "below"),
+    [
+        (
+            "Compilation Error in model a (models/a.sql)\n  expected token 'end', got '}'\n"
+            "    line 4\n      where {{ x }\n",
+            "Compilation Error in model a (models/a.sql) expected token 'end', got '}'",
+            ["line 4", "  where {{ x }"],
+        ),
+        (
+            "Parsing Error\n  Error reading shop: a.yml - Runtime Error\n    Syntax error near line 2\n"
+            "    -----------\n    1  | models: [\n    2  |  a: {\n\n    Raw Error:\n    mapping",
+            "Parsing Error Error reading shop: a.yml - Runtime Error Syntax error near line 2",
+            ["-----------", "1  | models: [", "2  |  a: {", "Raw Error:", "mapping"],
+        ),
+        (
+            'Runtime Error in model a (models/a.sql)\n  Binder Error: no column "y"\n  \n'
+            "  LINE 2: select \x1b[31mx, y\x1b[0m\n                  ^\n",
+            'Runtime Error in model a (models/a.sql) Binder Error: no column "y"',
+            ["LINE 2: select x, y", "                ^"],
+        ),
+    ],
+)
+def test_lines_of_the_text_at_fault_stand_below(said: str, line: str, below: list[str]) -> None:
+    error = explain_dbt("build", failed(said), [])
+    first, *rest = str(error).splitlines()
+    assert first.startswith(f"model.shop.labels: {line}. Hint: ") and first.count("Hint: ") == 1
+    assert rest == [f"  {text}" for text in below]
+    whole = explain_dbt("parse", SimpleNamespace(exception=ValueError(said), result=None), [])
+    assert str(whole).splitlines()[1:] == rest
+
+
+def test_a_long_excerpt_is_cut() -> None:
+    said = "Parsing Error\n" + "\n".join(f"{n}  | x" for n in range(1, 99))
+    assert len(str(explain_dbt("build", failed(said), [])).splitlines()) == 21
+
+
+def test_nodes_that_failed_for_one_reason_are_told_in_one_line() -> None:
+    def result(name: str, message: str) -> SimpleNamespace:
+        node = SimpleNamespace(unique_id=f"model.shop.{name}")
+        return SimpleNamespace(node=node, status="error", message=message)
+
+    reason = "/lake/x.parquet: Iceberg table 'raw.x' cannot be read: gone. Hint: restore it"
+    results = [
+        result("a", f"Runtime Error in model a (models/a.sql)\n  {reason}"),
+        result(
+            "b",
+            f"Runtime Error in model b (models/b.sql)\n  Invalid Input Error: {reason}\n\n"
+            'LINE 3: from "shop"."raw"."x"\n  ^',
+        ),
+        result("c", "Database Error in model c (models/c.sql)\n  no column y"),
+    ]
+    error = explain_dbt(
+        "build", SimpleNamespace(exception=None, result=SimpleNamespace(results=results)), []
+    )
+    assert isinstance(error, DbtError) and error.results == results
+    assert [str(e) for e in error.errors] == [
+        f"model.shop.a, model.shop.b: {reason}",
+        "model.shop.c: Database Error in model c (models/c.sql) no column y. Hint: fix the file "
+        "that it names; logs/dbt.log has the whole story",
+    ]

@@ -143,6 +143,7 @@ def test_online(shop: Shell) -> None:
             assert found == {"customer": ["b", "x"], "Max": [80, None]}
         found = asked(
             feature_service="fraud",
+            full_feature_names=True,
             entities={"Customer": ["a"]},
             request_context={"EXTRA": 4},
         )

@@ -19,16 +19,20 @@ from pyiceberg.transforms import DayTransform
 
 from feature_specs.catalog import Column, Feature, ViewEntry
 from feature_specs.compile import CompiledView, compile_view
+from feature_specs.compile.leaves.find_join_keys import find_join_keys
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
-from lakehouse.describe import table_types
-from lakehouse.lake import STATE_PROPERTY, load_table, local_path, open_lake, read_arrow, read_state
+from lakehouse.feature_types import table_types
+from lakehouse.lake import STATE_PROPERTY, load_table, open_lake, read_state
+from lakehouse.local_path import local_path
 from lakehouse.materialize import Advance, advance_view
 from lakehouse.plans import ViewPlan
-from lakehouse.scan import define_view, pin
+from lakehouse.scan import define_relation, pin
+from lakehouse.write_rows import count_rows
 from tests.feature_specs.oracle import Oracle, Row, add, connect, differences, literal, magnitude
 from tests.feature_specs.worlds import EVENTS, QUARTER, US, make_rows
+from tests.lakehouse.read_arrow import read_arrow
 
 HOUR = timedelta(hours=1)
 
@@ -47,24 +51,20 @@ _ARROW = {
 def entry_of(compiled: CompiledView) -> tuple[ViewEntry, ViewPlan]:
     """What `forebay compile` makes of a view, as the materialization takes it."""
     stored, features = table_types(compiled)
-    view = compiled.draft.view
+    view = compiled.view
     steps = compiled.stored_queries()
-    entry = ViewEntry(
-        name=compiled.name,
-        unique_id=f"model.test.{compiled.name}",
-        file=f"models/{compiled.name}.sql",
+    entry = ViewEntry.of(
+        compiled.name,
+        f"features.{compiled.name}",
         semantic_hash=compiled.semantic_hash,
         entities=tuple(Column(k, stored[k]) for k in view.entities),
-        stored=tuple(Column(n, stored[n]) for n in compiled.draft.stored_names),
+        stored=tuple(Column(n, stored[n]) for n in compiled.stored_names),
         features=tuple(Feature(f.name, features[f.name]) for f in compiled.features),
         event_time=view.event_time,
-        ttl_us=None if view.ttl is None else view.ttl // US,
-        freshness_us=None,
-        on_stale="serve",
-        table=f"features.{compiled.name}",
-        history_table=f"features.{compiled.name}__history",
+        ttl=view.ttl,
         leaves=tuple(leaf.name for leaf in compiled.leaves),
-        lowering=compiled.choice.lowering,
+        lowering=compiled.lowering,
+        joined=find_join_keys(compiled.draft),
     )
     plan = ViewPlan(
         create=steps.create,
@@ -151,7 +151,7 @@ class Build:
             connection = cast("duckdb.DuckDBPyConnection", _Spied(connection, self.spy))
         pinned = {leaf.name: pin(load_table(self.lake, f"raw.{leaf.name}")) for leaf in self.leaves}
         for name, table in pinned.items():
-            define_view(connection, name, table)
+            define_relation(connection, name, table)
         return advance_view(
             connection, self.lake, self.entry, self.plan, pinned, at, full_refresh=full_refresh
         )
@@ -165,19 +165,19 @@ class Build:
             load_table(self.lake, self.entry.history_table)
         )
         connection = connect()
-        define_view(connection, "forebay_stored", pin(latest))
+        define_relation(connection, "forebay_stored", pin(latest))
         result = connection.execute(self.plan.features.replace("$as_of", literal(at)))
         names = [d[0] for d in result.description or []]
         rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         actual = {tuple(row[e] for e in self.view.entities): row for row in rows}
-        assert len(actual) == len(rows)
+        assert len(actual) == len(rows) == count_rows(latest) == read_arrow(latest).num_rows
         assert actual.keys() == expected.keys(), f"at {at}"
         scale = magnitude(list(self.rows.values()))
         for key, features in expected.items():
             given = {n: _as_int(actual[key][n], features[n]) for n in features}
             wrong = differences(given, features, scale)
             assert not wrong, f"at {at}, {key}: (actual, expected) = {wrong}"
-        define_view(connection, "log", pin(load_table(self.lake, self.entry.history_table)))
+        define_relation(connection, "log", pin(load_table(self.lake, self.entry.history_table)))
         keys = ", ".join(self.view.entities)
         folded = connection.execute(
             f"select {keys} from (select * from log qualify row_number() over "

@@ -14,22 +14,18 @@ from feature_specs.errors import DataError, SpecError
 from lakehouse.commit import commit_rows
 from lakehouse.copy_leaf import Copied, copy_leaf
 from lakehouse.duckdb_types import column_types
-from lakehouse.lake import find_table, load_table, open_lake, read_arrow
+from lakehouse.lake import find_table, load_table
 from lakehouse.open_end import open_end
 from lakehouse.scan import pin
+from tests.lakehouse.local_lake import local_lake
+from tests.lakehouse.read_arrow import read_arrow
 
 LEAF = LeafEntry("l", "l", "main.orders", "event", origin=Origin("model.shop.orders", "orders"))
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Catalog:
-    return open_lake(
-        {
-            "name": "lake",
-            "uri": f"sqlite:///{tmp_path}/catalog.db",
-            "warehouse": str(tmp_path / "warehouse"),
-        }
-    )
+    return local_lake(tmp_path)
 
 
 @pytest.fixture
@@ -123,7 +119,7 @@ def test_every_type_comes_through_or_is_refused_by_name(
         dev.execute(f"create or replace table orders as select {kind} as odd")
         with pytest.raises(DataError, match="column 'odd' is of type") as caught:
             copy_leaf(dev, lake, LEAF)
-        assert "model.shop.orders" in str(caught.value) and "cast it" in caught.value.mend
+        assert "model.shop.orders" in str(caught.value) and "cast it" in caught.value.hint
     dev.execute(
         "create or replace table orders as select 170141183460469231731687303715884105727 as a"
     )
@@ -137,7 +133,7 @@ def test_a_table_of_somebody_else_is_not_overwritten(
     commit_rows(lake, "main.orders", dev.sql("select 9 as id").to_arrow_table(), mode="append")
     with pytest.raises(DataError, match="no dbt node's") as caught:
         copy_leaf(dev, lake, LEAF)
-    assert "iceberg_table" in caught.value.mend and held(lake) == [(9,)]
+    assert "iceberg_table" in caught.value.hint and held(lake) == [(9,)]
     other = LeafEntry("l", "l", "main.o", "event", origin=Origin("seed.shop.o", "orders"))
     copy_leaf(dev, lake, other)
     mine = LeafEntry("l", "l", "main.o", "event", origin=Origin("model.shop.orders", "orders"))
@@ -192,4 +188,4 @@ def test_the_end_of_open_versions_is_a_constant(expression: str, end: str | None
 def test_an_end_that_varies_or_is_no_time_is_refused(expression: str) -> None:
     with pytest.raises(SpecError, match="dbt_valid_to_current is") as caught:
         open_end(expression, "s.yml")
-    assert "9999-12-31" in caught.value.mend
+    assert "9999-12-31" in caught.value.hint

@@ -17,7 +17,7 @@ from feature_specs.errors import DataError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
-from lakehouse.lake import load_table, read_arrow
+from lakehouse.lake import load_table
 from lakehouse.plans import plan_files, plan_folder, read_plan
 from tests.feature_specs.oracle import Row
 from tests.feature_specs.worlds import (
@@ -34,6 +34,9 @@ from tests.feature_specs.worlds import (
     make_rows,
 )
 from tests.lakehouse.builds import HOUR, Build, random_batch
+from tests.lakehouse.read_arrow import read_arrow
+
+pytestmark = pytest.mark.usefixtures("how_rows_are_written")
 
 DELTAS = "sums take deltas"
 
@@ -430,7 +433,8 @@ def test_the_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_commits_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lakehouse.write_rows.MOST_SNAPSHOTS", 4)
+    for module in ("write_rows", "change_rows", "clean_files"):
+        monkeypatch.setattr(f"lakehouse.{module}.MOST_SNAPSHOTS", 4)
     build = _build("unbounded", tmp_path)
     for step in range(9):
         build.append(EVENTS, [_event("a", BASE + step * HOUR, step)])

@@ -13,9 +13,12 @@ from feature_specs.errors import DataError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
-from lakehouse.lake import load_table, read_arrow
+from lakehouse.lake import load_table
 from tests.feature_specs.worlds import BASE, DIMS, EVENTS, LATE, QUARTER, US, make_rows
 from tests.lakehouse.builds import HOUR, Build, entry_of, random_batch
+from tests.lakehouse.read_arrow import read_arrow
+
+pytestmark = pytest.mark.usefixtures("how_rows_are_written")
 
 VIEWS: dict[str, tuple[FeatureView, tuple[Leaf, ...], bool]] = {
     "windows": (

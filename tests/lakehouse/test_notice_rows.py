@@ -13,7 +13,7 @@ from feature_specs.leaf import Changelog, Leaf
 from feature_specs.view import FeatureView
 from lakehouse.lake import load_table
 from lakehouse.materialize import Advance, advance_view
-from lakehouse.scan import define_view, pin
+from lakehouse.scan import define_relation, pin
 from tests.feature_specs.oracle import Row, connect
 from tests.feature_specs.worlds import BASE, EVENTS, LATE, TZ, VERSIONS
 from tests.lakehouse.builds import HOUR, Build
@@ -36,12 +36,13 @@ def advance(
     build: Build, at: datetime, times: dict[str, str], key: tuple[str, ...] = ()
 ) -> Advance:
     connection = connect()
-    (leaf,) = build.leaves
-    pinned = {leaf.name: pin(load_table(build.lake, f"raw.{leaf.name}"))}
-    define_view(connection, leaf.name, pinned[leaf.name])
-    entry = LeafEntry(
-        leaf.name, leaf.name, f"raw.{leaf.name}", str(leaf.role), times=times, key=key
-    )
+    pinned, roles = {}, {}
+    for leaf in build.leaves:
+        name = leaf.name
+        pinned[name] = pin(load_table(build.lake, f"raw.{name}"))
+        define_relation(connection, name, pinned[name])
+        entry = LeafEntry(name, name, f"raw.{name}", str(leaf.role))
+        roles[name] = entry if leaf.static else replace(entry, times=times, key=key)
     return advance_view(
         connection,
         build.lake,
@@ -49,7 +50,7 @@ def advance(
         build.plan,
         pinned,
         at,
-        roles={leaf.name: entry},
+        roles=roles,
         clock="var forebay_now",
     )
 
@@ -191,3 +192,59 @@ def test_an_empty_leaf_is_no_mistake(times: dict[str, str], tmp_path: Path) -> N
     build = Build(tmp_path, COUNTS, (EVENTS,))
     done = advance(build, BASE, times)
     assert (done.rows, done.warnings, done.notes) == (0, (), ())
+
+
+PRICES = Leaf("prices", {"k": "VARCHAR", "Place": "VARCHAR", "price": "INTEGER"}, static=True)
+WORTH = FeatureView(
+    "worth",
+    "select e.k, sum(p.price) as worth from events e join prices p on p.k = e.k group by e.k",
+    ("k",),
+)
+
+
+def test_keys_of_a_static_table_in_several_rows(tmp_path: Path) -> None:
+    """Nothing declares the key of such a table: it is that by which it is joined."""
+    build = Build(tmp_path, WORTH, (EVENTS, PRICES))
+    build.append(EVENTS, [event("a", BASE), event("b", BASE)])
+    build.append(PRICES, [("a", "x", 1), ("a", "y", 2), ("b", "x", 3), (None, "x", 4)])
+    done = advance(build, BASE + HOUR, ROLES["events"])
+    # Both rows count, as SQL has it.
+    build.check(BASE + HOUR)
+    (warning,) = [w for w in done.warnings if "prices" in w]
+    assert warning == (
+        "prices is joined by k, and keys that stand in several of its rows match each of them: "
+        "1 of 2; for example k = a"
+    )
+    # A step looks at what came: no prices did.
+    build.append(EVENTS, [event("b", BASE)])
+    assert advance(build, BASE + 2 * HOUR, ROLES["events"]).warnings == ()
+    # Where most keys have several rows that is the table's nature, which is told and no more.
+    build.append(PRICES, [("b", "y", 5)])
+    done = advance(build, BASE + 2 * HOUR, ROLES["events"])
+    assert done.how == "full" and done.warnings == ()
+    assert [n for n in done.notes if "prices is joined by k" in n and "2 of 2" in n]
+
+
+def test_a_static_table_by_several_columns_and_none(tmp_path: Path) -> None:
+    view = replace(WORTH, sql=WORTH.sql.replace("= e.k", "= e.k and p.place = e.s", 1))
+    build = Build(tmp_path / "two", view, (EVENTS, PRICES))
+    assert build.entry.joined == {"prices": [["k", "place"]]}
+    build.append(EVENTS, [event("a", BASE)])
+    build.append(PRICES, [("a", "p", 1), ("a", "q", 2)])
+    assert advance(build, BASE + HOUR, ROLES["events"]).warnings == ()
+    all_of_them = WORTH.sql.replace("join prices p on p.k = e.k", "cross join prices p")
+    build = Build(tmp_path / "none", replace(WORTH, sql=all_of_them), (EVENTS, PRICES))
+    assert build.entry.joined == {}
+
+
+def test_names_that_only_python_takes_for_the_same(tmp_path: Path) -> None:
+    """DuckDB folds A to Z and nothing else: two columns, of which one is no key."""
+    leaf = replace(
+        VERSIONS, columns={"k": "VARCHAR", "K\u0308": "VARCHAR", "Ä": TZ, "ä": TZ}, valid_from="Ä",
+        valid_to="ä",
+    )  # fmt: skip
+    view = FeatureView("plans", "select k, count(*) as n from versions group by k", ("k",))
+    build = Build(tmp_path, view, (leaf,))
+    build.append(leaf, [("a", "x", BASE, None), ("b", "x", BASE + HOUR, BASE)])
+    (warning,) = advance(build, BASE + HOUR, {"valid_from": "Ä", "valid_to": "ä"}).warnings
+    assert warning.endswith("never visible: 1; for example k = b")

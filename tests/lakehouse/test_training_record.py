@@ -11,7 +11,7 @@ import pytest
 from lakehouse.lake import open_lake
 from lakehouse.training_record import (
     PROPERTY,
-    Reading,
+    SpineReading,
     exported,
     file_hash,
     git_commit,
@@ -38,8 +38,8 @@ def test_calls_are_read_from_the_models_sql() -> None:
     sql += f" union all {call(service='t')} select 2"
     spine = {"relation": '"d"."m"."labels"'}
     assert readings_of(sql) == [
-        Reading("s", spine, "ts", 900_000_000),
-        Reading("t", spine, "ts", 0),
+        SpineReading("s", spine, "ts", 900_000_000),
+        SpineReading("t", spine, "ts", 0),
     ]
     assert readings_of("select 1 /* nothing */") == []
 
@@ -89,7 +89,7 @@ def test_views_that_are_built_and_not_built(project: Project) -> None:
     record = make_record(
         project.catalog,
         open_lake(project.catalog.lake),
-        [Reading("s", {"rows": 1}, "ts")],
+        [SpineReading("s", {"rows": 1}, "ts")],
         {},
         {"built__n": "BIGINT", "carrier": "VARCHAR"},
         project.folder,

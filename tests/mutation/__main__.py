@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [m for m in MUTATIONS if not asked.only or any(o in m.name for o in asked.only)]
     if asked.list:
         for mutation in chosen:
-            print(f"{mutation.file}: {mutation.name}: {mutation.why}")
+            print(f"{mutation.function}: {mutation.name}: {mutation.why}")
         return 0
     if not chosen:
         console.print(f"no mutation is named like {asked.only}")
@@ -69,14 +69,14 @@ def _stale(whole: Copy, mutations: Sequence[Mutation]) -> dict[str, str]:
     found = {}
     for mutation in mutations:
         try:
-            mutation.applied((whole.folder / mutation.path).read_text())
+            mutation.applied(whole.folder)
         except StaleMutationError as error:
             found[mutation.name] = str(error)
     return found
 
 
 def judged(hunt: Hunt, mutations: Sequence[Mutation], jobs: int) -> Iterator[Result]:
-    """The results as they come; each worker breaks and mends a copy of its own."""
+    """The results as they come; each worker breaks and restores a copy of its own."""
     copies: queue.SimpleQueue[Copy] = queue.SimpleQueue()
     made = [make_copy(hunt.whole.folder) for _ in range(min(jobs, len(mutations)))]
     for copy in made:
@@ -117,7 +117,7 @@ def _show(console: Console, results: Sequence[Result], seconds: float) -> None:
     for result in results:
         colour = _COLOURS[result.status]
         by = _short(result.test) if result.status == "caught" else f"{result.status}: {result.test}"
-        cells = (result.mutation.name, result.mutation.file, by, f"{result.seconds:.0f}")
+        cells = (result.mutation.name, result.mutation.function, by, f"{result.seconds:.0f}")
         table.add_row(*cells[:2], f"[{colour}]{by.replace('[', chr(92) + '[')}[/]", cells[3])
     console.print(table)
     for result in results:
@@ -134,7 +134,7 @@ def _short(test: str) -> str:
 def _as_json(result: Result) -> dict[str, object]:
     mutation = result.mutation
     return {
-        "name": mutation.name, "file": mutation.path, "why": mutation.why, "status": result.status,
+        "name": mutation.name, "file": mutation.path, "function": mutation.function, "why": mutation.why, "status": result.status,
         "test": result.test, "message": result.message, "seconds": round(result.seconds, 1),
     }  # fmt: skip
 

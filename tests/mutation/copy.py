@@ -30,9 +30,8 @@ class Copy:
     folder: Path
 
     def apply(self, mutation: Mutation) -> None:
-        """Break the copy; ``restore`` mends it."""
-        path = self.folder / mutation.path
-        path.write_text(mutation.applied(path.read_text()))
+        """Break the copy; ``restore`` fixes it."""
+        (self.folder / mutation.path).write_text(mutation.applied(self.folder))
 
     def restore(self, mutation: Mutation, source: Path) -> None:
         """Bring back the file from an unbroken copy."""

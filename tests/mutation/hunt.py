@@ -16,10 +16,12 @@ from tests.mutation.copy import Copy
 from tests.mutation.mutation import Mutation
 
 #: caught, survived; invalid: it breaks the program, not its meaning; unsure: the test that noticed
-#: fails without the mutation too.
+#: fails without the mutation too, or none failed before the time was up.
 Status = Literal["caught", "survived", "invalid", "unsure"]
 
 SEED = 20240229
+#: In the place of a test that noticed: a run that did not end, or did not say what it found.
+_TOO_LONG, _UNREAD = "(the time limit)", "(the draw)"
 _QUICK, _SLOW = 180.0, 1500.0
 _DRAWN, _DRAWN_FIRST = 150, 80
 _HOLES = tuple(
@@ -78,7 +80,7 @@ class Hunt:
         return [str(r["test"]) for r in reports if not r["passed"]]
 
     def judge(self, copy: Copy, mutation: Mutation) -> Result:
-        """Break a copy, find the first test that fails, and mend the copy."""
+        """Break a copy, find the first test that fails, and fix the copy."""
         started = time.perf_counter()
         copy.apply(mutation)
         try:
@@ -110,6 +112,8 @@ class Hunt:
 
     def _confirmed(self, copy: Copy, found: Found) -> bool:
         """The test passes in an unbroken copy."""
+        if found.test in (_TOO_LONG, _UNREAD):
+            return False
         with self._lock:
             known = self._known.get(found.test)
         if known is None:
@@ -146,7 +150,7 @@ def _run_tests(
         ended = copy.run(arguments, seconds, MUTATION_REPORT=file.name)
         yield from map(json.loads, Path(file.name).read_text().splitlines())
     if ended is None:
-        yield {"test": "(the time limit)", "passed": False, "message": f"{seconds:g} s"}
+        yield {"test": _TOO_LONG, "passed": False, "message": f"{seconds:g} s"}
     elif ended.returncode not in (0, 1, 2):
         raise RuntimeError(f"pytest could not run {list(names)}:\n{ended.stdout[-3000:]}")
 
@@ -155,11 +159,11 @@ def _drawn(copy: Copy, numbers: str, variant: str | None) -> Found | None:
     arguments = ["-m", "tests.mutation.drawn", str(SEED), numbers, *([variant] if variant else [])]
     ended = copy.run(arguments, _SLOW)
     if ended is None:
-        return Found("(the time limit)", f"{_SLOW:g} s")
+        return Found(_TOO_LONG, f"{_SLOW:g} s")
     if ended.returncode == 0:
         return None
     last = ended.stdout.strip().splitlines()[-1:] or [""]
     try:
         return Found(**json.loads(last[0]))
     except ValueError:
-        return Found("(the draw)", ended.stdout[-2000:])
+        return Found(_UNREAD, ended.stdout[-2000:])

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.mutation.definitions import Definition, definitions, parse
+
 ROOT = Path(__file__).parents[2]
-_COMPILE = "feature_specs/compile/"
+_COMPILE = Path("feature_specs/compile")
 
 
 class StaleMutationError(Exception):
-    """The snippet is not in the file as often as it should be."""
+    """The snippet is not in the function as often as it should be."""
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """An exact snippet of a pass, and what a careless author might have written instead.
+    """A snippet of a pass, and what a careless author might have written instead.
 
     Attributes:
-        file: below ``feature_specs/compile``, without its suffix.
-        old: the snippet; it stands in the file exactly ``count`` times.
+        function: where it stands: a function, ``Class.method`` or constant of ``feature_specs/compile``,
+            in whichever file. Where several have the name, the snippet tells them apart.
+        old: the snippet, however its lines are broken; it stands there exactly ``count`` times.
         why: what goes wrong then.
         tests: pytest ids that are run first; the whole suite follows where they pass.
         variant: where drawn cases are the likeliest to notice, the one variant to check.
     """
 
     name: str
-    file: str
+    function: str
     old: str
     new: str
     why: str
@@ -38,28 +41,46 @@ class Mutation:
     @property
     def path(self) -> str:
         """The file, from the repository's root."""
-        return f"{_COMPILE}{self.file}.py"
+        return self._found(ROOT).path.relative_to(ROOT).as_posix()
 
-    def applied(self, source: str) -> str:
+    def applied(self, root: Path = ROOT) -> str:
         """The file's text with the mistake in it.
+
+        Args:
+            root: of a checkout, or of a copy of its packages.
 
         Raises:
             StaleMutationError: the passes have moved on, so the mutation has to follow.
         """
-        found = source.count(self.old)
-        if found != self.count:
-            raise StaleMutationError(
-                f"update the mutation {self.name!r}: its snippet stands {found} times in "
-                f"{self.path}, not {self.count}: {self.old!r}"
-            )
-        mutated = source.replace(self.old, self.new)
+        place = self._found(root)
+        source = place.path.read_text()
+        body = self._pattern.sub(lambda _: self.new.strip(), source[place.start : place.end])
+        mutated = source[: place.start] + body + source[place.end :]
         if mutated == source:
             raise StaleMutationError(f"update the mutation {self.name!r}: it changes nothing")
         try:
-            ast.parse(mutated)
+            parse(mutated)
         except SyntaxError as error:
             raise StaleMutationError(f"update the mutation {self.name!r}: {error}") from error
         return mutated
+
+    def _found(self, root: Path) -> Definition:
+        places = definitions(root / _COMPILE).get(self.function, [])
+        counts = [(p, len(self._pattern.findall(p.text))) for p in places]
+        holding = [(p, count) for p, count in counts if count]
+        if [count for _, count in holding] != [self.count]:
+            where = {p.path.name: count for p, count in holding}
+            raise StaleMutationError(
+                f"update the mutation {self.name!r}: its snippet stands in {self.function} "
+                f"{where or 'nowhere'}, not {self.count} times: {self.old!r}"
+            )
+        return holding[0][0]
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        """The snippet with any white space between its words and signs."""
+        words = re.findall(r"\w+|[^\w\s]", self.old)
+        return re.compile(r"\s*".join(map(re.escape, words)))
 
 
 def algebra(*names: str) -> tuple[str, ...]:
@@ -94,6 +115,11 @@ def holes(*names: str) -> tuple[str, ...]:
 def proof_holes(*names: str) -> tuple[str, ...]:
     """The same for the leak proof."""
     return tuple(f"tests/mutation/test_proof_holes.py::test_{name}" for name in names)
+
+
+def traced(*names: str) -> tuple[str, ...]:
+    """Tests of steps of views whose keys are traced."""
+    return tuple(f"tests/mutation/test_traced_steps.py::test_{name}" for name in names)
 
 
 def step_holes(*names: str) -> tuple[str, ...]:

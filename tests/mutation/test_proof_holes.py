@@ -8,7 +8,7 @@ import sqlglot
 from feature_specs.compile import compile_view
 from feature_specs.compile.draft import Subquery
 from feature_specs.compile.proof.certify_bounds import certify_bounds, certify_statement
-from feature_specs.compile.statement import Statement
+from feature_specs.compile.sql.statement import Statement
 from feature_specs.errors import UnsafeQueryError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView

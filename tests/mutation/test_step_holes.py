@@ -18,11 +18,12 @@ LIFETIME = "select k, count(*) as n, sum(x) as s from events group by k"
 Tables = Mapping[str, Sequence[Row]]
 
 
-def _event(ts: datetime, x: int | None = 1, *, k: str = "a") -> Row:
+def event(ts: datetime, x: int | None = 1, *, k: str = "a") -> Row:
+    """A row of EVENTS."""
     return (k, 1, ts, ts, x, None, None, "p", True)
 
 
-def _held(
+def held(
     sql: str,
     leaves: Sequence[Leaf],
     steps: Sequence[tuple[datetime, Tables]],
@@ -52,7 +53,7 @@ def _held(
 
 
 def _events(sql: str, *steps: tuple[datetime, Sequence[Row]]) -> None:
-    _held(sql, [EVENTS], [(at, {"events": rows}) for at, rows in steps])
+    held(sql, [EVENTS], [(at, {"events": rows}) for at, rows in steps])
 
 
 def test_a_leaf_that_is_joined_with_itself() -> None:
@@ -60,8 +61,8 @@ def test_a_leaf_that_is_joined_with_itself() -> None:
         "select a.k, count(*) as n from events as a join events as b on a.k = b.k and b.x > a.x "
         "group by a.k"
     )
-    first, second = _event(BASE), _event(BASE + QUARTER, 2)
-    _held(
+    first, second = event(BASE), event(BASE + QUARTER, 2)
+    held(
         sql,
         [EVENTS],
         [
@@ -69,26 +70,25 @@ def test_a_leaf_that_is_joined_with_itself() -> None:
             (BASE + HOUR, {"events": [first, second]}),
             (BASE + HOUR, {"events": [second]}),
         ],
-        by_key=False,
     )
 
 
 def test_a_step_of_what_is_not_in_a_correlated_subquery() -> None:
     other = Leaf("other", {"k": "VARCHAR", "ts": "TIMESTAMPTZ", "x": "INTEGER"}, event_time="ts")
     tables = {
-        "events": [_event(BASE), _event(BASE, 2, k="c"), _event(BASE, None, k="b")],
+        "events": [event(BASE), event(BASE, 2, k="c"), event(BASE, None, k="b")],
         "other": [("a", BASE, 5), ("b", BASE, None)],
     }
     sql = (
         "select k, count(*) as n from events where x not in "
         "(select o.x from other as o where o.k = events.k) group by k"
     )
-    _held(sql, [EVENTS, other], [(BASE + HOUR, tables), (BASE + 2 * HOUR, tables)], by_key=False)
+    held(sql, [EVENTS, other], [(BASE + HOUR, tables), (BASE + 2 * HOUR, tables)])
 
 
 def test_a_step_crosses_every_edge() -> None:
-    rows = [_event(BASE), _event(BASE + QUARTER, 5), _event(BASE, k="b")]
-    ahead = [*rows, _event(BASE + 6 * QUARTER, 7, k="c")]
+    rows = [event(BASE), event(BASE + QUARTER, 5), event(BASE, k="b")]
+    ahead = [*rows, event(BASE + 6 * QUARTER, 7, k="c")]
     _events(
         WINDOW,
         (BASE + QUARTER, rows),
@@ -102,14 +102,14 @@ def test_a_step_crosses_every_edge() -> None:
 
 
 def test_a_step_sees_what_was_written_late() -> None:
-    rows = [_event(BASE + QUARTER)]
-    late = [*rows, _event(BASE, 5), _event(BASE, 6, k="b")]
-    later = [*late, _event(BASE - QUARTER, 7)]
+    rows = [event(BASE + QUARTER)]
+    late = [*rows, event(BASE, 5), event(BASE, 6, k="b")]
+    later = [*late, event(BASE - QUARTER, 7)]
     _events(LIFETIME, (BASE + HOUR, rows), (BASE + HOUR, late), (BASE + 2 * HOUR, later))
 
 
 def test_a_step_sees_what_was_removed() -> None:
-    rows = [_event(BASE), _event(BASE, 5), _event(BASE, k="b")]
+    rows = [event(BASE), event(BASE, 5), event(BASE, k="b")]
     _events(LIFETIME, (BASE, rows), (BASE, rows[:1]), (BASE + HOUR, rows[1:2]))
 
 
@@ -119,9 +119,9 @@ def test_a_step_sees_both_sides_of_a_join_removed() -> None:
         "select e.k, count(*) as n, sum(t.delay) as s from events e join trips t on t.k = e.k "
         "group by e.k"
     )
-    events = [_event(BASE), _event(BASE, 2), _event(BASE, k="b")]
+    events = [event(BASE), event(BASE, 2), event(BASE, k="b")]
     rides: list[Row] = [("a", BASE, None, 3), ("a", BASE, None, 4), ("b", BASE, None, 5)]
-    _held(
+    held(
         sql,
         [EVENTS, trips],
         [
@@ -134,16 +134,16 @@ def test_a_step_sees_both_sides_of_a_join_removed() -> None:
 
 
 def test_a_step_counts_a_duplicate() -> None:
-    row = _event(BASE)
+    row = event(BASE)
     _events(LIFETIME, (BASE, [row]), (BASE, [row, row]), (BASE, [row] * 3), (BASE, [row] * 2))
 
 
 def test_a_step_may_go_back_in_time() -> None:
-    rows = [_event(BASE), _event(BASE + QUARTER, 5), _event(BASE + 2 * QUARTER, k="b")]
+    rows = [event(BASE), event(BASE + QUARTER, 5), event(BASE + 2 * QUARTER, k="b")]
     _events(WINDOW, (BASE + 2 * HOUR, rows), (BASE + QUARTER, rows), (BASE - US, rows))
 
 
 def test_a_change_taken_back_is_seen() -> None:
-    rows = [_event(BASE)]
-    more = [*rows, _event(BASE, 5)]
+    rows = [event(BASE)]
+    more = [*rows, event(BASE, 5)]
     _events(LIFETIME, (BASE, rows), (BASE, more), (BASE, rows), (BASE, more))

@@ -29,7 +29,7 @@ _SOME_TIME = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 class OracleError(Exception):
-    """The drawn SQL does not run by itself, or gives two rows for an entity: mend the grammar."""
+    """The drawn SQL does not run by itself, or gives two rows for an entity: fix the grammar."""
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Outcome:
         values: how many expected values were compared in the chosen variant.
         sql: the variant that failed.
         seconds: by what was done.
+        by_key: whether a step recomputes the entities that changed alone; None of one refused.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Outcome:
     sql: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    by_key: bool | None = None
 
 
 def check(case: Case, engines: Engines, only: str | None = None) -> Outcome:
@@ -116,6 +118,7 @@ class _Check:
         self._count(expected)
         compiled = self._timed("compile", lambda: compile_view(case.view, case.leaves))
         self.outcome.chosen = compiled.choice.lowering
+        self.outcome.by_key = compiled.incremental().by_key
         self._point_in_time(compiled, expected)
         if not case.lag and self.only in (None, "as-of"):
             self._as_of(compiled)

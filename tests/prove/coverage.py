@@ -15,6 +15,8 @@ from tests.prove.views.aggregates import AGGREGATES
 ENOUGH = 2000
 MOST_DECORRELATED = 0.20
 LEAST_FILLED = 0.50
+#: Views of which a step recomputes what changed alone.
+LEAST_STEPPED = 0.80
 
 ROLES = (
     "event", "arrival", "event_only", "known_later", "scd2", "scd2_open", "scd2_history",
@@ -84,6 +86,7 @@ class Coverage:
     seconds: Counter[str] = field(default_factory=Counter)
     values: int = 0
     filled: int = 0
+    stepped: Counter[bool] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
         self.cases += 1
@@ -106,6 +109,8 @@ class Coverage:
         if outcome.status != "agreed":
             return
         self.chosen[outcome.chosen] += 1
+        if outcome.by_key is not None:
+            self.stepped[outcome.by_key] += 1
         for lowering in LOWERINGS:
             if lowering in outcome.chosen or lowering in outcome.lowerings:
                 self.hits.setdefault("lowering", Counter())[lowering] += 1
@@ -123,6 +128,11 @@ class Coverage:
         return fell / max(1, sum(self.chosen.values()))
 
     @property
+    def by_key(self) -> float:
+        """The share of compiled cases that a step brings forward by the keys that changed."""
+        return self.stepped[True] / max(1, self.stepped.total())
+
+    @property
     def non_null(self) -> float:
         return self.filled / max(1, self.values)
 
@@ -135,6 +145,8 @@ class Coverage:
         found = []
         if whole and self.decorrelated > MOST_DECORRELATED:
             found.append(f"{self.decorrelated:.1%} of the cases ended in decorrelated")
+        if whole and self.stepped and self.by_key < LEAST_STEPPED:
+            found.append(f"only {self.by_key:.1%} of the cases are stepped by key")
         if whole and self.values and self.non_null < LEAST_FILLED:
             found.append(f"only {self.non_null:.1%} of the expected values are not null")
         if whole and self.cases >= ENOUGH:
@@ -153,6 +165,7 @@ class Coverage:
             "cases": self.cases,
             "statuses": dict(self.statuses),
             "decorrelated": round(self.decorrelated, 4),
+            "by_key": round(self.by_key, 4),
             "non_null": round(self.non_null, 4),
             "values": self.values,
             "chosen": dict(self.chosen.most_common()),

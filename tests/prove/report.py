@@ -33,7 +33,8 @@ def show(console: Console, coverage: Coverage, seconds: float) -> None:
     statuses = ", ".join(f"{n} {status}" for status, n in coverage.statuses.most_common())
     console.print(
         f"[bold]{coverage.cases} cases[/] in {seconds:.0f} s ({coverage.cases / max(seconds, 1e-9):.1f}/s): "
-        f"{statuses}; {coverage.decorrelated:.1%} decorrelated, {coverage.non_null:.1%} of "
+        f"{statuses}; {coverage.decorrelated:.1%} decorrelated, "
+        f"{coverage.by_key:.1%} stepped by key, {coverage.non_null:.1%} of "
         f"{coverage.values} expected values not null",
         highlight=False,
     )

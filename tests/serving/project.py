@@ -11,8 +11,10 @@ import pyarrow as pa
 from pyiceberg.table import Table
 
 from feature_specs.catalog import Catalog, Column, Feature, ServiceEntry, ViewEntry
+from feature_specs.instants import epoch_us
 from lakehouse.lake import STATE_PROPERTY, FeatureState, find_table, open_lake
-from serving.keys import epoch_us
+from serving.stores import StoredView
+from serving.sync import sync
 
 TZ = "TIMESTAMP WITH TIME ZONE"
 UTC_US = pa.timestamp("us", "UTC")
@@ -30,21 +32,13 @@ def hours(n: float) -> int:
 
 def make_view(name: str, **changes: Any) -> ViewEntry:
     """An as-of view of carriers with the columns n and delay, unless told otherwise."""
-    base = ViewEntry(
-        name=name,
-        unique_id=f"model.test.{name}",
-        file=f"models/{name}.sql",
+    base = ViewEntry.of(
+        name,
+        f"features.{name}",
         semantic_hash="hash1",
         entities=(Column("carrier", "VARCHAR"),),
         stored=(Column("n", "BIGINT"), Column("delay", "DOUBLE")),
         features=(Feature("n", "BIGINT", "flights"), Feature("delay", "DOUBLE")),
-        event_time=None,
-        ttl_us=None,
-        freshness_us=None,
-        on_stale="serve",
-        table=f"features.{name}",
-        history_table=f"features.{name}_history",
-        leaves=(),
         lowering="latest",
         owner="ops",
     )
@@ -87,20 +81,39 @@ class Project:
         *,
         changes: pa.Table | None = None,
     ) -> None:
-        """Write the feature table as of ``at``, and append ``changes`` to its history."""
+        """Write the feature table as of ``at``, and append ``changes`` to its history.
+
+        Without them the history stays behind the table, which is then synced as a whole.
+        """
         state = FeatureState(epoch_us(at), view.semantic_hash)
         if changes is not None:
-            self.table(view.history_table, changes.schema).append(changes)
+            log = self.table(view.history_table, changes.schema)
+            with log.transaction() as transaction:
+                transaction.append(changes)
+                transaction.set_properties({STATE_PROPERTY: state.dumps()})
         table = self.table(view.table, rows.schema)
         with table.transaction() as transaction:
             transaction.overwrite(rows)
             transaction.set_properties({STATE_PROPERTY: state.dumps()})
+
+    def sync_delays(self, n: int, built: datetime) -> ViewEntry:
+        """Add the view ``delays``, build and sync it: carrier AA has ``n`` flights."""
+        view = make_view("delays")
+        self.add(view)
+        self.build(view, carriers({"AA": (n, n / 2)}), built)
+        sync(self.catalog)
+        return view
 
     def table(self, name: str, schema: pa.Schema) -> Table:
         lake = open_lake(self.catalog.lake)
         lake.create_namespace_if_not_exists("features")
         found = find_table(lake, name)
         return lake.create_table(name, schema) if found is None else found
+
+
+def stored_view(name: str, *entities: str) -> StoredView:
+    """A view as the store knows it, keyed by carrier unless told otherwise."""
+    return StoredView(name, entities or ("carrier",))
 
 
 def carriers(rows: dict[str | None, tuple[int | None, float | None]]) -> pa.Table:

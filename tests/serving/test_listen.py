@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
 
 from feature_specs.errors import ForebayError
 from forebay.__main__ import main
-from serving.listen import check_free, holder_of, listen
-from serving.sync import sync
-from tests.serving.project import Project, carriers, instant, make_view
+from serving.listen import check_free, for_workers, holder_of, listen
+from tests.forebay.small import PROFILES
+from tests.serving.project import Project, instant
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_port_in_use_says_by_whom(taken: int) -> None:
             work("127.0.0.1", taken)
         assert f"port {taken} of 127.0.0.1 is in use by " in refused.value.what
         assert f"(PID {os.getpid()})" in refused.value.what
-        assert f"--port {taken + 1}" in refused.value.mend
+        assert f"--port {taken + 1}" in refused.value.hint
 
 
 def test_a_free_port_is_taken_and_given_back() -> None:
@@ -46,12 +47,15 @@ def test_a_free_port_is_taken_and_given_back() -> None:
 
 @pytest.mark.parametrize(
     ("host", "said"),
-    [("no.such.host.invalid", "there is no host"), ("192.0.2.1", "is no address of this machine")],
+    [
+        ("no.such.host.invalid", "there is no host"),
+        ("192.0.2.1", "is not an address of this machine"),
+    ],
 )
 def test_a_host_that_is_not_here(host: str, said: str) -> None:
     with pytest.raises(ForebayError, match=said) as refused:
         listen(host, 0)
-    assert refused.value.where == "--host" and "127.0.0.1" in refused.value.mend
+    assert refused.value.where == "--host" and "127.0.0.1" in refused.value.hint
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -62,17 +66,45 @@ def test_serving_on_a_port_in_use_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    view = make_view("delays")
-    project.add(view)
-    project.build(view, carriers({"AA": (0, 0.0)}), instant("07-01T00:00"))
-    sync(project.catalog)
+    project.sync_delays(0, instant("07-01T00:00"))
     folder = project.folder / "target" / "forebay"
     folder.mkdir(parents=True)
     (folder / "catalog.json").write_text(project.catalog.dumps())
-    Path(project.folder / "dbt_project.yml").write_text("name: test\n")
+    (project.folder / "dbt_project.yml").write_text("name: test\nprofile: shop\n")
+    (project.folder / "profiles.yml").write_text(PROFILES)
     monkeypatch.chdir(project.folder)
     with pytest.raises(SystemExit) as stop:
         main(["serve", "--port", str(taken), "--workers", workers])
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: --port: port {taken} of 127.0.0.1 is in use by ")
+
+
+def test_connections_are_spread_over_the_workers_sockets() -> None:
+    shared = for_workers(listen("127.0.0.1", 0))
+    address = shared.getsockname()
+    # As a worker process gets it.
+    workers = [pickle.loads(pickle.dumps(shared)) for _ in range(2)]
+    try:
+        for worker in workers:
+            worker.listen()
+            worker.setblocking(False)
+        clients = [socket.create_connection(address) for _ in range(60)]
+        taken = [_accepted(worker) for worker in workers]
+        for client in clients:
+            client.close()
+        assert sum(taken) == 60 and min(taken) > 0
+        with pytest.raises(ForebayError, match="is in use"):
+            listen("127.0.0.1", address[1])
+    finally:
+        for one in (shared, *workers):
+            one.close()
+
+
+def _accepted(worker: socket.socket) -> int:
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            worker.accept()[0].close()
+            count += 1
+    return count

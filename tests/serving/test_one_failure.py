@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from feature_specs.catalog import ViewEntry
+from feature_specs.instants import epoch_us
 from forebay.__main__ import main
-from lakehouse.lake import find_table, local_path, open_lake
-from serving.keys import epoch_us
-from serving.stores import open_store
+from lakehouse.lake import find_table, open_lake
+from lakehouse.local_path import local_path
+from serving.stores import StoredView, open_store
 from serving.sync import SyncReport, follow, sync
 from serving.verify import verify
 from tests.serving.project import Project, carriers, instant, make_view
@@ -47,7 +48,7 @@ def test_the_others_are_synced_and_verified(project: Project) -> None:
     assert "is not built yet" in str(unbuilt.error) and "Hint: run `forebay build`" in str(
         unbuilt.error
     )
-    assert ".parquet" in str(lost.error) and "there is no such file" in str(lost.error)
+    assert ".parquet" in str(lost.error) and "a data file is missing" in str(lost.error)
     assert (whole.rows, whole.error) == (2, None)
     reports = verify(project.catalog)
     assert [r.ok for r in reports] == [False, False, True]
@@ -56,15 +57,14 @@ def test_the_others_are_synced_and_verified(project: Project) -> None:
 
 
 def test_a_view_that_fails_keeps_what_is_online(project: Project) -> None:
-    view = make_view("delays")
-    project.add(view)
-    project.build(view, carriers({"AA": (1, 1.0)}), DAY1)
-    sync(project.catalog)
+    view = project.sync_delays(1, DAY1)
     project.build(view, carriers({"AA": (7, 7.0)}), DAY2)
     lose(project, "features.delays")
     assert sync(project.catalog)[0].action == "failed"
     store = open_store(project.catalog.online, readonly=True)
-    assert dict(store.items("delays")) == {b"delays\0AA": b"\x001\x001.0"}
+    assert dict(store.items(StoredView.of(project.catalog.view("delays")))) == {
+        b"AA": b"\x001\x000.5"
+    }
     store.close()
 
 
@@ -105,7 +105,7 @@ def test_the_commands_name_what_failed_and_exit_with_2(
         ["whole", "replaced"],
     ]
     errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 2 and "'unbuilt'" in errors[0] and "no such file" in errors[1]
+    assert len(errors) == 2 and "'unbuilt'" in errors[0] and "a data file is missing" in errors[1]
     assert "sync whole: 2 of 2" in said.err
     assert run("verify", "--now", NOW) == 2
     said = capsys.readouterr()

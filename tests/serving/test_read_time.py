@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_specs.errors import CompileError, DataError
-from serving.keys import epoch_us
+from feature_specs.instants import epoch_us
+from feature_specs.sql_types import INTEGER_RANGE, parse_type
 from serving.read_time import OPERATORS, compile_expression
-from serving.sql_types import INTEGER_RANGE, parse_type
 
 CLOCK = datetime(2013, 7, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 TZ = "TIMESTAMP WITH TIME ZONE"
@@ -349,6 +349,14 @@ def test_leaves() -> None:
     assert made.evaluate({"c0": CLOCK - timedelta(seconds=60)}, CLOCK, {}) is False
 
 
+@pytest.mark.parametrize("value", ["0.5", "-0.5", "0", "0.0001", "-0.9999"])
+def test_a_decimal_of_fractions_alone_has_no_digit_before_the_point(
+    duck: duckdb.DuckDBPyConnection, value: str
+) -> None:
+    sql, tree = "cast({0} as varchar)", ["cast", column(0), "VARCHAR"]
+    agree(duck, tree, sql, ["DECIMAL(4,4)"], [Decimal(value).quantize(Decimal("0.0001"))])
+
+
 @pytest.mark.parametrize(
     ("value", "type_name", "expected"),
     [
@@ -385,7 +393,7 @@ def test_literals(value: Any, type_name: str, expected: Any) -> None:
 def test_refusals_say_what_to_do(tree: Any) -> None:
     with pytest.raises(CompileError) as caught:
         compile_expression(tree, {"c0": "INTEGER"}, {})
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_operators_are_published() -> None:

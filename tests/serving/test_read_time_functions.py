@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_specs.compile.zone_offsets import zone_offsets
+from feature_specs.compile.read_time.zone_offsets import zone_offsets
 from feature_specs.errors import CompileError, DataError
 from serving.read_time import compile_expression
 from serving.read_time.patterns import matches
@@ -246,6 +246,7 @@ def both(duck: duckdb.DuckDBPyConnection, kind: str, form: str, rows: list[Row])
 def test_parts_of_an_age(duck: duckdb.DuckDBPyConnection, kind: str, rows: list[Row]) -> None:
     for part in ("year", "month", "day", "hour", "minute", "second"):
         both(duck, kind, f"date_part('{part}', age({{a}}, {{b}}))", rows)
+        both(duck, kind, f"{part}(age({{a}}, {{b}}))", rows)
 
 
 @pytest.mark.parametrize("kind", ["TIMESTAMP", TZ])
@@ -338,7 +339,21 @@ def test_what_types_rule_out_is_refused(expression: str, sent: dict[str, str], w
         compile_expression(tree or [], {}, sent)
 
 
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("age(now()::timestamp, max(ts))", "take a part of it, as in extract(year from age(a, b))"),
+        ("epoch(age(now(), max(ts)))", "write epoch(a - b) for seconds"),
+        ("dayofweek(age(now(), max(ts)))", "a part of an age must be one of day, hour"),
+    ],
+)
+def test_what_to_write_instead_of_an_age(expression: str, hint: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        view_of(expression)
+    assert hint in caught.value.hint
+
+
 def test_a_zone_that_duckdb_does_not_know_is_refused() -> None:
     with pytest.raises(CompileError, match="cannot be evaluated") as caught:
         view_of("now() at time zone 'Mars/Olympus'")
-    assert "Mars/Olympus" in caught.value.mend
+    assert "Mars/Olympus" in caught.value.hint

@@ -7,15 +7,20 @@ import math
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_specs.errors import ForebayError
-from serving.rows import decode_value, encode_row, encode_value, split_row
-from serving.sql_types import INTEGER_RANGE, SqlType, parse_type
+from feature_specs.sql_types import INTEGER_RANGE, SqlType, parse_type
+from serving.columns import event_time_headers
+from serving.rows import decode_value, header_text, header_us, split_row
+from tests.serving.stored_rows import encode_row, encode_value
 
 MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
+#: From the year 1 to the end of the year 9999, in microseconds since 1970.
+EVENT_TIMES = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
 TEXTS = st.text(st.characters(codec="utf-8"))
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.integers(*bounds) for name, bounds in INTEGER_RANGE.items()},
@@ -58,13 +63,37 @@ def test_values_read_back(type_name: str, data: st.DataObject) -> None:
 
 
 @given(
-    st.none() | st.integers(-(2**62), 2**62),
+    st.none() | EVENT_TIMES,
     st.lists(TEXTS.map(lambda text: encode_value(SqlType("VARCHAR"), text))),
 )
 def test_rows_split_as_they_were_joined(event_time: int | None, fragments: list[str]) -> None:
     found, split = split_row(encode_row(event_time, fragments))
     assert found == event_time
     assert [fragment.decode() for fragment in split] == fragments
+
+
+@given(EVENT_TIMES, EVENT_TIMES, st.booleans(), st.booleans())
+def test_rows_compare_as_their_event_times(one: int, two: int, near: bool, whole: bool) -> None:
+    two = min(one + abs(two) % 3, 253_402_300_799_999_999) if near else two
+    one = one - one % 1_000_000 if whole else one
+    row, header = encode_row(one, ["null"]), header_text(two).encode()
+    assert (row < header) == (one < two)
+    assert (row[: row.index(b"\0")] < header) == (one < two)
+
+
+@given(st.lists(EVENT_TIMES))
+def test_headers_of_a_column_are_those_of_its_values(times: list[int]) -> None:
+    found = event_time_headers(pa.array(times, pa.int64()))
+    assert found == [header_text(us) for us in times]
+    assert [header_us(header.encode()) for header in found] == times
+
+
+def test_event_times_out_of_range() -> None:
+    for us in (-62_135_596_800_000_001, 253_402_300_800_000_000):
+        with pytest.raises(OverflowError):
+            encode_row(us, ["1"])
+        with pytest.raises(OverflowError):
+            event_time_headers(pa.array([0, us], pa.int64()))
 
 
 def test_fragments_as_documented() -> None:

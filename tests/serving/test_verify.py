@@ -9,13 +9,14 @@ import pytest
 
 from feature_specs.catalog import ViewEntry
 from feature_specs.errors import ForebayError
-from serving.rows import encode_row
 from serving.state import ViewState, load_state
-from serving.stores import open_store
+from serving.stores import StoredView, open_store
 from serving.sync import sync
 from serving.verify import Difference, verify
 from tests.serving.project import Project, carriers, hours, instant, make_view
+from tests.serving.stored_rows import encode_row
 
+DELAYS = StoredView.of(make_view("delays"))
 MORNING = instant("07-01T08:00")
 
 
@@ -42,12 +43,12 @@ def test_equal_and_fresh(project: Project, view: ViewEntry) -> None:
 def test_values_that_differ(project: Project, view: ViewEntry) -> None:
     sync(project.catalog)
     store = open_store(project.catalog.online)
-    state = store.get_state("delays") or b""
+    state = store.get_state(DELAYS) or b""
     changed = [
-        (b"delays\0AA", encode_row(None, ["1", "1.0000000000000002"])),
-        (b"delays\0UA", encode_row(None, ["4", "4.0"])),
+        (b"AA", encode_row(None, ["1", "1.0000000000000002"])),
+        (b"UA", encode_row(None, ["4", "4.0"])),
     ]
-    store.write("delays", changed, [b"delays\0B6"], state, replace=False)
+    store.write(DELAYS, changed, [b"B6"], state, replace=False)
     store.close()
     (report,) = verify(project.catalog)
     assert not report.ok
@@ -67,8 +68,8 @@ def test_values_that_differ(project: Project, view: ViewEntry) -> None:
 def test_rows_of_another_shape(project: Project, view: ViewEntry) -> None:
     sync(project.catalog)
     store = open_store(project.catalog.online)
-    state = store.get_state("delays") or b""
-    store.write("delays", [(b"delays\0AA", b"\x001")], [], state, replace=False)
+    state = store.get_state(DELAYS) or b""
+    store.write(DELAYS, [(b"AA", b"\x001")], [], state, replace=False)
     store.close()
     (report,) = verify(project.catalog)
     assert report.different == 2
@@ -93,9 +94,9 @@ def test_a_view_never_synced(project: Project, view: ViewEntry) -> None:
 def test_rows_of_another_query(project: Project, view: ViewEntry) -> None:
     sync(project.catalog)
     store = open_store(project.catalog.online)
-    known = load_state(store.get_state("delays"))
+    known = load_state(store.get_state(DELAYS))
     assert known is not None
-    store.put_state("delays", replace(known, semantic_hash="other").dumps())
+    store.write(DELAYS, (), (), replace(known, semantic_hash="other").dumps(), replace=False)
     store.close()
     (report,) = verify(project.catalog)
     assert not report.same_query

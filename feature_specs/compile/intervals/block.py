@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.draft import Window
-from feature_specs.compile.duckdb_sql import DUCKDB
 from feature_specs.compile.intervals.clip_clock import clip_clock
-from feature_specs.compile.intervals.relation import Loom, Woven, physical
-from feature_specs.compile.resolve_clock import has_clock
+from feature_specs.compile.intervals.interval_relation import CteBuilder, IntervalRelation, physical
+from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.conjuncts import conjuncts
+from feature_specs.compile.sql.duckdb_sql import DUCKDB
 
 #: Queries that a SELECT reads, by the names of its CTEs.
-Names = Mapping[str, Callable[[], Woven]]
+Names = Mapping[str, Callable[[], IntervalRelation]]
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Block:
     """The state of one SELECT.
 
     Attributes:
-        tree: a copy of the SELECT, its columns rewritten as sources are settled.
+        tree: a copy of the SELECT, its columns rewritten as sources become CTEs.
         source: FROM, joins and the conditions that hold rows back.
         window: when a row of the source lives.
         columns: alias to the columns that it has in the source.
@@ -31,7 +31,7 @@ class Block:
         appended: a column by whose value rows start, in order, a fixed time after it.
     """
 
-    loom: Loom
+    ctes: CteBuilder
     tree: exp.Select
     names: Names
     source: exp.Select = field(default_factory=exp.Select)
@@ -39,7 +39,7 @@ class Block:
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unique: frozenset[tuple[str, str]] | None = None
     appended: exp.Column | None = None
-    settled: str = ""
+    materialized: str = ""
 
     def used(self, alias: str) -> tuple[str, ...]:
         """Columns of an alias that the SELECT still speaks of."""
@@ -61,15 +61,15 @@ class Block:
             self.source.append("joins", exp.Join(this=named, kind="CROSS"))
         self.columns[alias] = columns
 
-    def add_woven(self, woven: Woven, alias: str) -> None:
+    def add_relation(self, relation: IntervalRelation, alias: str) -> None:
         """Put rows with lifetimes beside what FROM has."""
         first = not self.columns
-        self.add_table(exp.to_table(f'"{woven.name}"', dialect=DUCKDB), alias, woven.columns)
-        self.window = self.window.clip(woven.window(alias))
-        self.add_unique(alias, woven.unique)
+        self.add_table(exp.to_table(f'"{relation.name}"', dialect=DUCKDB), alias, relation.columns)
+        self.window = self.window.clip(relation.window(alias))
+        self.add_unique(alias, relation.unique)
         self.appended = None
-        if first and woven.appended is not None:
-            self.appended = exp.column(woven.appended, table=alias, quoted=True)
+        if first and relation.appended is not None:
+            self.appended = exp.column(relation.appended, table=alias, quoted=True)
 
     def add_unique(self, alias: str, unique: frozenset[str] | None) -> None:
         """Rows are told apart by what tells both sides' rows apart."""
@@ -81,7 +81,7 @@ class Block:
             self.unique = (self.unique or frozenset()) | (theirs or frozenset()) if both else None
 
     def keep(self, test: exp.Expr) -> bool:
-        """Hold rows back by a condition; False where the clock stands in no plain bound."""
+        """Filter rows by a condition; False where it uses the clock as more than a plain bound."""
         if not has_clock(test):
             self.source = self.source.where(test, copy=False)
             return True
@@ -127,43 +127,43 @@ class Block:
 
         self.tree = self.tree.transform(moved, copy=False)  # type: ignore[assignment]
 
-    def settle(self, hint: str, *, row_id: bool = False) -> str:
+    def materialize(self, hint: str, *, row_id: bool = False) -> str:
         """Make the source one CTE of rows with lifetimes; returns its name, unquoted."""
         wanted = self.wanted()
         items = {n: exp.column(c, table=a, quoted=True) for (a, c), n in wanted.items()}
-        sql = physical(self.loom.draft, self.source, self.window, items, row_id=row_id)
-        name = self.loom.add(hint, sql)
-        self.go_on(
+        sql = physical(self.ctes.draft, self.source, self.window, items, row_id=row_id)
+        name = self.ctes.add(hint, sql)
+        self.read_from_cte(
             name,
             wanted,
-            lasting=self.window.lasting and bool(self.window.starts),
+            never_ends=self.window.never_ends and bool(self.window.starts),
             static=self.window == Window(),
         )
         return name
 
-    def settle_with(self, hint: str, tests: Sequence[exp.Expr]) -> tuple[str, list[exp.Expr]]:
-        """Settle, rows numbered, and hand back conditions that speak of what was settled."""
+    def materialize_with(self, hint: str, tests: Sequence[exp.Expr]) -> tuple[str, list[exp.Expr]]:
+        """Materialize with numbered rows, and return conditions rewritten to read the CTE."""
         items = list(self.tree.expressions)
         self.tree.set("expressions", [*items, *(t.copy() for t in tests)])
-        name = self.settle(hint, row_id=True)
+        name = self.materialize(hint, row_id=True)
         renamed = self.tree.expressions
         self.tree.set("expressions", renamed[: len(items)])
         return name, renamed[len(items) :]
 
     def wanted(self) -> dict[tuple[str, str], str]:
-        """Columns that are still needed, and the names they settle under."""
+        """Columns that are still needed, and their names in the CTE."""
         needed = [(a, c) for a, known in self.columns.items() for c in self.used(a) if c in known]
         needed += self.unique or ()
         needed += [(self.appended.table, self.appended.name)] if self.appended is not None else []
         return {(a, c): f"{a}__{c}" for a, c in dict.fromkeys(needed)}
 
-    def go_on(
+    def read_from_cte(
         self,
         name: str,
         renamed: Mapping[tuple[str, str], str],
         extra: Sequence[str] = (),
         *,
-        lasting: bool = False,
+        never_ends: bool = False,
         static: bool = False,
     ) -> None:
         """Read a CTE in place of the source so far.
@@ -172,7 +172,7 @@ class Block:
             renamed: column of the source to the CTE's column that holds it.
             extra: columns that the CTE has besides.
         """
-        alias = f"fb_s{len(self.loom.made)}"
+        alias = f"fb_s{len(self.ctes.made)}"
         new = {old: exp.column(c, table=alias, quoted=True) for old, c in renamed.items()}
         self.rename(new)
         if self.unique is not None:
@@ -183,12 +183,12 @@ class Block:
         unique, appended = self.unique, self.appended
         self.source, self.window, self.columns = exp.Select(), Window(), {}
         columns = (*dict.fromkeys(renamed.values()), *extra)
-        self.add_woven(Woven(name, columns, lasting, static), alias)
-        self.unique, self.appended, self.settled = unique, appended, alias
+        self.add_relation(IntervalRelation(name, columns, never_ends, static), alias)
+        self.unique, self.appended, self.materialized = unique, appended, alias
 
     def own_columns(self) -> dict[tuple[str, str], str]:
-        """The settled columns under the names that they have, for ``go_on``."""
-        return {(self.settled, c): c for c in self.columns[self.settled]}
+        """The columns of the CTE under the names that they have, for ``read_from_cte``."""
+        return {(self.materialized, c): c for c in self.columns[self.materialized]}
 
     def expressions(self) -> Iterator[exp.Expr]:
         """The parts of the SELECT that come after WHERE."""

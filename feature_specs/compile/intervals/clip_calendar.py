@@ -1,4 +1,4 @@
-"""Turn a comparison with the clock cut down to a calendar unit into lifetimes.
+"""Turn a comparison with the clock truncated to a calendar unit into lifetimes.
 
 ``ts >= date_trunc('month', now())`` holds until the month of ts ends: now is before
 ``date_trunc('month', ts) + interval '1 month'``. With ``>`` it is the month of the microsecond
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.draft import Term, Window
-from feature_specs.compile.resolve_clock import has_clock, is_clock
-from feature_specs.compile.time_axis import interval_us
+from feature_specs.compile.sql.clock import has_clock, is_clock
+from feature_specs.compile.sql.comparisons import MIRRORED
+from feature_specs.compile.sql.time_axis import interval_us
+from feature_specs.compile.sql.type_names import INSTANTS, type_name
 
 _UNITS = {"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"}
 _DAY = 86_400_000_000
@@ -21,29 +23,24 @@ _DAY = 86_400_000_000
 
 @dataclass(frozen=True)
 class _Floor:
-    """The clock cut down to a unit, and moved by a fixed offset."""
+    """The clock truncated to a unit, plus a fixed offset."""
 
     unit: str
     offset: int = 0
 
 
 def clip_calendar(test: exp.Expr) -> Window | None:
-    """The lifetimes that ``test`` leaves, or None where it is no comparison with a cut-down clock."""
+    """The lifetimes that ``test`` leaves, or None where it does not compare with a truncated clock."""
     left, right = test.this, test.expression
     floor, time, kind = _floor(right), left, type(test)
     if floor is None:
-        floor, time, kind = _floor(left), right, _MIRROR[type(test)]
+        floor, time, kind = _floor(left), right, MIRRORED[type(test)]
     moment = _moment(time)
     if floor is None or moment is None:
         return None
     at_once = kind in (exp.GTE, exp.LT)
     bound = Term(_next(moment, floor, 0 if at_once else 1))
     return Window(ends=(bound,)) if kind in (exp.GT, exp.GTE) else Window(starts=(bound,))
-
-
-_MIRROR: dict[type[exp.Expr], type[exp.Expr]] = {
-    exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE,
-}  # fmt: skip
 
 
 def _floor(node: exp.Expr) -> _Floor | None:
@@ -77,10 +74,10 @@ def _moment(node: exp.Expr) -> exp.Expr | None:
     """A time column as an instant: a date stands for its midnight, as it does beside a timestamp."""
     if isinstance(node, exp.Paren):
         return _moment(node.this)
-    if not isinstance(node, exp.Column) or node.type is None or has_clock(node):
+    if not isinstance(node, exp.Column) or has_clock(node):
         return None
-    name = node.type.this.name if isinstance(node.type.this, exp.DType) else ""
-    if name in ("TIMESTAMPTZ", "TIMESTAMPLTZ"):
+    name = type_name(node)
+    if name in INSTANTS:
         return node
     return exp.cast(node.copy(), "timestamptz") if name == "DATE" else None
 

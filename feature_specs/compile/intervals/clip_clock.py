@@ -8,14 +8,10 @@ from sqlglot import exp
 
 from feature_specs.compile.draft import Term, Window
 from feature_specs.compile.intervals.clip_calendar import clip_calendar
-from feature_specs.compile.resolve_clock import has_clock, is_clock
-from feature_specs.compile.time_axis import interval_us
-
-_MIRROR: dict[type[exp.Expr], type[exp.Expr]] = {
-    exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE,
-}  # fmt: skip
-
-_TIMES = {"TIMESTAMPTZ", "TIMESTAMPLTZ", "TIMESTAMP", "TIMESTAMPNTZ"}
+from feature_specs.compile.sql.clock import has_clock, is_clock
+from feature_specs.compile.sql.comparisons import MIRRORED
+from feature_specs.compile.sql.time_axis import interval_us
+from feature_specs.compile.sql.type_names import INSTANTS, LOCAL_TIMES, type_name
 
 
 @dataclass(frozen=True)
@@ -27,12 +23,12 @@ class _Linear:
 
 
 def clip_clock(test: exp.Expr) -> Window | None:
-    """The lifetimes that ``test`` leaves, or None where it is no plain bound on the clock.
+    """The lifetimes that ``test`` leaves, or None where it is not a plain bound on the clock.
 
     ``ts > now - w`` ends a row at ts + w, ``ts >= now - w`` one microsecond later;
     ``ts <= now - w`` starts it at ts + w, ``ts < now - w`` one microsecond later.
     """
-    if type(test) not in _MIRROR:
+    if type(test) not in MIRRORED:
         return None
     test = _as_bound(test)
     floored = clip_calendar(test)
@@ -43,7 +39,7 @@ def clip_clock(test: exp.Expr) -> Window | None:
         return None
     kind = type(test)
     if left.instant is None:
-        left, right, kind = right, left, _MIRROR[kind]
+        left, right, kind = right, left, MIRRORED[kind]
     assert left.instant is not None
     reach = left.offset - right.offset
     if kind is exp.GT:
@@ -60,7 +56,7 @@ def _as_bound(test: exp.Expr) -> exp.Expr:
     kind = type(test)
     left, right = _unwrapped(test.this), _unwrapped(test.expression)
     if interval_us(left) is not None or isinstance(left, exp.Literal):
-        left, right, kind = right, left, _MIRROR[kind]
+        left, right, kind = right, left, MIRRORED[kind]
     width = interval_us(right)
     if isinstance(left, exp.TimeToUnix) and isinstance(right, exp.Literal) and right.is_int:
         left, width = _unwrapped(left.this), int(right.this) * 1_000_000
@@ -99,4 +95,4 @@ def _linear(node: exp.Expr) -> _Linear | None:
 
 def _is_time(node: exp.Expr) -> bool:
     """Only a timestamp's place on the axis is sure: a date beside the clock is the engine's call."""
-    return isinstance(node, exp.Column) and node.type is not None and node.type.this.name in _TIMES
+    return isinstance(node, exp.Column) and type_name(node) in LOCAL_TIMES | INSTANTS

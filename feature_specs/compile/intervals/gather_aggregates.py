@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from feature_specs.compile.aggregate_calls import is_window_function
-from feature_specs.compile.conjuncts import conjuncts
-from feature_specs.compile.draft import Contribution, Window
-from feature_specs.compile.duckdb_sql import duckdb_sql
+from feature_specs.compile.draft import AggregateCall, Window
 from feature_specs.compile.intervals.clip_clock import clip_clock
-from feature_specs.compile.intervals.relation import NoFormError
-from feature_specs.compile.resolve_clock import has_clock
+from feature_specs.compile.intervals.interval_relation import NoFormError
+from feature_specs.compile.sql.aggregate_calls import is_window_function
+from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.conjuncts import conjuncts
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 
 
 class AggregateGatherer:
@@ -29,7 +29,7 @@ class AggregateGatherer:
         self.window = window
         self.keys = dict(keys)
         self.table = table
-        self.contributions: dict[exp.Expr, Contribution] = {}
+        self.aggregates: dict[exp.Expr, AggregateCall] = {}
 
     def take(self, node: exp.Expr) -> exp.Expr:
         """A copy of the expression over keys and aggregates."""
@@ -38,7 +38,7 @@ class AggregateGatherer:
     def _replace(self, node: exp.Expr) -> exp.Expr:
         counted = isinstance(node, (exp.Filter, exp.AggFunc)) or _nulls_handled(node)
         if counted and not is_window_function(node):
-            column = exp.column(self._contribution(node).name, table=self.table, quoted=True)
+            column = exp.column(self._aggregate_call(node).name, table=self.table, quoted=True)
             column.type = node.type
             return column
         if node in self.keys:
@@ -47,8 +47,8 @@ class AggregateGatherer:
             return column
         return node
 
-    def _contribution(self, node: exp.Expr) -> Contribution:
-        if node not in self.contributions:
+    def _aggregate_call(self, node: exp.Expr) -> AggregateCall:
+        if node not in self.aggregates:
             filtered = isinstance(node, exp.Filter)
             function = node.this if filtered else node
             if has_clock(function):
@@ -58,19 +58,19 @@ class AggregateGatherer:
                 clip = clip_clock(part) if has_clock(part) else None
                 if has_clock(part) and clip is None:
                     raise NoFormError(
-                        f"the clock stands in {duckdb_sql(part)}, which is no plain bound"
+                        f"the clock stands in {duckdb_sql(part)}, which is not a plain bound"
                     )
                 if clip is None:
                     plain.append(part)
                 else:
                     window = window.clip(clip)
-            self.contributions[node] = Contribution(
-                f"fb_agg{len(self.contributions) + 1}",
+            self.aggregates[node] = AggregateCall(
+                f"fb_agg{len(self.aggregates) + 1}",
                 function,
                 exp.and_(*plain) if plain else None,
                 window,
             )
-        return self.contributions[node]
+        return self.aggregates[node]
 
 
 def _nulls_handled(node: exp.Expr) -> bool:

@@ -1,4 +1,4 @@
-"""Outer, semi, anti and as-of joins, and subqueries that read the outer row, over rows with lives."""
+"""Outer, semi, anti and as-of joins, and correlated subqueries, over interval rows."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from feature_specs.compile.draft import IntervalForm, Term, Window
-from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.intervals.block import Block
 from feature_specs.compile.intervals.clip_clock import clip_clock
 from feature_specs.compile.intervals.gather_aggregates import AggregateGatherer
-from feature_specs.compile.intervals.match_rows import gaps_sql, pairs_sql, semi_sql
-from feature_specs.compile.intervals.relation import (
+from feature_specs.compile.intervals.interval_relation import (
     END,
     ROW_ID,
     START,
+    IntervalRelation,
     NoFormError,
-    Woven,
     listed,
 )
+from feature_specs.compile.intervals.match_rows import gaps_sql, pairs_sql, semi_sql
 from feature_specs.compile.intervals.step_groups import step_groups
-from feature_specs.compile.resolve_clock import has_clock
-from feature_specs.compile.time_axis import earliest_sql, latest_sql, null_tests
+from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.duckdb_sql import DUCKDB, duckdb_sql
+from feature_specs.compile.sql.time_axis import earliest_sql, latest_sql, null_tests
 
 _MATCHED = "fb_matched"
 
 
 @dataclass(frozen=True)
 class Right:
-    """The right side of a join, settled.
+    """The right side of a join, as a CTE of rows with lifetimes.
 
     Attributes:
         alias: what conditions, and the SELECT, call it by.
@@ -64,7 +64,7 @@ def asof_join(block: Block, right: Right, on: Sequence[exp.Expr], *, keep_left: 
     )
     order = [f"{duckdb_sql(moved)} {'desc' if descending else 'asc'} nulls last"]
     order += [f'"{right.passed(c)}" asc nulls last' for c in right.columns]
-    best = block.loom.add("nearest", _first_alive_sql(pairs, ", ".join(order)))
+    best = block.ctes.add("nearest", _first_alive_sql(pairs, ", ".join(order)))
     sql = pairs.alive_sql(best)
     if keep_left:
         sql += f" union all {pairs.unmatched_sql()}"
@@ -80,29 +80,29 @@ def semi_join(block: Block, right: Right, on: Sequence[exp.Expr], *, negated: bo
     else:
         sql = semi_sql(pairs.left, pairs.held, pairs.name)
     block.appended = None
-    block.go_on(block.loom.add("anti" if negated else "semi", sql), block.own_columns())
+    block.read_from_cte(block.ctes.add("anti" if negated else "semi", sql), block.own_columns())
 
 
 def correlated_aggregate(
     block: Block, right: Right, on: Sequence[exp.Expr], value: exp.Expr, marker: str
 ) -> None:
-    """A scalar subquery: an aggregate of the matches of each left row, be there none.
+    """A scalar subquery: an aggregate of each left row's matches, including left rows without a match.
 
     Args:
         value: the subquery's select item, over the right side.
         marker: the column that stands in the SELECT where the subquery stood.
     """
     pairs = _Pairs.make(block, right, on)
-    loom = block.loom
+    ctes = block.ctes
     columns = [right.passed(c) for c in right.columns]
-    members = loom.add(
+    members = ctes.add(
         "members",
         f"select {listed(columns)}true as {_MATCHED}, {ROW_ID}, {START}, {END} from {pairs.name} "
         f"union all select {'null, ' * len(columns)}false, {ROW_ID}, {START}, {END} "
         f"from {pairs.left}",
     )
     alias = "m"
-    window = Woven(members, ()).window(alias)
+    window = IntervalRelation(members, ()).window(alias)
     gatherer = AggregateGatherer(window, {})
     result = gatherer.take(_only_matched(_moved(value, {right.alias: alias}, right), alias))
     form = IntervalForm(
@@ -110,10 +110,10 @@ def correlated_aggregate(
         keys=(),
         columns={"value": result},
         window=window,
-        contributions=tuple(gatherer.contributions.values()),
+        aggregates=tuple(gatherer.aggregates.values()),
         grouped=True,
     )
-    groups = step_groups(loom, form, {ROW_ID: exp.column(ROW_ID, table=alias, quoted=True)})
+    groups = step_groups(ctes, form, {ROW_ID: exp.column(ROW_ID, table=alias, quoted=True)})
     sql = (
         f'select {listed(pairs.held, "l")}g.value as "{marker}", '
         f"greatest(l.{START}, g.{START}) as {START}, least(l.{END}, g.{END}) as {END} "
@@ -121,7 +121,7 @@ def correlated_aggregate(
     )
     block.appended = None
     renamed = {**block.own_columns(), ("fb_scalar", marker): marker}
-    block.go_on(loom.add("correlated", sql), renamed)
+    block.read_from_cte(ctes.add("correlated", sql), renamed)
 
 
 @dataclass(frozen=True)
@@ -141,18 +141,20 @@ class _Pairs:
     def make(
         cls, block: Block, right: Right, on: Sequence[exp.Expr], *, keep_right: bool = True
     ) -> _Pairs:
-        left, renamed = block.settle_with("left", on)
-        held = block.columns[block.settled]
+        left, renamed = block.materialize_with("left", on)
+        held = block.columns[block.materialized]
         life = Window((_axis("l", START), _axis("r", START)), (_axis("l", END), _axis("r", END)))
         tests = []
         for test in renamed:
-            moved = _moved(test, {block.settled: "l", right.alias: "r"})
+            moved = _moved(test, {block.materialized: "l", right.alias: "r"})
             if not has_clock(moved):
                 tests.append(duckdb_sql(moved))
                 continue
             clip = clip_clock(moved)
             if clip is None:
-                raise NoFormError(f"the clock stands in ON in {duckdb_sql(test)}, no plain bound")
+                raise NoFormError(
+                    f"the clock stands in ON in {duckdb_sql(test)}, which is not a plain bound"
+                )
             life = life.clip(clip)
             tests += null_tests([*clip.starts, *clip.ends])
         span = f"{latest_sql(life.starts)} as {START}, {earliest_sql(life.ends)} as {END}"
@@ -160,7 +162,7 @@ class _Pairs:
         if keep_right:
             columns += [f'r."{c}" as "{right.passed(c)}"' for c in right.columns]
         sql = pairs_sql(f'"{left}"', f'"{right.name}"', columns, tests, span)
-        return cls(f'"{block.loom.add("pairs", sql)}"', f'"{left}"', held, right)
+        return cls(f'"{block.ctes.add("pairs", sql)}"', f'"{left}"', held, right)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -201,7 +203,7 @@ def _go_on(block: Block, pairs: _Pairs, sql: str) -> None:
         **block.own_columns(),
         **{(right.alias, c): right.passed(c) for c in right.columns},
     }
-    block.go_on(block.loom.add("joined", sql), renamed)
+    block.read_from_cte(block.ctes.add("joined", sql), renamed)
 
 
 def _first_alive_sql(pairs: _Pairs, order: str) -> str:

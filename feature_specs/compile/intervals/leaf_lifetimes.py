@@ -6,21 +6,29 @@ from collections.abc import Collection
 
 from sqlglot import exp
 
-from feature_specs.compile.bound_leaves import change_order, relation
-from feature_specs.compile.draft import Draft, Window
-from feature_specs.compile.duckdb_sql import DUCKDB
-from feature_specs.compile.intervals.relation import (
+from feature_specs.compile.draft import Draft, Term, Window
+from feature_specs.compile.intervals.interval_relation import (
     END,
     START,
-    Loom,
+    CteBuilder,
+    IntervalRelation,
     NoFormError,
-    Woven,
     physical,
     union_all,
 )
-from feature_specs.compile.leaf_window import leaf_window, on_axis
-from feature_specs.compile.time_axis import NEVER, instant_of, us_sql, valid_to_of
+from feature_specs.compile.leaves.bound_leaves import change_order
+from feature_specs.compile.leaves.leaf_tables import leaf_table
+from feature_specs.compile.leaves.leaf_window import leaf_window
+from feature_specs.compile.sql.duckdb_sql import DUCKDB, duckdb_sql
+from feature_specs.compile.sql.time_axis import (
+    NEVER,
+    instant_of,
+    or_never,
+    us_of,
+    valid_to_of,
+)
 from feature_specs.leaf import Leaf
+from feature_specs.quote import quoted
 
 #: A leaf with more times at which columns become known is left to decorrelation: 2^n pieces.
 _MOST_SPLITS = 3
@@ -54,9 +62,9 @@ def row_tests(leaf: Leaf, alias: str) -> list[exp.Expr]:
     return [exp.paren(exp.or_(exp.Is(this=end.copy(), expression=exp.Null()), lives))]
 
 
-def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
+def derive_pieces(ctes: CteBuilder, leaf: Leaf, used: Collection[str]) -> IntervalRelation:
     """A leaf some of whose columns become known later: each row in pieces, before and after."""
-    draft, alias = loom.draft, "leaf"
+    draft, alias = ctes.draft, "leaf"
     splits = splits_of(draft, leaf, used)
     if len(splits) > _MOST_SPLITS:
         raise NoFormError(f"columns of {leaf.name} become known at {len(splits)} times")
@@ -67,7 +75,7 @@ def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
         instant = (
             valid_to_of(leaf, alias) if time == leaf.valid_to else instant_of(leaf, time, alias)
         )
-        at = on_axis(f"coalesce({us_sql(instant)}, {NEVER})")
+        at = Term(or_never(us_of(instant)), on_axis=True)
         split = []
         for window, items in pieces:
             hidden = {c: exp.cast(exp.Null(), leaf.columns[c], dialect=DUCKDB) for c in columns}
@@ -77,33 +85,34 @@ def weave_pieces(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
     # Only a row that is known at some time reaches NEVER, so a piece beyond it is empty.
     source = _source(draft, leaf, alias)
     sql = union_all(physical(draft, source, w.clip(_ever()), items) for w, items in pieces)
-    return Woven(loom.add(f"{alias}_{len(used)}", sql), tuple(used))
+    return IntervalRelation(ctes.add(f"{alias}_{len(used)}", sql), tuple(used))
 
 
-def weave_changelog(loom: Loom, leaf: Leaf, used: Collection[str]) -> Woven:
+def derive_changelog(ctes: CteBuilder, leaf: Leaf, used: Collection[str]) -> IntervalRelation:
     """The latest visible change of each key, unless that deletes it.
 
     Changes are ranked; one answers from its own start until a greater one starts.
     """
     assert leaf.changelog is not None
-    if splits_of(loom.draft, leaf, leaf.columns):
+    if splits_of(ctes.draft, leaf, leaf.columns):
         raise NoFormError(f"columns of the changelog {leaf.name} become known later")
-    draft, alias = loom.draft, "leaf"
+    draft, alias = ctes.draft, "leaf"
     items = {c: exp.column(c, alias, quoted=True) for c in leaf.columns}
-    changes = loom.add(
+    changes = ctes.add(
         "changes",
         physical(draft, _source(draft, leaf, alias), leaf_window(draft, leaf, alias), items),
     )
-    keys = [f'"{k}"' for k in leaf.changelog.key]
-    sql = winners_sql(f'"{changes}"', ", ".join(keys), change_order(draft, leaf))
-    columns = ", ".join(f'"{c}"' for c in used)
-    name = loom.add(
+    keys = ", ".join(map(quoted, leaf.changelog.key))
+    order = ", ".join(f"{duckdb_sql(p)} desc nulls last" for p in change_order(draft, leaf))
+    sql = winners_sql(quoted(changes), keys, order)
+    columns = ", ".join(map(quoted, used))
+    name = ctes.add(
         "versions",
         f"select {columns}, {START}, {END} from ({sql}) as versions "
-        f'where not coalesce("{leaf.changelog.deleted}", false)',
+        f"where not coalesce({quoted(leaf.changelog.deleted)}, false)",
     )
     unique = frozenset(leaf.changelog.key)
-    return Woven(name, tuple(used), unique=unique if unique <= set(used) else None)
+    return IntervalRelation(name, tuple(used), unique=unique if unique <= set(used) else None)
 
 
 def winners_sql(relation: str, partition: str, order: str, alias: str = "w") -> str:
@@ -130,7 +139,7 @@ def winners_sql(relation: str, partition: str, order: str, alias: str = "w") -> 
 
 
 def _source(draft: Draft, leaf: Leaf, alias: str) -> exp.Select:
-    table = relation(leaf)
+    table = leaf_table(leaf)
     table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
     source = exp.Select().from_(table)
     for test in row_tests(leaf, alias):
@@ -139,4 +148,4 @@ def _source(draft: Draft, leaf: Leaf, alias: str) -> exp.Select:
 
 
 def _ever() -> Window:
-    return Window(ends=(on_axis(str(NEVER)),))
+    return Window(ends=(Term(exp.Literal.number(NEVER), on_axis=True),))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feature_specs.compile.intervals.relation import END, ROW_ID, START, listed
+from feature_specs.compile.intervals.interval_relation import END, ROW_ID, START, listed
 
 _BEFORE = "rows between unbounded preceding and 1 preceding"
 

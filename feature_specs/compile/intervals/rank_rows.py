@@ -12,20 +12,21 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from feature_specs.compile.conjuncts import conjuncts
-from feature_specs.compile.duckdb_sql import duckdb_sql
 from feature_specs.compile.intervals.block import Block
+from feature_specs.compile.intervals.interval_relation import END, START, NoFormError, listed
 from feature_specs.compile.intervals.leaf_lifetimes import winners_sql
-from feature_specs.compile.intervals.relation import END, START, NoFormError, listed
-from feature_specs.compile.resolve_clock import has_clock
-from feature_specs.compile.time_axis import NEVER
+from feature_specs.compile.sql.aggregate_calls import function_of
+from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.conjuncts import conjuncts
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.compile.sql.time_axis import NEVER
 
 
 def rank_rows(block: Block) -> None:
     """Replace the window functions of a SELECT by columns, and apply QUALIFY.
 
     Raises:
-        NoFormError: the clock stands in a window, or in QUALIFY as no plain bound.
+        NoFormError: the clock stands in a window, or in QUALIFY as more than a plain bound.
     """
     windows = [w for part in block.expressions() for w in part.find_all(exp.Window)]
     if any(has_clock(w) for w in windows):
@@ -34,24 +35,24 @@ def rank_rows(block: Block) -> None:
     in_order = (
         block.appended is not None
         and len(window.starts) == 1
-        and (window.lasting or (window.width or 0) > 0)
+        and (window.never_ends or (window.width or 0) > 0)
     )
-    lasting = window.lasting and bool(window.starts)
+    never_ends = window.never_ends and bool(window.starts)
     kept = _first_rows(block)
-    relation = block.settle("windowed")
+    relation = block.materialize("windowed")
     if kept is not None:
         kept = _first_rows(block)
         assert kept is not None
         if in_order and _follows(block, kept.rank):
             _keep_latest(block, relation, kept)
             return
-        if lasting and kept.count == 1:
+        if never_ends and kept.count == 1:
             _keep_winner(block, relation, kept)
             return
     once = _partition_columns(kept)
     while windows := [w for part in block.expressions() for w in part.find_all(exp.Window)]:
         together = [w.copy() for w in windows if _partition(w) == _partition(windows[0])]
-        settled = in_order and lasting and all(_is_settled(block, w) for w in together)
+        settled = in_order and never_ends and all(_is_settled(block, w) for w in together)
         _add_columns(block, together, settled=settled)
     qualify = block.tree.args.get("qualify")
     for test in conjuncts(qualify):
@@ -59,7 +60,7 @@ def rank_rows(block: Block) -> None:
             raise NoFormError("the clock stands in QUALIFY")
     block.tree.set("qualify", None)
     if once is not None:
-        block.unique = frozenset((block.settled, name) for name in once)
+        block.unique = frozenset((block.materialized, name) for name in once)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class _FirstRows:
 
 
 def _partition_columns(kept: _FirstRows | None) -> list[str] | None:
-    """Columns of which one row a value is kept; None where that is not all the SELECT keeps."""
+    """Columns by which one row per value is kept; None where the SELECT keeps more."""
     if kept is None or kept.count != 1:
         return None
     parts = kept.rank.args.get("partition_by") or []
@@ -107,31 +108,33 @@ def _follows(block: Block, rank: exp.Window) -> bool:
 
 
 def _keep_latest(block: Block, relation: str, kept: _FirstRows) -> None:
-    columns = block.columns[block.settled]
+    columns = block.columns[block.materialized]
     order = ", ".join(_reversed(o) for o in kept.rank.args["order"].expressions)
     until = f"lead({START}, {kept.count}, {NEVER}) over ({_partition(kept.rank)} order by {order})"
     sql = (
         f"select * from (select {listed(columns)}{START}, least({END}, {until}) as {END} "
-        f'from "{relation}" as {block.settled}) as latest where {START} < {END}'
+        f'from "{relation}" as {block.materialized}) as latest where {START} < {END}'
     )
-    _go_on(block, block.loom.add("latest", sql), kept)
+    _go_on(block, block.ctes.add("latest", sql), kept)
 
 
 def _keep_winner(block: Block, relation: str, kept: _FirstRows) -> None:
-    columns = block.columns[block.settled]
+    columns = block.columns[block.materialized]
     order = ", ".join(duckdb_sql(o) for o in kept.rank.args["order"].expressions)
     partition = _partition(kept.rank).removeprefix("partition by ")
-    sql = winners_sql(f'"{relation}"', partition, order, block.settled)
-    name = block.loom.add("latest", f"select {listed(columns)}{START}, {END} from ({sql}) as w")
+    sql = winners_sql(f'"{relation}"', partition, order, block.materialized)
+    name = block.ctes.add("latest", f"select {listed(columns)}{START}, {END} from ({sql}) as w")
     _go_on(block, name, kept)
 
 
 def _go_on(block: Block, name: str, kept: _FirstRows) -> None:
     block.tree.set("qualify", None)
     once = _partition_columns(kept)
-    block.unique = frozenset((block.settled, name) for name in once) if once is not None else None
+    block.unique = (
+        frozenset((block.materialized, name) for name in once) if once is not None else None
+    )
     block.appended = None
-    block.go_on(name, block.own_columns())
+    block.read_from_cte(name, block.own_columns())
 
 
 def _is_settled(block: Block, window: exp.Window) -> bool:
@@ -141,9 +144,7 @@ def _is_settled(block: Block, window: exp.Window) -> bool:
         return False
     if order.expressions[0].args.get("desc"):
         return False
-    function = window.this
-    while isinstance(function, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
-        function = function.this
+    function = function_of(window.this)
     if isinstance(function, (exp.Lead, exp.Ntile, exp.PercentRank, exp.CumeDist)):
         return False
     if isinstance(function, exp.Lag):
@@ -159,17 +160,17 @@ def _is_settled(block: Block, window: exp.Window) -> bool:
 
 
 def _add_columns(block: Block, windows: list[exp.Window], *, settled: bool) -> None:
-    relation, alias = _name_of(block), block.settled
+    relation, alias = _name_of(block), block.materialized
     columns = block.columns[alias]
     named = {w: f"win{len(columns) + i}" for i, w in enumerate(dict.fromkeys(windows))}
     if settled:
         values = "".join(f", {duckdb_sql(w)} as {n}" for w, n in named.items())
-        name = block.loom.add(
+        name = block.ctes.add(
             "ranked",
             f'select {listed(columns)}{START}, {END}{values} from "{relation}" as {alias}',
         )
     else:
-        name = block.loom.add("ranked", _segments_sql(relation, alias, columns, named))
+        name = block.ctes.add("ranked", _segments_sql(relation, alias, columns, named))
         block.appended = None
 
     def replaced(node: exp.Expr) -> exp.Expr:
@@ -180,8 +181,8 @@ def _add_columns(block: Block, windows: list[exp.Window], *, settled: bool) -> N
         return node
 
     block.tree = block.tree.transform(replaced, copy=False)  # type: ignore[assignment]
-    block.go_on(
-        name, {**block.own_columns(), **{(alias, n): n for n in named.values()}}, lasting=settled
+    block.read_from_cte(
+        name, {**block.own_columns(), **{(alias, n): n for n in named.values()}}, never_ends=settled
     )
 
 

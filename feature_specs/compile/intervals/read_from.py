@@ -1,4 +1,4 @@
-"""FROM and its joins: leaves, CTEs and subqueries become one source of rows with lifetimes."""
+"""Read FROM and its joins: leaves, CTEs and subqueries become one source of interval rows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection
 
 from sqlglot import exp
 
-from feature_specs.compile.aggregate_calls import aggregates
-from feature_specs.compile.bound_leaves import relation
-from feature_specs.compile.conjuncts import conjuncts
-from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.intervals.block import Block, Names
+from feature_specs.compile.intervals.interval_relation import (
+    CteBuilder,
+    IntervalRelation,
+    NoFormError,
+    physical,
+)
 from feature_specs.compile.intervals.join_rows import (
     Right,
     asof_join,
@@ -19,26 +21,29 @@ from feature_specs.compile.intervals.join_rows import (
     semi_join,
 )
 from feature_specs.compile.intervals.leaf_lifetimes import (
+    derive_changelog,
+    derive_pieces,
     never_seen,
     row_tests,
     splits_of,
-    weave_changelog,
-    weave_pieces,
 )
-from feature_specs.compile.intervals.relation import Loom, NoFormError, Woven, physical
-from feature_specs.compile.leaf_window import leaf_window
-from feature_specs.compile.order_totally import ASOF_RIGHT
-from feature_specs.compile.resolve_clock import has_clock
+from feature_specs.compile.leaves.leaf_tables import leaf_table
+from feature_specs.compile.leaves.leaf_window import leaf_window
+from feature_specs.compile.normalize.order_totally import ASOF_RIGHT
+from feature_specs.compile.sql.aggregate_calls import has_aggregates
+from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.conjuncts import conjuncts
+from feature_specs.compile.sql.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.leaf import Leaf
 
-Weave = Callable[[Loom, exp.Expr, Names], Woven]
+Derive = Callable[[CteBuilder, exp.Expr, Names], IntervalRelation]
 
 
-def read_from(block: Block, weave: Weave) -> None:
+def read_from(block: Block, derive: Derive) -> None:
     """Take FROM and the joins into the block's source, in their order.
 
     Args:
-        weave: makes a query inside FROM rows with lifetimes.
+        derive: makes a query inside FROM rows with lifetimes.
     """
     tree = block.tree
     start = tree.args.get("from_")
@@ -50,12 +55,12 @@ def read_from(block: Block, weave: Weave) -> None:
     tree.set("joins", None)
     # The SELECT still speaks of what the joins to come read.
     tree.set("pending", [exp.Tuple(expressions=_pending(j)) for j in joins])
-    _add(block, start.this, weave, first=True)
+    _add(block, start.this, derive, first=True)
     for join in joins:
         on = block.tree.args["pending"].pop(0).expressions
         if isinstance(join.this, exp.Lateral):
             join.set("this", on.pop(0))
-        _join(block, join, on, weave)
+        _join(block, join, on, derive)
     block.tree.set("pending", None)
 
 
@@ -69,11 +74,11 @@ def _require_constants(tree: exp.Select) -> None:
     """Raises NoFormError unless the rows of a SELECT without FROM depend on nothing."""
     rest = ("where", "group", "having", "qualify", "distinct")
     inner = [n for n in tree.find_all(exp.Query, exp.Column, exp.Window) if n is not tree]
-    if inner or aggregates(tree) or any(tree.args.get(k) for k in rest):
+    if inner or has_aggregates(tree) or any(tree.args.get(k) for k in rest):
         raise NoFormError("the query reads no table")
 
 
-def _join(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
+def _join(block: Block, join: exp.Join, on: list[exp.Expr], derive: Derive) -> None:
     method = str(join.args.get("method") or "").upper()
     side, kind = join.side.upper(), join.kind.upper()
     if join.args.get("using"):
@@ -82,27 +87,27 @@ def _join(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> Non
         right_node = join.this.meta.get(ASOF_RIGHT, join.this)
         # All columns, since rows of one place in the order are told apart by all.
         columns = join.this.this.named_selects if right_node is not join.this else ()
-        right = _right(block, right_node, join.this.alias_or_name, weave, on, columns)
+        right = _right(block, right_node, join.this.alias_or_name, derive, on, columns)
         asof_join(block, right, on, keep_left=side == "LEFT")
     elif kind in ("SEMI", "ANTI"):
         alias = join.this.alias_or_name
-        semi_join(block, _right(block, join.this, alias, weave, on), on, negated=kind == "ANTI")
+        semi_join(block, _right(block, join.this, alias, derive, on), on, negated=kind == "ANTI")
     elif side == "LEFT":
-        _left(block, join, on, weave)
+        _left(block, join, on, derive)
     elif side in ("RIGHT", "FULL"):
         raise NoFormError(f"the query has a {side} join")
     else:
-        _inner(block, join, on, weave)
+        _inner(block, join, on, derive)
 
 
-def _inner(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
+def _inner(block: Block, join: exp.Join, on: list[exp.Expr], derive: Derive) -> None:
     before = block.unique
     alias = join.this.alias_or_name
     if isinstance(join.this, exp.Lateral):
         added = None
         _add_rows_of_row(block, join.this)
     else:
-        added = _add(block, join.this, weave, on=on)
+        added = _add(block, join.this, derive, on=on)
     tests = []
     for test in on:
         if test.find(exp.Query):
@@ -110,7 +115,9 @@ def _inner(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> No
         if not has_clock(test):
             tests.append(test.copy())
         elif not block.keep(test.copy()):
-            raise NoFormError(f"the clock stands in ON in {duckdb_sql(test)}, no plain bound")
+            raise NoFormError(
+                f"the clock stands in ON in {duckdb_sql(test)}, which is not a plain bound"
+            )
     if tests:
         made = block.source.args["joins"][-1]
         made.set("kind", None)
@@ -136,13 +143,13 @@ def _add_rows_of_row(block: Block, lateral: exp.Lateral) -> None:
     block.appended = None
 
 
-def _left(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> None:
+def _left(block: Block, join: exp.Join, on: list[exp.Expr], derive: Derive) -> None:
     alias = join.this.alias_or_name
     leaf = _leaf_of(block, join.this)
     plain = leaf is not None and leaf.role == "static" and not leaf.known_later
     if plain and not any(has_clock(t) or t.find(exp.Query) for t in on):
         assert leaf is not None
-        table = relation(leaf)
+        table = leaf_table(leaf)
         table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
         block.take_where()
         joined = exp.Join(this=table, side="LEFT", on=exp.and_(*(t.copy() for t in on)))
@@ -153,14 +160,14 @@ def _left(block: Block, join: exp.Join, on: list[exp.Expr], weave: Weave) -> Non
     if any(t.find(exp.Query) for t in on):
         raise NoFormError("a subquery stands in ON")
     block.take_where()
-    outer_join(block, _right(block, join.this, alias, weave, on), on)
+    outer_join(block, _right(block, join.this, alias, derive, on), on)
 
 
 def _right(
     block: Block,
     node: exp.Expr,
     alias: str,
-    weave: Weave,
+    derive: Derive,
     on: list[exp.Expr],
     columns: Collection[str] = (),
 ) -> Right:
@@ -176,16 +183,16 @@ def _right(
         ]
         or [exp.alias_(exp.Literal.number(1), "fb_one")]
     )
-    inner = Block(block.loom, select, block.names)
+    inner = Block(block.ctes, select, block.names)
     table = node.copy()
     table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
-    _add(inner, table, weave, first=True)
+    _add(inner, table, derive, first=True)
     items = {s.alias_or_name: s.unalias() for s in inner.tree.selects}
-    sql = physical(block.loom.draft, inner.source, inner.window, items)
+    sql = physical(block.ctes.draft, inner.source, inner.window, items)
     unique = inner.unique
     named = {c for _, c in unique} if unique is not None else None
     proved = frozenset(named) if named is not None and named <= items.keys() else None
-    return Right(block.loom.add("right", sql), alias, tuple(items), proved)
+    return Right(block.ctes.add("right", sql), alias, tuple(items), proved)
 
 
 def _columns(tests: list[exp.Expr], alias: str) -> list[str]:
@@ -195,13 +202,13 @@ def _columns(tests: list[exp.Expr], alias: str) -> list[str]:
 def _leaf_of(block: Block, node: exp.Expr) -> Leaf | None:
     if not isinstance(node, exp.Table) or node.name in block.names:
         return None
-    return block.loom.draft.leaves.get(node.name)
+    return block.ctes.draft.leaves.get(node.name)
 
 
 def _add(
     block: Block,
     node: exp.Expr,
-    weave: Weave,
+    derive: Derive,
     *,
     first: bool = False,
     on: list[exp.Expr] | None = None,
@@ -216,40 +223,40 @@ def _add(
         if node.args.get("sample") or node.args.get("joins") or node.args.get("pivots"):
             raise NoFormError("a table with modifiers")
         if node.name in block.names:
-            woven = block.names[node.name]()
-            block.add_woven(woven, alias)
-            return woven.unique
-        leaf = block.loom.draft.leaves.get(node.name)
+            relation = block.names[node.name]()
+            block.add_relation(relation, alias)
+            return relation.unique
+        leaf = block.ctes.draft.leaves.get(node.name)
         if leaf is None:
-            raise NoFormError(f"{node.name} is no table that is known")
+            raise NoFormError(f"{node.name} is not a known table")
         return _add_leaf(block, leaf, alias, first=first, also=_columns(on or [], alias))
     if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query):
         if node.args.get("joins") or node.args.get("pivots") or node.args.get("sample"):
             raise NoFormError("a subquery with modifiers")
-        woven = weave(block.loom, node.this, block.names)
-        block.add_woven(woven, alias)
-        return woven.unique
+        relation = derive(block.ctes, node.this, block.names)
+        block.add_relation(relation, alias)
+        return relation.unique
     raise NoFormError(f"a {node.key} stands in FROM")
 
 
 def _add_leaf(
     block: Block, leaf: Leaf, alias: str, *, first: bool, also: list[str]
 ) -> frozenset[str] | None:
-    draft = block.loom.draft
+    draft = block.ctes.draft
     used = [c for c in dict.fromkeys([*block.used(alias), *also]) if c in leaf.columns]
     if leaf.changelog is not None or splits_of(draft, leaf, used):
-        make = weave_pieces if leaf.changelog is None else weave_changelog
-        woven = make(block.loom, leaf, used or list(leaf.columns)[:1])
-        block.add_woven(woven, alias)
-        return woven.unique
+        make = derive_pieces if leaf.changelog is None else derive_changelog
+        relation = make(block.ctes, leaf, used or list(leaf.columns)[:1])
+        block.add_relation(relation, alias)
+        return relation.unique
     window = leaf_window(draft, leaf, alias)
-    block.add_table(relation(leaf), alias, tuple(leaf.columns))
+    block.add_table(leaf_table(leaf), alias, tuple(leaf.columns))
     block.window = block.window.clip(window)
     block.add_unique(alias, None)
     block.appended = None
     for test in row_tests(leaf, alias):
         block.source = block.source.where(test, copy=False)
-    if first and len(window.starts) == 1 and window.lasting:
+    if first and len(window.starts) == 1 and window.never_ends:
         instant = window.starts[0].instant
         if isinstance(instant, exp.Column):
             block.appended = exp.column(instant.name, table=alias, quoted=True)

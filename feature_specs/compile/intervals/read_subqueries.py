@@ -7,38 +7,42 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.intervals.block import Block, Names
+from feature_specs.compile.intervals.interval_relation import (
+    CteBuilder,
+    IntervalRelation,
+    NoFormError,
+)
 from feature_specs.compile.intervals.join_rows import Right, correlated_aggregate, semi_join
 from feature_specs.compile.intervals.read_from import read_from
-from feature_specs.compile.intervals.relation import Loom, NoFormError, Woven
-from feature_specs.compile.resolve_clock import has_clock
+from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.conjuncts import conjuncts
 
-Weave = Callable[[Loom, exp.Expr, Names], Woven]
+Derive = Callable[[CteBuilder, exp.Expr, Names], IntervalRelation]
 
 #: What makes the rows of a subquery depend on one another, so that a test cannot move outside it.
 _WHOLE = ("group", "having", "qualify", "limit", "offset")
 
 
-def read_subqueries(block: Block, weave: Weave) -> None:
+def read_subqueries(block: Block, derive: Derive) -> None:
     """Replace every subquery of WHERE and of the select list by what it says of the outer row.
 
     Raises:
         NoFormError: a subquery is of another kind, or stands in a query that aggregates.
     """
-    _conditions(block, weave)
+    _conditions(block, derive)
     where = block.tree.args.get("where")
     grouped = block.tree.args.get("group") is not None
     roots = [*conjuncts(where), *block.tree.selects]
     for number, node in enumerate([q for r in roots for q in _values(r)]):
         if grouped and not _inside(node, where):
             raise NoFormError("a subquery stands beside aggregates")
-        _value(block, node, f"scalar{number}", weave)
+        _value(block, node, f"scalar{number}", derive)
     if any(r.find(exp.Query) for r in block.expressions()):
         raise NoFormError("a subquery of a kind that has no interval form")
 
 
-def _conditions(block: Block, weave: Weave) -> None:
+def _conditions(block: Block, derive: Derive) -> None:
     while True:
         where = block.tree.args.get("where")
         tests = list(conjuncts(where))
@@ -52,7 +56,7 @@ def _conditions(block: Block, weave: Weave) -> None:
             "where", exp.Where(this=exp.and_(*(t.copy() for t in kept))) if kept else None
         )
         right, on = _matches(
-            block, found.query, weave, needles=found.needles, negated=found.negated
+            block, found.query, derive, needles=found.needles, negated=found.negated
         )
         block.take_where()
         semi_join(block, right, on, negated=found.negated)
@@ -91,23 +95,25 @@ def _membership(test: exp.Expr, *, negated: bool = False) -> _Membership | None:
 def _matches(
     block: Block,
     query: exp.Query,
-    weave: Weave,
+    derive: Derive,
     *,
     needles: tuple[exp.Expr, ...] = (),
     negated: bool = False,
 ) -> tuple[Right, list[exp.Expr]]:
     """The rows of a subquery by themselves, and the conditions that tie them to the outer row."""
-    alias = f"fb_q{len(block.loom.made)}"
+    alias = f"fb_q{len(block.ctes.made)}"
     on: list[exp.Expr] = []
     if _is_whole(query):
         if any(c.table in block.columns for c in query.find_all(exp.Column)):
             raise NoFormError("a subquery that aggregates or ranks reads the outer row")
-        woven = weave(block.loom, query, block.names)
-        outputs: list[exp.Expr] = [exp.column(c, table=alias, quoted=True) for c in woven.columns]
-        right = Right(woven.name, alias, woven.columns, woven.unique)
+        relation = derive(block.ctes, query, block.names)
+        outputs: list[exp.Expr] = [
+            exp.column(c, table=alias, quoted=True) for c in relation.columns
+        ]
+        right = Right(relation.name, alias, relation.columns, relation.unique)
     else:
         assert isinstance(query, exp.Select)
-        right, on, outputs = _rows(block, query, alias, weave)
+        right, on, outputs = _rows(block, query, alias, derive)
     for needle, output in zip(needles, outputs, strict=False):
         equal: exp.Expr = exp.EQ(this=needle.copy(), expression=output.copy())
         if negated:
@@ -127,7 +133,7 @@ def _is_whole(query: exp.Query) -> bool:
 
 
 def _rows(
-    block: Block, query: exp.Select, alias: str, weave: Weave
+    block: Block, query: exp.Select, alias: str, derive: Derive
 ) -> tuple[Right, list[exp.Expr], list[exp.Expr]]:
     """The rows alone, the conditions on the outer row, and the select items, over ``alias``."""
     tree = query.copy()
@@ -142,20 +148,20 @@ def _rows(
     count = len(items)
     tree.set("expressions", [*(i.copy() for i in items), *(t.copy() for t in tied)])
     tree.set("where", exp.Where(this=exp.and_(*(t.copy() for t in free))) if free else None)
-    inner = Block(block.loom, tree, block.names)
-    read_from(inner, weave)
+    inner = Block(block.ctes, tree, block.names)
+    read_from(inner, derive)
     inner.take_where()
-    _conditions(inner, weave)
+    _conditions(inner, derive)
     inner.take_where()
     if inner.tree.args.get("where") is not None:
         raise NoFormError("a condition of a subquery cannot be placed")
-    inner.settle("matches")
+    inner.materialize("matches")
     name = inner.source.find(exp.Table)
     assert name is not None
-    held = inner.columns[inner.settled]
+    held = inner.columns[inner.materialized]
 
     def moved(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and node.table == inner.settled:
+        if isinstance(node, exp.Column) and node.table == inner.materialized:
             column = exp.column(node.name, table=alias, quoted=True)
             column.type = node.type
             return column
@@ -190,14 +196,14 @@ def _inside(node: exp.Expr, ancestor: exp.Expr | None) -> bool:
     return node is ancestor
 
 
-def _value(block: Block, node: exp.Expr, marker: str, weave: Weave) -> None:
+def _value(block: Block, node: exp.Expr, marker: str, derive: Derive) -> None:
     if isinstance(node, exp.In):
         raise NoFormError("IN (subquery) stands where its value is used")
     query = node.this
     while isinstance(query, (exp.Subquery, exp.Paren)):
         query = query.this
     if not isinstance(query, exp.Select) or query.args.get("with_"):
-        raise NoFormError("a scalar subquery that is no plain SELECT")
+        raise NoFormError("a scalar subquery that is not a plain SELECT")
     value = _aggregate_of(node, query)
     plain = query.copy()
     for part in ("order", "limit", "expressions"):
@@ -213,7 +219,7 @@ def _value(block: Block, node: exp.Expr, marker: str, weave: Weave) -> None:
     plain.set("expressions", [a.copy() for a in arguments] or [exp.Literal.number(1)])
     if has_clock(value):
         raise NoFormError("the clock stands in a scalar subquery")
-    right, on = _matches_of(block, plain, weave, arguments)
+    right, on = _matches_of(block, plain, derive, arguments)
     block.take_where()
     correlated_aggregate(block, right.right, on, right.over(value), marker)
 
@@ -225,16 +231,16 @@ class _Arguments:
     arguments: tuple[exp.Expr, ...]
 
     def over(self, value: exp.Expr) -> exp.Expr:
-        """The aggregate over the settled columns of the subquery."""
+        """The aggregate over the materialized columns of the subquery."""
         new = dict(zip(self.arguments, self.outputs, strict=True))
         return value.copy().transform(lambda n: new[n].copy() if n in new else n)
 
 
 def _matches_of(
-    block: Block, plain: exp.Select, weave: Weave, arguments: tuple[exp.Expr, ...]
+    block: Block, plain: exp.Select, derive: Derive, arguments: tuple[exp.Expr, ...]
 ) -> tuple[_Arguments, list[exp.Expr]]:
-    alias = f"fb_q{len(block.loom.made)}"
-    right, on, outputs = _rows(block, plain, alias, weave)
+    alias = f"fb_q{len(block.ctes.made)}"
+    right, on, outputs = _rows(block, plain, alias, derive)
     return _Arguments(right, tuple(outputs[: len(arguments)]), arguments), on
 
 

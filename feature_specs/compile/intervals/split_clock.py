@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from feature_specs.compile.conjuncts import conjuncts
 from feature_specs.compile.draft import Window
-from feature_specs.compile.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.intervals.block import Block
 from feature_specs.compile.intervals.clip_clock import clip_clock
-from feature_specs.compile.intervals.relation import NoFormError, physical, union_all
-from feature_specs.compile.resolve_clock import has_clock
-from feature_specs.compile.time_axis import null_tests
+from feature_specs.compile.intervals.interval_relation import NoFormError, physical, union_all
+from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.conjuncts import conjuncts
+from feature_specs.compile.sql.duckdb_sql import DUCKDB, duckdb_sql
+from feature_specs.compile.sql.time_axis import null_tests
 
 #: Each comparison triples the pieces.
 _MOST_ATOMS = 3
@@ -50,7 +50,7 @@ def split_clock(block: Block) -> None:
 
 
 def _atoms(root: exp.Expr) -> Iterator[exp.Expr]:
-    """The smallest comparisons with the clock that are no plain bound of a FILTER."""
+    """The smallest comparisons with the clock that are not plain bounds of a FILTER."""
     plain: set[int] = set()
     for node in root.find_all(exp.Filter):
         plain |= {id(t) for t in conjuncts(node.expression) if has_clock(t) and clip_clock(t)}
@@ -90,10 +90,10 @@ def _settle_pieces(block: Block, atoms: dict[exp.Expr, Window]) -> None:
             for source, life, value in _cases(was, lived, window)
         ]
     sql = union_all(
-        physical(block.loom.draft, source, window, items, constants=known)
+        physical(block.ctes.draft, source, window, items, constants=known)
         for source, window, known in pieces
     )
-    name = block.loom.add("split", sql)
+    name = block.ctes.add("split", sql)
     columns = [f"atom{number}" for number in range(len(atoms))]
     replaced = {
         atom: exp.column(column, table="fb_split", quoted=True)
@@ -103,7 +103,7 @@ def _settle_pieces(block: Block, atoms: dict[exp.Expr, Window]) -> None:
         lambda n: replaced[n].copy() if n in replaced else n, copy=False
     )
     block.appended = None
-    block.go_on(name, {**wanted, **{("fb_split", c): c for c in columns}})
+    block.read_from_cte(name, {**wanted, **{("fb_split", c): c for c in columns}})
 
 
 def _cases(

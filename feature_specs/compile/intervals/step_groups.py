@@ -12,36 +12,44 @@ from dataclasses import replace
 from sqlglot import exp
 
 from feature_specs.compile.draft import IntervalForm, Subquery
-from feature_specs.compile.interval_rows import interval_rows
-from feature_specs.compile.intervals.relation import END, START, Loom, Woven, listed
+from feature_specs.compile.intervals.interval_relation import (
+    END,
+    START,
+    CteBuilder,
+    IntervalRelation,
+    listed,
+)
 from feature_specs.compile.lowerings.choose_lowering import choose_parts
+from feature_specs.compile.lowerings.interval_rows import interval_rows
 from feature_specs.compile.lowerings.lower_aggregates import lower_aggregates
-from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
-from feature_specs.compile.time_axis import ALWAYS, NEVER
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, ViewScope
+from feature_specs.compile.sql.time_axis import ALWAYS, NEVER
 
 GROUP = "fb_group"
 
 
-def step_groups(loom: Loom, form: IntervalForm, keys: Mapping[str, exp.Expr]) -> Woven:
-    """Weave the groups of a form.
+def step_groups(
+    ctes: CteBuilder, form: IntervalForm, keys: Mapping[str, exp.Expr]
+) -> IntervalRelation:
+    """Derive the lifetimes of a form's groups.
 
     Args:
         form: its ``columns`` name what each group hands on besides its keys.
         keys: name to expression of the grouping keys; none for a single group that always exists.
     """
     form = replace(form, keys=tuple(keys.values()))
-    rows = interval_rows(loom.draft, form, nullable=list(keys))
-    prefix = f"{loom.draft.view.name}__{len(loom.made) + 1}_group"
-    scope = Scope(prefix, (GROUP,), form, rows)
+    rows = interval_rows(ctes.draft, form, nullable=list(keys))
+    prefix = f"{ctes.draft.view.name}__{len(ctes.made) + 1}_group"
+    scope = ViewScope(prefix, (GROUP,), form, rows)
     names = ", ".join(f'"{k}"' for k in keys)
     number = f"dense_rank() over (order by {names})" if keys else "cast(1 as bigint)"
-    _add(loom, scope, "rows", f"select *, {number} as {GROUP} from ({rows.sql}) as members")
+    _add(ctes, scope, "rows", f"select *, {number} as {GROUP} from ({rows.sql}) as members")
     edges = [f"select {GROUP}, {c} as {AXIS} from {scope.name('rows')}" for c in rows.starts]
     edges += [f"select {GROUP}, {c} from {scope.name('rows')}" for c in rows.ends if c is not None]
     if not keys:
         edges.append(f"select cast(1 as bigint), {ALWAYS}")
     _add(
-        loom,
+        ctes,
         scope,
         "spine",
         f"select row_number() over () as {ROW}, {GROUP}, {AXIS}, "
@@ -50,12 +58,12 @@ def step_groups(loom: Loom, form: IntervalForm, keys: Mapping[str, exp.Expr]) ->
         f"where {AXIS} < {NEVER}) as edges",
     )
     for made in lower_aggregates(scope, choose_parts(form).parts, always=not keys):
-        loom.made.append(made)
+        ctes.made.append(made)
     held = ""
     if keys:
         firsts = ", ".join(f'first("{k}") as "{k}"' for k in keys)
         _add(
-            loom,
+            ctes,
             scope,
             "keys",
             f"select {GROUP}, {firsts} from {scope.name('rows')} group by {GROUP}",
@@ -66,12 +74,12 @@ def step_groups(loom: Loom, form: IntervalForm, keys: Mapping[str, exp.Expr]) ->
         f"s.fb_till as {END} from {scope.name('spine')} as s "
         f"join {scope.name('features')} as f on f.{ROW} = s.{ROW}{held}"
     )
-    return Woven(
-        loom.add("groups", sql),
+    return IntervalRelation(
+        ctes.add("groups", sql),
         (*keys, *form.columns),
         unique=frozenset(keys) if keys else frozenset(),
     )
 
 
-def _add(loom: Loom, scope: Scope, part: str, sql: str) -> None:
-    loom.made.append(Subquery(scope.name(part), sql))
+def _add(ctes: CteBuilder, scope: ViewScope, part: str, sql: str) -> None:
+    ctes.made.append(Subquery(scope.name(part), sql))

@@ -6,23 +6,25 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Contribution, Draft, IntervalForm
-from feature_specs.compile.interval_rows import members
+from feature_specs.compile.draft import AggregateCall, Draft, IntervalForm
+from feature_specs.compile.lowerings.interval_rows import members
 from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
 from feature_specs.compile.lowerings.lower_frames import lowers_by_frames
 from feature_specs.compile.lowerings.lower_latest import lowers_to_latest, ranks_by_start
-from feature_specs.compile.note_visibility import sees
+from feature_specs.compile.normalize.note_visibility import sees
 from feature_specs.errors import CompileError, did_you_mean
 
 LOWERINGS = ("latest", "cumulative", "frames", "steps", "stab", "decorrelated")
+#: Valid for most views, and of plain joins and groups alone: what an engine takes that lacks a
+#: function over frames.
+LAST_RESORTS = ("stab", "decorrelated")
 
-
-#: Up to so many rows a key a join of spine and rows is the fastest (benchmarks/trailing_windows.py).
+#: Up to this many rows per key, a join of spine and rows is fastest (benchmarks/trailing_windows.py).
 FEW_ROWS = 28
 
 
 @dataclass(frozen=True)
-class Choice:
+class LoweringChoice:
     """What was chosen and why.
 
     Attributes:
@@ -32,17 +34,17 @@ class Choice:
     """
 
     lowering: str
-    found: tuple[tuple[Contribution | None, str], ...]
-    parts: dict[str, list[Contribution]] = field(default_factory=dict)
+    found: tuple[tuple[AggregateCall | None, str], ...]
+    parts: dict[str, list[AggregateCall]] = field(default_factory=dict)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """A sentence for each thing ruled out or chosen, spelled when somebody asks."""
+        """A sentence for each lowering ruled out or chosen, written only on demand."""
         return tuple(why if p is None else f"{_as_written(p)}: {why}" for p, why in self.found)
 
 
-def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
-    """Choose by algebra, or check a forced choice.
+def choose_lowering(draft: Draft, forced: str | None = None) -> LoweringChoice:
+    """Choose by validity and cost, or validate a forced choice.
 
     Raises:
         CompileError: ``forced`` is unknown, or not valid for this view.
@@ -51,7 +53,7 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
         raise CompileError(
             f"there is no lowering {forced!r}",
             where=draft.file,
-            mend=did_you_mean(forced, LOWERINGS),
+            hint=did_you_mean(forced, LOWERINGS),
         )
     silent = draft.form is not None and ranks_by_start(draft.form) and not sees(draft)
     if silent and forced == "decorrelated":
@@ -68,17 +70,17 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> Choice:
         raise CompileError(
             f"lowering {forced!r} is not valid here: {'; '.join(choice.reasons)}",
             where=draft.file,
-            mend=f"leave the choice to the compiler, which takes {choice.lowering}",
+            hint=f"leave the choice to the compiler, which takes {choice.lowering}",
         )
     return choice
 
 
-def _choose_for_rows(draft: Draft, forced: str | None) -> Choice:
+def _choose_for_rows(draft: Draft, forced: str | None) -> LoweringChoice:
     assert draft.form is not None
     if draft.form.event_time is None:
         if draft.form.unique and forced != "stab":
             return _chosen("steps", "each entity has one row at a time")
-        why = "it was asked for" if draft.form.unique else "nothing proves one row an entity"
+        why = "it was asked for" if draft.form.unique else "nothing proves one row per entity"
         return _chosen("stab", why)
     why_not = lowers_to_latest(draft.form)
     if why_not is None and forced != "stab":
@@ -86,17 +88,17 @@ def _choose_for_rows(draft: Draft, forced: str | None) -> Choice:
     return _chosen("stab", why_not or "it was asked for")
 
 
-def _chosen(lowering: str, why: str | None) -> Choice:
-    return Choice(lowering, ((None, f"{lowering}, because {why}"),))
+def _chosen(lowering: str, why: str | None) -> LoweringChoice:
+    return LoweringChoice(lowering, ((None, f"{lowering}, because {why}"),))
 
 
-def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
-    """Choose for each aggregate of a grouped form."""
+def choose_parts(form: IntervalForm, forced: str | None = None) -> LoweringChoice:
+    """Choose a lowering for each aggregate of a grouped form."""
     few = form.rows_per_key is not None and form.rows_per_key <= FEW_ROWS
     order = [forced] if forced else ["stab"] if few else ["cumulative", "frames", "stab"]
-    parts: dict[str, list[Contribution]] = {}
-    found: list[tuple[Contribution, str]] = []
-    for part in (members(form), *form.contributions):
+    parts: dict[str, list[AggregateCall]] = {}
+    found: list[tuple[AggregateCall, str]] = []
+    for part in (members(form), *form.aggregates):
         refusals: list[str] = []
         for name in order:
             why_not = _why_not(name, part)
@@ -109,11 +111,11 @@ def choose_parts(form: IntervalForm, forced: str | None = None) -> Choice:
             refusals.append(f"not {name}, because {why_not}")
         else:
             found.append((part, "; ".join(refusals)))
-            return Choice("cumulative + frames + stab", tuple(found))
-    return Choice(" + ".join(n for n in LOWERINGS if n in parts), tuple(found), parts)
+            return LoweringChoice("cumulative + frames + stab", tuple(found))
+    return LoweringChoice(" + ".join(n for n in LOWERINGS if n in parts), tuple(found), parts)
 
 
-def _why_not(name: str, part: Contribution) -> str | None:
+def _why_not(name: str, part: AggregateCall) -> str | None:
     if name == "cumulative":
         return lowers_cumulatively(part)
     if name == "frames":
@@ -121,8 +123,8 @@ def _why_not(name: str, part: Contribution) -> str | None:
     return None if name == "stab" else "the view aggregates"
 
 
-def _as_written(part: Contribution) -> str:
-    """The aggregate over the author's tables, not over what they were woven into."""
+def _as_written(part: AggregateCall) -> str:
+    """The aggregate in terms of the author's tables rather than of generated CTEs."""
 
     def written(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and node.table.startswith("fb_s") and "__" in node.name:

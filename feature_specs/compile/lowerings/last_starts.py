@@ -1,4 +1,4 @@
-"""For each spine row the last start before it, of each of several histories, by one sorted pass.
+"""Find each spine row's last preceding start in several histories, in one sorted pass.
 
 Only keys and instants are sorted, no features. Histories that meet the spine by the same keys share
 the pass, so that the spine is sorted once.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feature_specs.compile.draft import Subquery
-from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, ViewScope
 from feature_specs.compile.lowerings.sorted_axis import (
     MARKERS,
     SO_FAR,
@@ -19,18 +19,17 @@ from feature_specs.compile.lowerings.sorted_axis import (
 )
 
 
-def last_starts(histories: Sequence[Scope]) -> list[Subquery]:
-    """Subqueries, of which the last is ``matched`` of the first history, with a row per spine row.
+def last_starts(histories: Sequence[ViewScope]) -> list[Subquery]:
+    """Subqueries, the last of which is the first history's ``matched``, with a row per spine row.
 
-    Beside the spine row's number and the number of its key, ``fb_key``, it has, of the history at each
-    place n,
+    Its columns are the spine row's number, its key's number ``fb_key``, and for the n-th history:
 
-    - ``fb_matched<n>``, the last start by then, be it of another key. No row of the spine row's own
-      key has that start in this case: it would stand between the two. So fetching by key and start
-      finds none.
-    - ``fb_tied<n>``: more than one row of the key starts then. Such rows stand side by side in the
-      pass; each but the first of them is counted half a place further on.
-    - ``fb_first<n>``: the spine row before this one matched another start or has another key.
+    - ``fb_matched<n>``: the last start at or before the instant, perhaps of another key. In that case no
+      row of the spine row's own key has that start (it would have been the last one), so that
+      fetching by key and start finds none.
+    - ``fb_tied<n>``: whether several rows of the key have that start. They are adjacent in the pass,
+      and each but the first is placed half a step later.
+    - ``fb_first<n>``: whether the previous spine row matched another start or has another key.
     """
     first = histories[0]
     return [
@@ -41,7 +40,7 @@ def last_starts(histories: Sequence[Scope]) -> list[Subquery]:
     ]
 
 
-def _axis_sql(histories: Sequence[Scope]) -> str:
+def _axis_sql(histories: Sequence[ViewScope]) -> str:
     """Rows, marked by their history's place counted down from -1, and the spine's markers."""
     first = histories[0]
     ids = first.name("ids")
@@ -60,7 +59,7 @@ def _axis_sql(histories: Sequence[Scope]) -> str:
     return " union all ".join(parts)
 
 
-def _matched_sql(first: Scope, count: int) -> str:
+def _matched_sql(first: ViewScope, count: int) -> str:
     # Where there is one history only, what stands at the place of a row is a row of it.
     alike = " and fb_mark_before = fb_mark" if count > 1 else ""
     tied = (
@@ -71,7 +70,7 @@ def _matched_sql(first: Scope, count: int) -> str:
         f"over ({SO_FAR}) as fb_last{n}"
         for n in range(count)
     )
-    # What starts after the spine row is another key's, and matches nothing.
+    # A start after the spine row belongs to another key, and matches nothing.
     started = "".join(
         f", case when fb_last{n} <= fb_place then fb_last{n} end as fb_at{n}" for n in range(count)
     )

@@ -1,4 +1,4 @@
-"""Lower the aggregates of a grouped form, each as was chosen, and put them together again."""
+"""Lower each aggregate of a grouped form as chosen, and join the results."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Contribution, Subquery
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.interval_rows import MEMBERS
+from feature_specs.compile.draft import AggregateCall, Subquery
+from feature_specs.compile.lowerings.interval_rows import MEMBERS
 from feature_specs.compile.lowerings.lower_cumulative import lower_cumulative
 from feature_specs.compile.lowerings.lower_frames import lower_frames
 from feature_specs.compile.lowerings.lower_stab import lower_stab
-from feature_specs.compile.lowerings.lowered import ROW, Piece, Scope, quoted
+from feature_specs.compile.lowerings.lowered import ROW, Piece, ViewScope
+from feature_specs.compile.sql.aggregates import classes
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.quote import quoted
 
-#: What these are of no rows is not null.
-_COUNTS = (exp.Count, exp.ApproxDistinct, exp.RegrCount)
+#: Aggregates that are not null over no rows.
+_COUNTS = classes(lambda known: known.zero)
 
 
 def _is_zero_of_nothing(function: exp.Expr) -> bool:
@@ -25,7 +27,7 @@ def _is_zero_of_nothing(function: exp.Expr) -> bool:
 
 
 def lower_aggregates(
-    scope: Scope, parts: Mapping[str, list[Contribution]], *, always: bool = False
+    scope: ViewScope, parts: Mapping[str, list[AggregateCall]], *, always: bool = False
 ) -> list[Subquery]:
     """CTEs, of which the last, ``features``, has a row for each instant at which the group exists.
 
@@ -45,7 +47,7 @@ def lower_aggregates(
         tests.append(f"({duckdb_sql(scope.form.having)})")
     columns = dict(scope.form.columns)
     if always:
-        counts = {c.name for c in scope.form.contributions if _is_zero_of_nothing(c.function)}
+        counts = {c.name for c in scope.form.aggregates if _is_zero_of_nothing(c.function)}
         columns = {name: _zero_for_none(node, counts) for name, node in columns.items()}
     values = ", ".join(f"{duckdb_sql(node)} as {quoted(name)}" for name, node in columns.items())
     joins = " ".join(f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in pieces)

@@ -11,56 +11,50 @@ where the data span too many magnitudes for that, the same statement takes anoth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Contribution, Subquery, Window
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.exact_types import ExactType, exact_type, is_float
-from feature_specs.compile.interval_rows import condition_of, over_rows
+from feature_specs.compile.draft import AggregateCall, Subquery, Window
+from feature_specs.compile.lowerings.exact_totals import SPREADS, finished, square
+from feature_specs.compile.lowerings.interval_rows import condition_of, over_rows
 from feature_specs.compile.lowerings.lower_frames import lower_frames, lowers_by_frames
 from feature_specs.compile.lowerings.lower_stab import lower_stab
-from feature_specs.compile.lowerings.lowered import ROW, Piece, Scope, names_of
+from feature_specs.compile.lowerings.lowered import ROW, Piece, ViewScope, names_of
 from feature_specs.compile.lowerings.running_totals import BASE, ROWS, Passes, units_sql
+from feature_specs.compile.sql.aggregates import known_aggregate
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.compile.sql.exact_types import ExactType, exact_type, is_float
 
 _SHIFT = 90
 _ONE = f"cast({2**_SHIFT} as hugeint)"
 _HALF = f"cast({2 ** (_SHIFT - 1)} as hugeint)"
 
-MOMENTS: dict[type[exp.Expr], tuple[bool, bool]] = {
-    # class: (sample rather than population, root of it)
-    exp.Variance: (True, False), exp.VariancePop: (False, False),
-    exp.Stddev: (True, True), exp.StddevSamp: (True, True), exp.StddevPop: (False, True),
-}  # fmt: skip
 
-
-def lowers_cumulatively(part: Contribution) -> str | None:
-    """None where the aggregate can be read from running totals, else the reason why not."""
+def lowers_cumulatively(part: AggregateCall) -> str | None:
+    """The reason why an aggregate cannot be read from running totals, or None if it can."""
     function = part.function
-    if isinstance(function, exp.CountIf):
+    known = known_aggregate(function)
+    if known is None or known.totals is None:
+        return f"{function.key} cannot be subtracted"
+    several = isinstance(function, exp.Count) and function.expressions
+    if several or (
+        isinstance(function.this, exp.Distinct) and not isinstance(function, exp.CountIf)
+    ):
+        return "distinct values cannot be subtracted"
+    if known.totals == "count" or (known.totals == "sum" and is_float(function.this)):
         return None
-    if isinstance(function, exp.Count):
-        if isinstance(function.this, exp.Distinct) or function.expressions:
-            return "distinct values cannot be subtracted"
-        return None
-    if isinstance(function, (exp.Sum, exp.Avg, *MOMENTS)):
-        if isinstance(function.this, exp.Distinct):
-            return "distinct values cannot be subtracted"
-        if isinstance(function, (exp.Sum, exp.Avg)) and is_float(function.this):
-            return None
-        kind = exact_type(function.this)
-        if kind is None:
-            return f"{duckdb_sql(function.this)} is neither exact nor a float"
-        if isinstance(function, tuple(MOMENTS)) and kind.bits != 32:
-            return "squares of wide numbers overflow"
-        return None
-    return f"{function.key} cannot be subtracted"
+    kind = exact_type(function.this)
+    if kind is None:
+        return f"{duckdb_sql(function.this)} is neither exact nor a float"
+    if known.totals == "squares" and kind.bits != 32:
+        return "squares of wide numbers overflow"
+    return None
 
 
-def lower_cumulative(scope: Scope, parts: list[Contribution]) -> Piece:
-    """Lower aggregates for which ``lowers_cumulatively`` holds, all in the same passes."""
+def lower_cumulative(scope: ViewScope, parts: list[AggregateCall]) -> Piece:
+    """Lower aggregates for which ``lowers_cumulatively`` gives no reason, in shared passes."""
     totals = _Totals(scope, parts)
     values = {p.name: totals.value(p) for p in parts}
     name, units = scope.name("totals"), scope.name("units")
@@ -85,12 +79,12 @@ def lower_cumulative(scope: Scope, parts: list[Contribution]) -> Piece:
     return Piece(name, (*made, Subquery(name, select)), names_of(parts))
 
 
-def _sums_floats(part: Contribution) -> bool:
+def _sums_floats(part: AggregateCall) -> bool:
     return isinstance(part.function, (exp.Sum, exp.Avg)) and is_float(part.function.this)
 
 
 def _spread(
-    scope: Scope, parts: list[Contribution], units: str
+    scope: ViewScope, parts: list[AggregateCall], units: str
 ) -> tuple[list[Subquery], list[Piece]]:
     """The same sums by lowerings that take any floats, over nothing where fixed point will do."""
     other = replace(scope, prefix=f"{scope.prefix}__spread")
@@ -112,8 +106,8 @@ def _spread(
 class _Totals:
     """Aggregates as expressions over passes."""
 
-    scope: Scope
-    parts: Sequence[Contribution]
+    scope: ViewScope
+    parts: Sequence[AggregateCall]
     units: dict[str, str] = field(default_factory=dict)
     differences: dict[str, str] = field(default_factory=dict)
     counts: dict[str, str] = field(default_factory=dict)
@@ -132,10 +126,10 @@ class _Totals:
         return f"select *{counts} from ({select}) as read_at" if counts else select
 
     def _packed_count(self, packed: str) -> str:
-        """How many values a packed difference is the sum of."""
+        """The number of values in a packed difference."""
         return self.counts.setdefault(packed, f"fb_members{len(self.counts) + 1}")
 
-    def value(self, part: Contribution) -> str:
+    def value(self, part: AggregateCall) -> str:
         """SQL of the aggregate over ``sql()``."""
         test = condition_of(self.scope.form, part)
         condition = duckdb_sql(test) if test is not None else None
@@ -153,7 +147,7 @@ class _Totals:
             return f"cast({read(f'case when not {x} is null then 1 end')} as bigint)"
         x = self._argument(part)
         kind = exact_type(function.this)
-        if kind is not None and kind.small and not isinstance(function, tuple(MOMENTS)):
+        if kind is not None and kind.small and not isinstance(function, SPREADS):
             packed = read(_packed(x, kind))
             n = self._packed_count(packed)
             return finished(function, kind, n, _unpacked(packed, n, kind), str)
@@ -175,7 +169,7 @@ class _Totals:
     def _unit(self, x: str) -> str:
         return self.units.setdefault(x, f"fb_unit{len(self.units) + 1}")
 
-    def _argument(self, part: Contribution) -> str:
+    def _argument(self, part: AggregateCall) -> str:
         return f"({duckdb_sql(over_rows(part.function.this))})"
 
     def _difference(self, window: Window, term: str) -> str:
@@ -191,7 +185,7 @@ class _Totals:
         # difference does not.
         leaving = self._apart(window)
         if leaving is None:
-            # A row that would end before it starts comes and leaves at once: nothing remains.
+            # A row that would end before it starts is added and removed at once.
             left = self.passes.on(f"left_{start}_{end}", f"greatest({start}, {end})")
             return f"({came} - {left.read(term, 0)})"
         first, after = leaving
@@ -223,13 +217,13 @@ class _Totals:
 
 
 def _packed(x: str, kind: ExactType) -> str:
-    """One for a value that is there and the value, in one number: 2^90 + x, x as whole units."""
+    """A value and its count of one in a single number: 2^90 + x, with x in whole units."""
     whole = f"cast({x} * {10**kind.scale} as hugeint)" if kind.decimal else f"cast({x} as hugeint)"
     return f"{whole} + {_ONE}"
 
 
 def _unpacked(packed: str, n: str, kind: ExactType) -> str:
-    """The sum out of a packed difference."""
+    """The sum unpacked from a packed difference."""
     whole = f"({packed} - {n} * {_ONE})"
     if not kind.decimal:
         return whole
@@ -237,31 +231,3 @@ def _unpacked(packed: str, n: str, kind: ExactType) -> str:
         return f"cast({whole} as decimal(38, 0))"
     unit = f"cast({10.0**-kind.scale:.{kind.scale}f} as decimal({kind.scale}, {kind.scale}))"
     return f"(cast({whole} as decimal({38 - kind.scale}, 0)) * {unit})"
-
-
-def square(x: str) -> str:
-    """SQL of the square of an integer."""
-    return f"(cast({x} as hugeint) * {x})"
-
-
-def finished(
-    function: exp.Expr, kind: ExactType, n: str, total: str, squares: Callable[[], str]
-) -> str:
-    """SQL of a sum, an average or a moment out of exact totals.
-
-    Args:
-        n, total: SQL of how many values there are, and of their sum.
-        squares: gives SQL of the sum of their squares.
-    """
-    if isinstance(function, exp.Sum):
-        return f"case when {n} > 0 then cast({total} as {kind.total}) end"
-    if isinstance(function, exp.Avg):
-        return f"case when {n} > 0 then cast({total} as double) / {n} end"
-    sample, root = MOMENTS[type(function)]
-    wide_n, wide_total = f"cast({n} as hugeint)", f"cast({total} as hugeint)"
-    spread = f"cast({wide_n} * {squares()} - {wide_total} * {wide_total} as double)"
-    least, weight = (
-        (1, f"(cast({n} as double) * ({n} - 1))") if sample else (0, f"(cast({n} as double) * {n})")
-    )
-    value = f"{spread} / {weight}"
-    return f"case when {n} > {least} then {f'sqrt({value})' if root else value} end"

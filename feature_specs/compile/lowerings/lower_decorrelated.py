@@ -1,4 +1,4 @@
-"""Evaluate the cut query once for every spine row: right for all that compiles.
+"""Evaluate the cut query once for every spine row: right for every view that compiles.
 
 The engine unnests the correlated join itself (Neumann and Kemper, "Unnesting Arbitrary Queries").
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from feature_specs.compile.bound_leaves import bound_leaves
 from feature_specs.compile.draft import Draft, Subquery
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.lowerings.lower_stab import one_row_guard
-from feature_specs.compile.lowerings.lowered import AXIS, ROW, quoted
-from feature_specs.compile.note_visibility import SEEN, sees
+from feature_specs.compile.leaves.bound_leaves import bound_leaves
+from feature_specs.compile.lowerings.keep_aggregates_inside import keep_aggregates_inside
+from feature_specs.compile.lowerings.lowered import AXIS, ROW
+from feature_specs.compile.normalize.note_visibility import SEEN, sees
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.compile.sql.one_row_guard import one_row_guard
 from feature_specs.errors import CompileError
+from feature_specs.quote import quoted
 
 
 def lower_decorrelated(draft: Draft) -> list[Subquery]:
@@ -29,10 +31,11 @@ def lower_decorrelated(draft: Draft) -> list[Subquery]:
                 "`(a, b) in (select ...)` cannot be evaluated for one instant after the other by "
                 f"DuckDB, and this view needs that: {draft.why_no_form or 'it was asked for'}",
                 where=draft.locate(node),
-                mend="write `exists (select 1 from ... where ...)`",
+                hint="write `exists (select 1 from ... where ...)`",
             )
     instants, features = f'"{view.name}__instants"', f'"{view.name}__features"'
-    cut = bound_leaves(draft, draft.stored, exp.column("fb_instant", table="fb_s", quoted=False))
+    stored = keep_aggregates_inside(draft, draft.stored)
+    cut = bound_leaves(draft, stored, exp.column("fb_instant", table="fb_s", quoted=False))
     keys = " and ".join(f"fb_s.{quoted(k)} = q.{quoted(k)}" for k in view.entities)
     spine = f'"{view.name}__spine"'
     names = [*([view.event_time] if view.event_time else []), *draft.stored_names]
@@ -59,7 +62,7 @@ def lower_decorrelated(draft: Draft) -> list[Subquery]:
 
 
 def row_order(draft: Draft) -> str:
-    """SQL for ORDER BY over the query's own output: a history view's answer comes first."""
+    """ORDER BY over the query's own output that puts a history view's answer first."""
     view = draft.view
     assert view.event_time is not None
     first = [view.event_time, *view.tie_break]

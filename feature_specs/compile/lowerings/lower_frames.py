@@ -1,4 +1,4 @@
-"""Window frames over events and spine rows together: any aggregate of a plain trailing window.
+"""Lower trailing windows to window frames over events and spine rows together.
 
 Right for floats, min and max, since each frame is aggregated by itself; needs rows that leave in
 the order in which they came (DESIGN 3, lowering 3).
@@ -8,49 +8,46 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Contribution, Subquery
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.exact_types import is_widest
-from feature_specs.compile.interval_rows import IntervalRows, condition_of, over_rows
-from feature_specs.compile.lowerings.lowered import AXIS, ROW, Piece, Scope, filtered, names_of
+from feature_specs.compile.draft import AggregateCall, Subquery
+from feature_specs.compile.lowerings.interval_rows import IntervalRows, condition_of, over_rows
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Piece, ViewScope, filtered, names_of
+from feature_specs.compile.sql.aggregates import classes
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.compile.sql.exact_types import is_widest
 
 #: Aggregates that DuckDB evaluates over a frame.
-_FRAMED = (
-    exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Count, exp.CountIf, exp.Variance, exp.VariancePop,
-    exp.Stddev, exp.StddevSamp, exp.StddevPop, exp.LogicalOr, exp.LogicalAnd, exp.Median,
-    exp.PercentileCont, exp.PercentileDisc,
-)  # fmt: skip
+_FRAMED = classes(lambda known: "duckdb" in known.framed)
 
 
-def lowers_by_frames(part: Contribution) -> str | None:
-    """None where a frame holds exactly the rows that count, else the reason why not."""
+def lowers_by_frames(part: AggregateCall) -> str | None:
+    """The reason why a frame would not hold exactly the rows that count, or None if it does."""
     if not isinstance(part.function, _FRAMED):
         return f"{part.function.key} is not evaluated over frames"
     if isinstance(part.function, exp.Sum) and is_widest(part.function.this):
         return "a total that nobody asks for could overflow"
     if len(part.window.starts) != 1:
         return "rows become visible on another axis than the one on which they leave"
-    if not part.window.lasting and (part.window.width or 0) <= 0:
+    if not part.window.never_ends and (part.window.width or 0) <= 0:
         return "rows do not all live equally long"
     return None
 
 
-def lower_frames(scope: Scope, parts: list[Contribution]) -> list[Piece]:
-    """Lower aggregates for which ``lowers_by_frames`` holds; one pass a time axis."""
-    axes: dict[str, list[Contribution]] = {}
+def lower_frames(scope: ViewScope, parts: list[AggregateCall]) -> list[Piece]:
+    """Lower aggregates for which ``lowers_by_frames`` gives no reason; one pass per time axis."""
+    axes: dict[str, list[AggregateCall]] = {}
     for part in parts:
         axes.setdefault(scope.rows.starts[scope.rows.place(part.window)], []).append(part)
     return [_one_axis(scope, axis, chosen) for axis, chosen in axes.items()]
 
 
-def _one_axis(scope: Scope, axis: str, parts: list[Contribution]) -> Piece:
+def _one_axis(scope: ViewScope, axis: str, parts: list[AggregateCall]) -> Piece:
     keys = ", ".join(scope.keys)
     frames: dict[str, str] = {}
     values = []
     for part in parts:
         width = part.window.width
-        # RANGE includes its edge and a row has left at start + width, hence the microsecond.
-        reach = "unbounded" if part.window.lasting or width is None else str(width - 1)
+        # RANGE includes its edge, but a row has left at start + width: hence the microsecond.
+        reach = "unbounded" if part.window.never_ends or width is None else str(width - 1)
         frame = frames.setdefault(reach, f"frame{len(frames) + 1}")
         test = condition_of(scope.form, part)
         where = f"{ROW} is null" + (f" and ({duckdb_sql(test)})" if test is not None else "")
@@ -75,7 +72,7 @@ def _one_axis(scope: Scope, axis: str, parts: list[Contribution]) -> Piece:
     return Piece(name, (Subquery(name, sql),), names_of(parts))
 
 
-def _columns(rows: IntervalRows, parts: list[Contribution]) -> list[str]:
+def _columns(rows: IntervalRows, parts: list[AggregateCall]) -> list[str]:
     nodes: list[exp.Expr] = []
     for part in parts:
         nodes += [part.function, *([part.condition] if part.condition is not None else [])]

@@ -6,22 +6,16 @@ and the best where keys have few rows.
 
 from __future__ import annotations
 
-from feature_specs.compile.draft import Contribution, Subquery
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.interval_rows import condition_of, over_rows
-from feature_specs.compile.lowerings.lower_latest import answers_sql, ranking
-from feature_specs.compile.lowerings.lowered import (
-    AXIS,
-    ROW,
-    Piece,
-    Scope,
-    filtered,
-    names_of,
-    quoted,
-)
+from feature_specs.compile.draft import AggregateCall, Subquery
+from feature_specs.compile.lowerings.interval_rows import condition_of, over_rows
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, Piece, ViewScope, filtered, names_of
+from feature_specs.compile.lowerings.rank_rows_of_history import answers_sql, ranking
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.compile.sql.one_row_guard import one_row_guard
+from feature_specs.quote import quoted
 
 
-def lower_stab(scope: Scope, parts: list[Contribution]) -> Piece:
+def lower_stab(scope: ViewScope, parts: list[AggregateCall]) -> Piece:
     """Lower any aggregates of the form."""
     values = []
     for part in parts:
@@ -40,8 +34,8 @@ def lower_stab(scope: Scope, parts: list[Contribution]) -> Piece:
     return Piece(name, (Subquery(name, sql),), names_of(parts))
 
 
-def stab_rows(scope: Scope) -> Subquery:
-    """Of the rows of each entity that are alive: a history's newest, else the only one."""
+def stab_rows(scope: ViewScope) -> Subquery:
+    """Each entity's row that is alive: the newest of a history, else the only one."""
     if scope.form.event_time is not None:
         return _stab_history(scope)
     values = ", ".join(
@@ -56,7 +50,7 @@ def stab_rows(scope: Scope) -> Subquery:
     return Subquery(scope.name("features"), sql)
 
 
-def _stab_history(scope: Scope) -> Subquery:
+def _stab_history(scope: ViewScope) -> Subquery:
     values = answers_sql(scope)
     sql = (
         f"select s.{ROW}, {values} from {scope.name('spine')} as s "
@@ -66,17 +60,8 @@ def _stab_history(scope: Scope) -> Subquery:
     return Subquery(scope.name("features"), sql)
 
 
-def alive(scope: Scope, place: int) -> str:
-    """SQL that holds while a row counts in a window."""
+def alive(scope: ViewScope, place: int) -> str:
+    """SQL condition under which a row counts in a window."""
     start, end = scope.rows.starts[place], scope.rows.ends[place]
     text = f"r.{start} <= s.{AXIS}"
     return f"{text} and s.{AXIS} < r.{end}" if end is not None else text
-
-
-def one_row_guard(view: str) -> str:
-    """SQL for HAVING that stops the query when a group holds a second row."""
-    return (
-        "case when count(*) > 1 then cast(error("
-        f"'{view}: two rows for one entity at one instant; group by the entities, or declare event_time'"
-        ") as boolean) else true end"
-    )

@@ -1,4 +1,4 @@
-"""What a lowering makes: named subqueries, the last of which holds a row per matched spine row."""
+"""What lowerings work with and produce: scopes, and named subqueries with a row per spine row."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from feature_specs.compile.draft import Contribution, IntervalForm, Subquery
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.interval_rows import IntervalRows
+from feature_specs.compile.draft import AggregateCall, IntervalForm, Subquery
+from feature_specs.compile.lowerings.interval_rows import IntervalRows
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 
 #: Columns of the spine as lowerings see it.
-ROW, AXIS, ASKED = "fb_row", "fb_t", "fb_ts"
+ROW, AXIS, REQUESTED = "fb_row", "fb_t", "fb_ts"
 
 
 @dataclass(frozen=True)
-class Scope:
-    """What the lowering of one interval form works with.
+class ViewScope:
+    """Names and keys for lowering one interval form.
 
     Attributes:
         prefix: what the names of its CTEs begin with.
         key_names: the columns by which instants and rows belong together.
         whole_key: there is one such column, of whole numbers of at most 64 bits.
+        spine_key: the spine's own name of the first of them.
     """
 
     prefix: str
@@ -30,9 +31,10 @@ class Scope:
     rows: IntervalRows
     event_time: str | None = None
     whole_key: bool = False
+    spine_key: str = ""
 
     def name(self, part: str) -> str:
-        """A quoted CTE name of this scope's own."""
+        """A quoted CTE name within this scope."""
         return f'"{self.prefix}__{part}"'
 
     @property
@@ -45,15 +47,11 @@ class Scope:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some aggregates of a view, one row per spine row: ``fb_row`` and a column per aggregate."""
+    """Aggregates of a view: one row per spine row, with ``fb_row`` and a column per aggregate."""
 
     name: str
     subqueries: tuple[Subquery, ...]
     provides: tuple[str, ...] = field(default=())
-
-
-def quoted(name: str) -> str:
-    return f'"{name}"'
 
 
 def filtered(function: exp.Expr, condition: str | None) -> str:
@@ -62,5 +60,5 @@ def filtered(function: exp.Expr, condition: str | None) -> str:
     return f"{text} filter (where {condition})" if condition else text
 
 
-def names_of(parts: list[Contribution]) -> tuple[str, ...]:
+def names_of(parts: list[AggregateCall]) -> tuple[str, ...]:
     return tuple(p.name for p in parts)

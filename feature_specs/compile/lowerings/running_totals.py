@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from feature_specs.compile.draft import Subquery
-from feature_specs.compile.lowerings.lowered import AXIS, ROW, Scope
+from feature_specs.compile.lowerings.lowered import AXIS, ROW, ViewScope
 from feature_specs.compile.lowerings.sorted_axis import (
     MARKERS,
     SO_FAR,
     followed,
     numbered_keys,
 )
-from feature_specs.compile.time_axis import ALWAYS
+from feature_specs.compile.sql.time_axis import ALWAYS
 
 #: The read from which every total of the key is counted.
 BASE = None
 
-#: The term that is one for every row: counting needs no sum.
+#: The term that is 1 for every row: a count needs no sum.
 ROWS = "1"
 
 #: The sum of all absolute values stays below 2 to this; what is above it counts the values.
@@ -38,7 +38,7 @@ class Pass:
     Attributes:
         alias: what it is joined as.
         axis: SQL of a row's place, in microseconds, over the interval rows.
-        where: SQL of which rows take part; None for all.
+        where: SQL condition for the rows that take part; None for all.
         terms: SQL of what is summed to the column that holds its total.
         shifts: how far before the spine's instant totals are read; BASE before all rows.
     """
@@ -69,15 +69,15 @@ class Pass:
 
     @property
     def columns(self) -> list[str]:
-        """What is read at a marker: totals, and perhaps the number of rows before it."""
+        """The columns read at a marker: totals, and perhaps the number of preceding rows."""
         return [*(["fb_n"] if self.counted else []), *self.terms.values()]
 
 
 @dataclass
 class Passes:
-    """The passes of one scope, each made when first read from."""
+    """The passes of one scope, created on first use."""
 
-    scope: Scope
+    scope: ViewScope
     made: dict[str, Pass] = field(default_factory=dict)
 
     def on(self, name: str, axis: str, where: str | None = None) -> Pass:
@@ -101,7 +101,7 @@ class Passes:
         return [numbered_keys(scope), marks, *passes]
 
     def _axis(self, one: Pass, cross: str) -> Subquery:
-        """Rows and markers together, each at its place."""
+        """Rows and markers in one relation, each with its place."""
         scope, count = self.scope, len(one.shifts)
         where = f" where {one.where}" if one.where else ""
         terms = "".join(f", {sql} as {column}" for sql, column in one.terms.items())
@@ -141,7 +141,7 @@ class Passes:
 
 
 def _half(one: Pass, half: int) -> str:
-    """Totals at the markers of every other key."""
+    """Totals at the markers of every second key."""
     count = len(one.shifts)
     totals = [f"sum({c}) over ({SO_FAR}) as {c}" for c in one.terms.values()]
     totals += ["row_number() over () as fb_n"] if one.counted else []

@@ -8,7 +8,7 @@ that it can fail but never mislead.
 from __future__ import annotations
 
 from feature_specs.compile.draft import Subquery
-from feature_specs.compile.lowerings.lowered import Scope
+from feature_specs.compile.lowerings.lowered import ViewScope
 
 #: A frame over all rows and markers so far, of this key and of those before it.
 SO_FAR = "rows between unbounded preceding and current row"
@@ -21,21 +21,21 @@ MARKERS = (
 )
 
 
-def numbered_keys(scope: Scope) -> Subquery:
-    """The spine's keys, each with a number: ``fb_key`` makes a sort's key short.
+def numbered_keys(scope: ViewScope) -> Subquery:
+    """Number the spine's keys: ``fb_key`` is a short sort key.
 
     Rows of other keys fall away where rows are joined to it.
     """
     return _keys(scope, "cast(row_number() over () as int)")
 
 
-def distinct_keys(scope: Scope) -> Subquery:
-    """The same of whole numbers, each of which is its own ``fb_key``."""
+def distinct_keys(scope: ViewScope) -> Subquery:
+    """The same for integer keys, each its own ``fb_key``."""
     (key,) = scope.keys
     return _keys(scope, key)
 
 
-def _keys(scope: Scope, short: str) -> Subquery:
+def _keys(scope: ViewScope, short: str) -> Subquery:
     keys = ", ".join(scope.keys)
     # Told apart below, so that DuckDB guesses how many there are.
     return Subquery(
@@ -46,7 +46,7 @@ def _keys(scope: Scope, short: str) -> Subquery:
 
 
 def followed(axis: str, where: str = "") -> str:
-    """SQL after FROM: rows and markers in order, each with the key, place and mark before it.
+    """SQL after FROM: rows and markers in order, each with its predecessor's key, place and mark.
 
     Windows of the SELECT over it that have no order of their own follow the sort.
 

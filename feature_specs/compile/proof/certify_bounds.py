@@ -10,11 +10,11 @@ from functools import lru_cache
 import sqlglot
 from sqlglot import exp
 
-from feature_specs.compile.duckdb_sql import DUCKDB
-from feature_specs.compile.parse_query import relation_key
 from feature_specs.compile.proof.prove_bounds import Bounds
 from feature_specs.compile.proof.relation import UnboundError
-from feature_specs.compile.statement import Statement
+from feature_specs.compile.sql.duckdb_sql import DUCKDB
+from feature_specs.compile.sql.relation_names import relation_key
+from feature_specs.compile.sql.statement import Statement
 from feature_specs.errors import CompileError, UnsafeQueryError
 from feature_specs.leaf import Leaf
 from feature_specs.names import fold_name, is_reserved
@@ -33,12 +33,12 @@ class Certificate:
     """Every leaf scan of a point-in-time statement with its bound, and what is taken on trust."""
 
     scans: tuple[ScanBound, ...]
-    taken_on_word: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The certificate as text."""
         proved = [f"{scan.leaf}: {scan.bound}" for scan in self.scans]
-        return proved + [f"taken on the author's word: {word}" for word in self.taken_on_word]
+        return proved + [f"taken on the author's word: {word}" for word in self.assumptions]
 
 
 def certify_bounds(sql: str, leaves: tuple[Leaf, ...], file: str) -> Certificate:
@@ -66,7 +66,7 @@ def certify_statement(statement: Statement, leaves: tuple[Leaf, ...], file: str)
             raise CompileError(
                 f"table {leaf.name} has a name that the compiled statement uses itself",
                 where=file,
-                mend="rename the view or the table",
+                hint="rename the view or the table",
             )
     alike = _alike(statement, leaves)
     parts = [(alike(p.name).strip('"'), _parsed(alike(p.sql))) for p in statement.parts]
@@ -74,7 +74,7 @@ def certify_statement(statement: Statement, leaves: tuple[Leaf, ...], file: str)
 
 
 def _alike(statement: Statement, leaves: tuple[Leaf, ...]) -> Callable[[str], str]:
-    """Writes views' own prefixes by number: many views' pieces differ in nothing else.
+    """Replace views' prefixes by numbers, since pieces of many views differ in nothing else.
 
     All at once, so that no two come to have one name; none where that would touch a leaf's name.
     """
@@ -91,7 +91,7 @@ def _alike(statement: Statement, leaves: tuple[Leaf, ...]) -> Callable[[str], st
 
 @lru_cache(maxsize=256)
 def _parsed(sql: str) -> exp.Expr:
-    """A piece of a statement, which the proof reads and does not change."""
+    """Parse a piece of a statement; the proof does not change it."""
     return sqlglot.parse_one(sql, dialect=DUCKDB)
 
 
@@ -104,7 +104,7 @@ def _certify(
             raise UnsafeQueryError(
                 f"column {taken!r} of {leaf.name} begins like forebay's own names",
                 where=leaf.where or file,
-                mend="rename it where the table is made",
+                hint="rename it where the table is made",
             )
     known = {relation_key(exp.to_table(leaf.name, dialect=DUCKDB)): leaf for leaf in leaves}
     bounds = Bounds(known)
@@ -114,7 +114,7 @@ def _certify(
         raise UnsafeQueryError(
             f"the compiled statement reads rows without a bound in time: {gap}",
             where=file,
-            mend="this is a fault of forebay's: report it with the view's SQL",
+            hint="this is a fault of forebay's: report it with the view's SQL",
         ) from None
     scans = [ScanBound(leaf, bound) for leaf, bound in bounds.scans]
     words = [f"{leaf.name} is static" for leaf in leaves if leaf.static]

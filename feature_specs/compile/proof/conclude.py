@@ -1,4 +1,4 @@
-"""What follows for the rows of a SELECT from its sources, conditions and outputs."""
+"""Derive what is known of a SELECT's rows from its sources, conditions and outputs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.internal_names import is_bookkeeping
 from feature_specs.compile.proof.gather import (
     check_gathering,
     check_instant,
@@ -18,12 +16,13 @@ from feature_specs.compile.proof.gather import (
     read_at_marks,
 )
 from feature_specs.compile.proof.reach import cut_of, later, meets_spine, respects
-from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import CUT, Relation, UnboundError
+from feature_specs.compile.proof.select_proof import SelectProof
 from feature_specs.compile.proof.shapes import axis_of, claims_a_start, is_marked_place
+from feature_specs.compile.sql.own_names import is_bookkeeping
 
 
-def conclude(reading: Reading) -> Relation:
+def conclude(reading: SelectProof) -> Relation:
     """What is known of the rows that a SELECT gives.
 
     Raises:
@@ -51,11 +50,11 @@ def conclude(reading: Reading) -> Relation:
     if needs:
         return held_relation(reading, needs, claims, outputs)
     if settled:
-        return settled_relation(reading, settled, claims, outputs)
+        return materialized_relation(reading, settled, claims, outputs)
     return free_relation(reading, outputs)
 
 
-def free_relation(reading: Reading, outputs: Mapping[str, exp.Expr]) -> Relation:
+def free_relation(reading: SelectProof, outputs: Mapping[str, exp.Expr]) -> Relation:
     columns = tuple(outputs)
     spine = None
     if {"fb_row", "fb_t"} <= set(columns):
@@ -64,7 +63,9 @@ def free_relation(reading: Reading, outputs: Mapping[str, exp.Expr]) -> Relation
     return Relation(columns, "free", frozenset(columns), spine, marker=marker(reading, outputs))
 
 
-def marker(reading: Reading, outputs: Mapping[str, exp.Expr]) -> tuple[int, int, str | None] | None:
+def marker(
+    reading: SelectProof, outputs: Mapping[str, exp.Expr]
+) -> tuple[int, int, str | None] | None:
     """Places of ``(fb_t - constant) * 2 + 1`` and of a number made of ``fb_row``."""
     place = mark = spine = None
     for number, node in enumerate(outputs.values()):
@@ -79,7 +80,7 @@ def marker(reading: Reading, outputs: Mapping[str, exp.Expr]) -> tuple[int, int,
 
 
 def held_relation(
-    reading: Reading,
+    reading: SelectProof,
     needs: list[str],
     claims: Mapping[str, exp.Expr],
     outputs: Mapping[str, exp.Expr],
@@ -101,7 +102,7 @@ def held_relation(
     check_gathering(reading, claims, good, outputs)
     for alias in needs:
         if alias in reading.scans:
-            shown = duckdb_sql(claims[sorted(good)[0]])
+            shown = _as_instants(claims[sorted(good)[0]])
             reading.bounds.scans.append(
                 (
                     reading.scans[alias].name,
@@ -114,9 +115,9 @@ def held_relation(
 
 
 def columns_in_step(
-    reading: Reading, claims: Mapping[str, exp.Expr], outputs: Mapping[str, exp.Expr]
+    reading: SelectProof, claims: Mapping[str, exp.Expr], outputs: Mapping[str, exp.Expr]
 ) -> frozenset[str]:
-    """Outputs of which ``fb_start`` is a rising function."""
+    """Outputs that increase whenever ``fb_start`` does."""
     start = claims.get("fb_start")
     while isinstance(start, exp.Add) and isinstance(start.expression, exp.Literal):
         start = start.this
@@ -131,13 +132,13 @@ def columns_in_step(
     return frozenset()
 
 
-def complaint(reading: Reading, needs: list[str], bad: list[str]) -> str:
+def complaint(reading: SelectProof, needs: list[str], bad: list[str]) -> str:
     names = ", ".join(reading.scans[a].name if a in reading.scans else a for a in needs)
     return f"{names} in {reading.name}" + (f", whose {bad[0]} may be too early" if bad else "")
 
 
-def settled_relation(
-    reading: Reading,
+def materialized_relation(
+    reading: SelectProof,
     settled: Mapping[str, str | None],
     claims: Mapping[str, exp.Expr],
     outputs: Mapping[str, exp.Expr],
@@ -156,3 +157,9 @@ def settled_relation(
         return Relation(columns, "held", frozenset(claims), None)
     check_per_spine_row(reading, outputs)
     return Relation(columns, "settled", frozenset(), spine)
+
+
+def _as_instants(claim: exp.Expr) -> str:
+    """The claim for reading: its instants as the columns that they come from, not as microseconds."""
+    shown = claim.transform(lambda node: axis_of(node) or node)
+    return shown.sql("duckdb", identify=False)

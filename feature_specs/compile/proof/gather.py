@@ -1,4 +1,4 @@
-"""Whether aggregates and windows gather only rows that have started."""
+"""Check that aggregates and windows gather only rows that have started."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from feature_specs.compile.internal_names import is_bookkeeping
-from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import Relation, UnboundError
+from feature_specs.compile.proof.select_proof import SelectProof
 from feature_specs.compile.proof.shapes import looks_back
+from feature_specs.compile.sql.own_names import is_bookkeeping
 
 
 def check_gathering(
-    reading: Reading,
+    reading: SelectProof,
     claims: Mapping[str, exp.Expr],
     good: set[str],
     outputs: Mapping[str, exp.Expr],
 ) -> None:
-    """Aggregates and windows gather no row that starts after what they are said to start at."""
+    """Check that aggregates and windows gather no row that starts after their claimed start."""
     starts = {claims[n] for n in good} | {exp.column(n) for n in good}
     group = reading.select.args.get("group")
     values = {n: e for n, e in outputs.items() if not is_bookkeeping(n)}
@@ -41,7 +41,7 @@ def check_gathering(
 
 
 def window_is_bounded(
-    reading: Reading, window: exp.Window, starts: set[exp.Expr], good: set[str]
+    reading: SelectProof, window: exp.Window, starts: set[exp.Expr], good: set[str]
 ) -> bool:
     def is_start(node: exp.Expr) -> bool:
         return (
@@ -76,8 +76,8 @@ def window_is_bounded(
     return end == "CURRENT ROW" or str(spec.args.get("end_side")).upper() == "PRECEDING"
 
 
-def follows_input(reading: Reading, window: exp.Window) -> bool:
-    """A frame up to the current row, over an input sorted by key and start."""
+def follows_input(reading: SelectProof, window: exp.Window) -> bool:
+    """Whether a frame ends at the current row, over an input sorted by key and start."""
     spec = window.args.get("spec")
     counts = isinstance(window.this, exp.RowNumber)
     if not counts and (spec is None or str(spec.args.get("end")).upper() != "CURRENT ROW"):
@@ -88,8 +88,8 @@ def follows_input(reading: Reading, window: exp.Window) -> bool:
     return order[-1:] != [] and order[-1] in source.carriers
 
 
-def sorted_by(reading: Reading) -> tuple[str, ...]:
-    """The columns by which the rows come: of its own ORDER BY, or of the one relation it reads."""
+def sorted_by(reading: SelectProof) -> tuple[str, ...]:
+    """The columns that the rows are sorted by, from ORDER BY or from the only source."""
     select = reading.select
     order = select.args.get("order")
     if order is not None:
@@ -108,15 +108,15 @@ def sorted_by(reading: Reading) -> tuple[str, ...]:
     return source.sorted_by
 
 
-def is_event_order(reading: Reading, node: exp.Expr) -> bool:
-    """An order by a column in step with the start."""
+def is_event_order(reading: SelectProof, node: exp.Expr) -> bool:
+    """Whether an order is by a column that increases with the start."""
     return isinstance(node, exp.Column) and any(
         node.name in r.in_step for r in reading.sources.values()
     )
 
 
-def names_groups(reading: Reading, outputs: Mapping[str, exp.Expr]) -> bool:
-    """The keys of groups: what names a group is the same for all its rows."""
+def names_groups(reading: SelectProof, outputs: Mapping[str, exp.Expr]) -> bool:
+    """Whether expressions are group keys, which are equal for all rows of a group."""
     group = reading.select.args.get("group")
     keys = [k.name for k in group.expressions] if group is not None else []
     return keys == ["fb_group"] and all(
@@ -125,9 +125,9 @@ def names_groups(reading: Reading, outputs: Mapping[str, exp.Expr]) -> bool:
 
 
 def framed_at_spine(
-    reading: Reading, needs: list[str], outputs: Mapping[str, exp.Expr]
+    reading: SelectProof, needs: list[str], outputs: Mapping[str, exp.Expr]
 ) -> str | None:
-    """Windows over rows and spine together, each ending at the spine row."""
+    """Whether windows over rows and spine together end at the spine row."""
     if len(needs) != 1 or "fb_row" not in outputs or needs[0] not in reading.sources:
         return None
     relation = reading.sources[needs[0]]
@@ -143,7 +143,7 @@ def framed_at_spine(
 
 
 def read_at_marks(
-    reading: Reading, needs: list[str], outputs: Mapping[str, exp.Expr]
+    reading: SelectProof, needs: list[str], outputs: Mapping[str, exp.Expr]
 ) -> str | None:
     """Rows of the axis at which a spine row stands, each under that spine row's number."""
     if len(needs) != 1 or needs[0] not in reading.sources:
@@ -159,7 +159,7 @@ def read_at_marks(
     return reading.sources[needs[0]].anchored
 
 
-def is_instant_of(reading: Reading, node: exp.Expr, spine: str | None) -> bool:
+def is_instant_of(reading: SelectProof, node: exp.Expr, spine: str | None) -> bool:
     if not isinstance(node, exp.Column) or node.name != "fb_t":
         return False
     owner = reading.owner(node)
@@ -176,8 +176,8 @@ def is_instant_of(reading: Reading, node: exp.Expr, spine: str | None) -> bool:
     return {owner, *settled} <= tied
 
 
-def check_instant(reading: Reading, outputs: Mapping[str, exp.Expr]) -> None:
-    """What is handed on as a spine row's instant is that instant."""
+def check_instant(reading: SelectProof, outputs: Mapping[str, exp.Expr]) -> None:
+    """Check that what is passed on as a spine row's instant is that instant."""
     instant = outputs.get("fb_t")
     if instant is None or (isinstance(instant, exp.Column) and instant.name == "fb_t"):
         return
@@ -185,8 +185,8 @@ def check_instant(reading: Reading, outputs: Mapping[str, exp.Expr]) -> None:
         raise UnboundError(f"{reading.name} gives spine rows another instant")
 
 
-def check_per_spine_row(reading: Reading, outputs: Mapping[str, exp.Expr]) -> None:
-    """What aggregates or ranks settled rows does so for one spine row at a time."""
+def check_per_spine_row(reading: SelectProof, outputs: Mapping[str, exp.Expr]) -> None:
+    """Check that settled rows are aggregated or ranked per spine row."""
     group = reading.select.args.get("group")
     if group is not None and not any(k.name == "fb_row" for k in group.expressions):
         raise UnboundError(f"{reading.name} gathers rows of several spine rows")

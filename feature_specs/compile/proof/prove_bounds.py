@@ -21,8 +21,8 @@ from sqlglot import exp
 
 from feature_specs.compile.proof.conclude import conclude
 from feature_specs.compile.proof.gather import sorted_by
-from feature_specs.compile.proof.reading import Reading
 from feature_specs.compile.proof.relation import Relation, UnboundError, combined
+from feature_specs.compile.proof.select_proof import SelectProof
 from feature_specs.leaf import Leaf
 
 
@@ -47,7 +47,7 @@ class Bounds:
             raise UnboundError("rows leave the statement without meeting the spine's instant")
 
     def query(self, node: exp.Expr, env: Mapping[str, Relation], name: str) -> Relation:
-        """What is known of a query's rows, its CTEs and the names around it known."""
+        """What is known of a query's rows, given its CTEs and the names in scope."""
         if isinstance(node, (exp.Subquery, exp.Paren)):
             return self.query(node.this, env, name)
         known = dict(env)
@@ -59,6 +59,6 @@ class Bounds:
             right = self.query(node.expression, known, name)
             return combined(left, right)
         if isinstance(node, exp.Select):
-            reading = Reading(self, node, known, name)
+            reading = SelectProof(self, node, known, name)
             return replace(conclude(reading), sorted_by=sorted_by(reading))
         return Relation()

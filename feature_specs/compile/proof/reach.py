@@ -1,4 +1,4 @@
-"""Whether an instant is late enough for the leaf rows that stand beside it."""
+"""Decide whether an instant is late enough for the leaf rows beside it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from feature_specs.compile.duckdb_sql import duckdb_sql
-from feature_specs.compile.internal_names import is_bookkeeping
-from feature_specs.compile.proof.reading import Reading
+from feature_specs.compile.proof.select_proof import SelectProof
 from feature_specs.compile.proof.shapes import (
     axis_of,
     is_forward,
@@ -17,11 +15,13 @@ from feature_specs.compile.proof.shapes import (
     unshifted,
     without_delay,
 )
+from feature_specs.compile.sql.duckdb_sql import duckdb_sql
+from feature_specs.compile.sql.own_names import is_bookkeeping
 from feature_specs.leaf import Leaf
 
 
-def meets_spine(reading: Reading, alias: str) -> str | None:
-    """A condition holds the rows at or before the instant of a spine row beside them."""
+def meets_spine(reading: SelectProof, alias: str) -> str | None:
+    """Whether a condition keeps the rows at or before the instant of a spine row beside them."""
     carriers = reading.sources[alias].carriers
     for test in reading.tests:
         small, large = ordered_sides(test)
@@ -37,8 +37,10 @@ def meets_spine(reading: Reading, alias: str) -> str | None:
     return None
 
 
-def respects(reading: Reading, node: exp.Expr, alias: str, outputs: Mapping[str, exp.Expr]) -> bool:
-    """The expression is not before any instant that bounds the alias."""
+def respects(
+    reading: SelectProof, node: exp.Expr, alias: str, outputs: Mapping[str, exp.Expr]
+) -> bool:
+    """Whether the expression is not before any instant that bounds the alias."""
     if alias in reading.scans:
         leaf = reading.scans[alias]
         times = {*times_of(leaf), *later(reading, alias, leaf, outputs)}
@@ -47,7 +49,7 @@ def respects(reading: Reading, node: exp.Expr, alias: str, outputs: Mapping[str,
 
 
 def reaches(
-    reading: Reading, node: exp.Expr, alias: str, columns: set[str] | frozenset[str]
+    reading: SelectProof, node: exp.Expr, alias: str, columns: set[str] | frozenset[str]
 ) -> bool:
     """``node`` is at least one of the columns, by its form or by a condition."""
     for test in reading.tests:
@@ -88,8 +90,10 @@ def reaches(
     return False
 
 
-def later(reading: Reading, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Expr]) -> set[str]:
-    """Times at which columns become known that values or conditions read as they are."""
+def later(
+    reading: SelectProof, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Expr]
+) -> set[str]:
+    """The times at which columns become known that values or conditions read unmasked."""
     later = dict(leaf.known_later)
     if leaf.valid_to is not None:
         later[leaf.valid_to] = leaf.valid_to
@@ -103,8 +107,10 @@ def later(reading: Reading, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Ex
     return {later[c] for c in read & later.keys() if later[c] != arrives}
 
 
-def cut_of(reading: Reading, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Expr]) -> str | None:
-    """Each time of the leaf stands alone on the small side of a comparison with the instant."""
+def cut_of(
+    reading: SelectProof, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Expr]
+) -> str | None:
+    """Whether each time of the leaf is alone on the smaller side of a comparison with the instant."""
     found: dict[str, str] = {}
     for test in reading.tests:
         if not isinstance(test, (exp.LTE, exp.LT)):
@@ -118,7 +124,7 @@ def cut_of(reading: Reading, alias: str, leaf: Leaf, outputs: Mapping[str, exp.E
     return " and ".join(found[n] for n in sorted(names)) if names else None
 
 
-def masks(reading: Reading, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Expr]) -> bool:
-    """A column known later is handed on as it is, without a mask."""
+def masks(reading: SelectProof, alias: str, leaf: Leaf, outputs: Mapping[str, exp.Expr]) -> bool:
+    """Whether a column that becomes known later is passed on unmasked."""
     later = {*leaf.known_later, *([leaf.valid_to] if leaf.valid_to else [])}
     return any(isinstance(e, exp.Column) and e.name in later for e in outputs.values())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from feature_specs.compile.sql.aggregate_calls import function_of
 from feature_specs.leaf import Leaf
 
 
 def times_of(leaf: Leaf) -> set[str]:
-    """The columns by which a row of the leaf becomes visible."""
+    """The columns that determine when a row of the leaf becomes visible."""
     names = {leaf.event_time or leaf.valid_from}
     if leaf.loaded_at is not None and leaf.visibility != "event":
         names.add(leaf.loaded_at)
@@ -16,14 +17,14 @@ def times_of(leaf: Leaf) -> set[str]:
 
 
 def claims_a_start(name: str) -> bool:
-    """A column of that name says when its row starts, on whichever axis."""
+    """Whether a column of that name holds its row's start, on either axis."""
     return name in ("fb_at", "fb_place") or (
         name.startswith("fb_start") and (name == "fb_start" or name[8:].isdigit())
     )
 
 
 def ordered_sides(test: exp.Expr) -> tuple[exp.Expr | None, exp.Expr | None]:
-    """The small and the large side of a comparison that includes equality."""
+    """The smaller and the larger side of a comparison that includes equality."""
     if isinstance(test, exp.LTE):
         return test.this, test.expression
     if isinstance(test, exp.GTE):
@@ -32,7 +33,7 @@ def ordered_sides(test: exp.Expr) -> tuple[exp.Expr | None, exp.Expr | None]:
 
 
 def without_delay(node: exp.Expr) -> exp.Expr:
-    """An instant, or an earlier one: x - a constant."""
+    """An expression without a constant subtracted from it: x for x - interval."""
     while isinstance(node, exp.Paren):
         node = node.this
     if isinstance(node, exp.Sub) and isinstance(node.expression, exp.Literal):
@@ -61,7 +62,7 @@ def _is_end(branch: exp.If) -> bool:
 
 
 def is_forward(step: exp.Expr) -> bool:
-    """A number, or an amount of time, that is written out and not negative."""
+    """Whether a node is a literal number or interval that is not negative."""
     if isinstance(step, exp.Interval):
         return isinstance(step.this, exp.Literal) and str(step.this.this).isdigit()
     return isinstance(step, exp.Literal)
@@ -81,9 +82,8 @@ def is_marked_place(node: exp.Expr) -> bool:
 
 
 def looks_back(function: exp.Expr) -> bool:
-    """Not lead(), nor a lag by less than nothing or by an offset that a row gives."""
-    while isinstance(function, (exp.Filter, exp.IgnoreNulls, exp.RespectNulls)):
-        function = function.this
+    """Whether a function looks back: not lead(), nor lag() by a negative or computed offset."""
+    function = function_of(function)
     if isinstance(function, exp.Lead):
         return False
     offset = function.args.get("offset") if isinstance(function, exp.Lag) else None
@@ -91,7 +91,7 @@ def looks_back(function: exp.Expr) -> bool:
 
 
 def unshifted(test: exp.LTE | exp.LT) -> bool:
-    """Neither side is moved so as to let a row in early."""
+    """Whether neither side is shifted so that a row would be let in early."""
     instant = test.expression
     while isinstance(instant, (exp.Cast, exp.Paren)):
         instant = instant.this

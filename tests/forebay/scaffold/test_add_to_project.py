@@ -87,7 +87,7 @@ def test_afterwards_nothing_is_missing_and_nothing_else_changed(
     }  # fmt: skip
     apply_edits(edits)
     after = Project(root)
-    after.require_setup()
+    after.check_setup()
     assert plan_edits(Project(root)) == []
     raw = (root / "dbt_project.yml").read_bytes()
     assert raw.count(b"\r\n") in (0, raw.count(b"\n"))

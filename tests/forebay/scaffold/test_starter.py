@@ -43,7 +43,7 @@ def test_it_lacks_nothing_and_has_no_clock_of_its_own(
     monkeypatch.delenv("DBT_PROFILES_DIR", raising=False)
     make_starter(tmp_path / "shop", NOW)
     project = Project(tmp_path / "shop")
-    project.require_setup()
+    project.check_setup()
     assert project.now is None
     assert not [n for n, text in texts(project.root).items() if "forebay_now" in text]
 

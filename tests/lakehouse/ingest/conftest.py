@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 from pyiceberg.catalog import Catalog
 
-from lakehouse.lake import open_lake
+from tests.lakehouse.local_lake import local_lake
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Catalog:
-    return open_lake(
-        {
-            "name": "lake",
-            "uri": f"sqlite:///{tmp_path}/lake/catalog.db",
-            "warehouse": str(tmp_path / "lake" / "warehouse"),
-        }
-    )
+    return local_lake(tmp_path)

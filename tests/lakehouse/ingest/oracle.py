@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import math
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 from zoneinfo import ZoneInfo
+
+from hypothesis import assume
 
 Value = str | int | float | bool | Decimal | date | datetime | None
 
@@ -52,6 +56,21 @@ def value_or_refused(text: str | None, kind: str, zone: str | None = None) -> Va
         return arrives(text, kind, zone)
     except RefusedError:
         return REFUSED
+
+
+def json_scalar(value: Any, kind: str) -> Any:
+    """What a JSON value without parts is in a column of a type; REFUSED where it would change."""
+    if value is None:
+        return None
+    if kind == "BOOLEAN" or isinstance(value, bool):
+        return value if kind == "BOOLEAN" and isinstance(value, bool) else REFUSED
+    if kind == "VARCHAR":
+        return value if isinstance(value, str) else REFUSED
+    if isinstance(value, str):
+        return value_or_refused(value, kind)
+    if kind.startswith(("DATE", "TIME")):
+        return REFUSED
+    return value_or_refused(json.dumps(value), kind)
 
 
 def _integer(text: str, bits: int) -> int:
@@ -146,7 +165,11 @@ def _offset(text: str) -> timezone:
 
 def _in_zone(local: datetime, zone: str) -> datetime:
     """The later instant of a time that comes twice; none of one that never comes."""
-    there = local.replace(tzinfo=ZoneInfo(zone), fold=1).astimezone(UTC)
+    try:
+        there = local.replace(tzinfo=ZoneInfo(zone), fold=1).astimezone(UTC)
+    except OverflowError:  # before year 1 in UTC, which Python's datetime lacks
+        assume(False)
+        raise
     if there.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local:
         raise RefusedError
     return there

@@ -10,11 +10,13 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from feature_specs.errors import DataError, UnknownNameError
-from lakehouse.drop_table import drop_table, measure_table
+from lakehouse.describe_tables import describe_table
+from lakehouse.drop_table import drop_table
 from lakehouse.ingest.files import ingest_file
 from lakehouse.ingest.fit_table import SchemaChanges
 from lakehouse.ingest.source import FileOptions
-from lakehouse.lake import find_table, load_table, read_arrow
+from lakehouse.lake import find_table, load_table
+from tests.lakehouse.read_arrow import read_arrow
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_a_stream_goes_into_several_files_and_a_partitioned_table(
     file = tmp_path / "a.parquet"
     pq.write_table(pa.table({"n": pa.array(range(400_000)), "p": pa.array([0, 1] * 200_000)}), file)
     ingest_file(lake, "s.t", file, mode="append")
-    assert measure_table(lake, "s.t").files > 2
+    assert describe_table(lake, "s.t").files > 2
     with load_table(lake, "s.t").update_spec() as spec:
         spec.add_identity("p")
     ingest_file(lake, "s.t", file, mode="replace")
@@ -121,7 +123,7 @@ def test_a_stream_that_breaks_off_leaves_no_file(
 
 def test_a_dropped_table_leaves_no_files(lake: Catalog, sales: Path, tmp_path: Path) -> None:
     ingest_file(lake, "shop.sales", sales, mode="replace")
-    held = measure_table(lake, "shop.sales")
+    held = describe_table(lake, "shop.sales")
     assert (held.rows, held.files) == (1, 1)
     drop_table(lake, "shop.sales")
     assert find_table(lake, "shop.sales") is None

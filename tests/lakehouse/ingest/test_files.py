@@ -18,7 +18,8 @@ from lakehouse.commit import commit_rows
 from lakehouse.ingest.files import ingest_file
 from lakehouse.ingest.fit_table import SchemaChanges
 from lakehouse.ingest.source import FileOptions
-from lakehouse.lake import find_table, load_table, read_arrow
+from lakehouse.lake import find_table, load_table
+from tests.lakehouse.read_arrow import read_arrow
 
 
 def write(path: Path, text: str) -> Path:
@@ -32,7 +33,7 @@ def rows(lake: Catalog, identifier: str) -> list[dict[str, Any]]:
 
 def test_csv_makes_a_table_then_appends_then_replaces(lake: Catalog, tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "k,v\na,1\nb,\n")
-    assert ingest_file(lake, "shop.sales", file, mode="append") == 2
+    assert ingest_file(lake, "shop.sales", file, mode="append").rows == 2
     ingest_file(lake, "shop.sales", file, mode="append")
     assert rows(lake, "shop.sales") == [{"k": "a", "v": 1}, {"k": "b", "v": None}] * 2
     ingest_file(lake, "shop.sales", write(file, "v,k\n7,c\n"), mode="replace")
@@ -207,3 +208,13 @@ def test_a_conflict_is_tried_again(
     monkeypatch.setattr(type(lake), "commit_table", lose_once)
     ingest_file(lake, "s.t", file, mode="append")
     assert len(rows(lake, "s.t")) == 2
+
+
+def test_local_times_stay_where_the_source_says_which_zone(lake: Catalog, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "at\n2013-07-01 12:00:00\n")
+    options = FileOptions(keeps_local=lambda: True)
+    ingest_file(lake, "s.t", file, mode="append", options=options)
+    assert rows(lake, "s.t") == [{"at": datetime(2013, 7, 1, 12)}]
+    zoned = FileOptions(keeps_local=lambda: True, timezone="America/New_York")
+    ingest_file(lake, "s.zoned", file, mode="append", options=zoned)
+    assert rows(lake, "s.zoned") == [{"at": datetime(2013, 7, 1, 16, tzinfo=UTC)}]

@@ -9,9 +9,11 @@ import csv
 import io
 import json
 import math
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from lakehouse.ingest.files import read_rows
 from lakehouse.ingest.fit_table import Fit
 from lakehouse.ingest.open_source import open_source
 from lakehouse.ingest.source import FileOptions
-from tests.lakehouse.ingest.oracle import REFUSED, value_or_refused
+from tests.lakehouse.ingest.oracle import REFUSED, json_scalar, value_or_refused
 
 INSTANT = "TIMESTAMP WITH TIME ZONE"
 KINDS = (
@@ -221,7 +223,7 @@ def test_csv_into_a_new_table(drawn: list[list[str]], zone: str | None) -> None:
 @given(st.data())
 @settings(max_examples=80, deadline=None)
 def test_csv_that_somebody_broke(data: st.DataObject) -> None:
-    """One byte more or less: read as Python's csv reads it, or refused."""
+    """One byte more or less: read as Python's csv reads it, or refused by line for what is wrong."""
     cell: st.SearchStrategy[str | None] = st.text('ab ",\n\r;', max_size=5)
     rows = data.draw(st.lists(st.lists(cell, min_size=2, max_size=2), min_size=1, max_size=5))
     content = as_csv([["k", "v"], *rows], csv.QUOTE_MINIMAL, "\n").decode()
@@ -231,17 +233,38 @@ def test_csv_that_somebody_broke(data: st.DataObject) -> None:
         + data.draw(st.sampled_from(['"', ",", "\n", "\r", " ", "x", '""']))
         + (content[at + data.draw(st.integers(0, 1)) :])
     )
-    try:
-        _, *wanted = [r for r in csv.reader(io.StringIO(content, newline=""), strict=True) if r]
-    except csv.Error:
-        wanted = []
+    fault = csv_fault(content)
     types = {"k": "VARCHAR", "v": "VARCHAR"}
     try:
         table = read("a.csv", content.encode(), types)
-    except DataError:
+    except DataError as error:
+        if "the line ends in" in str(error):
+            assert len(set(re.findall("\r\n|\r|\n", content))) > 1
+            return
+        assert fault is not None, error
+        line, what = fault
+        assert f"a.csv:{line}: the line is not CSV: " in str(error) and what in str(error), fault
         return
+    assert fault is None
+    _, *wanted = [r for r in csv.reader(io.StringIO(content, newline=""), strict=True) if r]
     found = [[v or "" for v in row.values()] for row in table.to_pylist()]
     assert found == wanted
+
+
+def csv_fault(content: str) -> tuple[int, str] | None:
+    """The line on which the first record that is wrong starts, and what is wrong with it."""
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    start = 1
+    try:
+        for row in reader:
+            if row and len(row) != 2:
+                return start, f"{len(row)} field"
+            if any(field.lstrip(" ").startswith('"') and field[0] == " " for field in row):
+                return start, "blanks before a quoted field"
+            start = reader.line_num + 1
+    except csv.Error as error:
+        return start, "never closed" if "end of data" in str(error) else "after the closing quote"
+    return None
 
 
 json_values = st.one_of(
@@ -258,7 +281,7 @@ json_values = st.one_of(
 def test_json_into_a_typed_column(values: list[Any], kind: str) -> None:
     """Numbers and texts by the rules of CSV; a text column takes text alone, a boolean booleans."""
     lines = [json.dumps({"n": i, "v": v}) for i, v in enumerate(values)]
-    wanted = [_of_json(v, kind) for v in values]
+    wanted = [json_scalar(v, kind) for v in values]
     content = "\n".join(lines).encode()
     types = {"n": "BIGINT", "v": kind}
     exponents = any("e" in line.split('"v"')[1] for line in lines)
@@ -270,20 +293,6 @@ def test_json_into_a_typed_column(values: list[Any], kind: str) -> None:
         return
     found = read("a.jsonl", content, types)["v"].to_pylist()
     assert all(same(f, w) for f, w in zip(found, wanted, strict=True)), (found, wanted)
-
-
-def _of_json(value: Any, kind: str) -> Any:
-    if value is None:
-        return None
-    if kind == "BOOLEAN" or isinstance(value, bool):
-        return value if kind == "BOOLEAN" and isinstance(value, bool) else REFUSED
-    if kind == "VARCHAR":
-        return value if isinstance(value, str) else REFUSED
-    if isinstance(value, str):
-        return value_or_refused(value, kind)
-    if kind.startswith(("DATE", "TIME")):
-        return REFUSED
-    return value_or_refused(json.dumps(value), kind)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), json_values), min_size=1, max_size=4))
@@ -305,6 +314,7 @@ def test_json_into_a_new_table(rows: list[dict[str, Any]]) -> None:
                 assert value == wanted or same(value, wanted), (value, wanted)
 
 
+nanoseconds = st.integers(1 - 2**63, 2**63 - 1) | st.sampled_from([2**63 - 1, 1 - 2**63, 1, -1])
 PARQUET: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.int8(): st.integers(-128, 127),
     pa.uint64(): st.integers(0, 2**64 - 1),
@@ -313,8 +323,8 @@ PARQUET: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.float32(): st.floats(width=32),
     pa.float64(): st.floats() | st.integers(-(2**55), 2**55).map(float),
     pa.decimal128(12, 4): st.decimals(-99999999, 99999999, places=4),
-    pa.timestamp("ns"): st.integers(-(2**62), 2**62),
-    pa.timestamp("ns", "UTC"): st.integers(-(2**62), 2**62),
+    pa.timestamp("ns"): nanoseconds,
+    pa.timestamp("ns", "UTC"): nanoseconds,
     pa.timestamp("ms"): st.integers(-(2**40), 2**40),
     pa.string(): texts,
 }
@@ -328,7 +338,8 @@ def test_parquet(kind: pa.DataType, target: str | None, data: st.DataObject) -> 
     values = data.draw(st.lists(st.none() | PARQUET[kind], min_size=1, max_size=5))
     array = pa.array(values, kind)
     with reading("a.parquet", b"") as (path, connection):
-        pq.write_table(pa.table({"v": array}), path)
+        old = kind == pa.timestamp("ns") and data.draw(st.booleans(), "INT96")
+        pq.write_table(pa.table({"v": array}), path, use_deprecated_int96_timestamps=old)
         try:
             found = read_path(path, connection, {"v": target} if target else None, "UTC")["v"]
         except DataError as error:
@@ -345,6 +356,54 @@ def test_parquet(kind: pa.DataType, target: str | None, data: st.DataObject) -> 
             assert target == "FLOAT" or after == float(before)
         else:
             assert same(after, before) or after == before, (before, after)
+
+
+def test_int96(tmp_path: Path) -> None:
+    """Spark's times: of all years in whole microseconds, finer ones as far as DuckDB has them."""
+    path = tmp_path / "a.parquet"
+    far = [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), None]
+    pq.write_table(
+        pa.table({"v": pa.array(far, pa.timestamp("us")), "n": [[t] for t in far]}),
+        path,
+        use_deprecated_int96_timestamps=True,
+    )
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        found = read_path(path, connection, {"v": INSTANT, "n": "TIMESTAMP[]"}, "UTC")
+        assert found["v"].to_pylist() == [t and t.replace(tzinfo=UTC) for t in far]
+        assert found["n"].to_pylist() == [[t] for t in far]
+        finer = pa.array([1, None, None], pa.timestamp("ns"))
+        pq.write_table(
+            pa.table({"v": pa.array(far, pa.timestamp("us")), "n": finer}),
+            path,
+            use_deprecated_int96_timestamps=True,
+        )
+        with pytest.raises(DataError, match="finer than a microsecond stand beside times before"):
+            read_path(path, connection, None, "UTC")
+
+
+def test_days_of_the_old_calendar(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for day, early in (("1582-10-14", True), ("1582-10-15", False)):
+            table = pa.table({"v": [[{"day": date.fromisoformat(day)}]]})
+            old = table.replace_schema_metadata({"org.apache.spark.version": "2.4.8"})
+            for given in (table, old):
+                pq.write_table(given, path)
+                if early and given is old:
+                    with pytest.raises(DataError, match="column 'v' holds days of the calendar"):
+                        read_path(path, connection, None)
+                else:
+                    assert read_path(path, connection, None).to_pylist() == table.to_pylist()
+
+
+def test_a_path_that_looks_like_hives_gives_no_values(tmp_path: Path) -> None:
+    path = tmp_path / "v=other" / "day=[1]" / "a*.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"id": [1], "v": ["mine"]}), path)
+    with duckdb.connect() as connection:
+        assert read_path(path, connection, None).to_pylist() == [{"id": 1, "v": "mine"}]
 
 
 def _check_refused(error: str, values: list[Any], kind: pa.DataType, target: str | None) -> None:

@@ -119,12 +119,13 @@ class OtherEngine:
         partition: Sequence[Any] = (),
         content: DataFileContent = DataFileContent.DATA,
         kind: FileFormat = FileFormat.PARQUET,
+        scheme: str = "file://",
         **said: Any,
     ) -> DataFile:
         more: dict[str, Any] = {"equality_ids": None, "key_metadata": None, **said}
         return DataFile.from_args(
             content=content,
-            file_path=f"file://{path}",
+            file_path=f"{scheme}{path}",
             file_format=kind,
             partition=Record(*partition),
             record_count=rows,

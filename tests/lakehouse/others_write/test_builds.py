@@ -17,7 +17,7 @@ from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.lake import STATE_PROPERTY, load_table
 from lakehouse.project_columns import NAME_MAPPING
-from lakehouse.scan import define_view, pin
+from lakehouse.scan import define_relation, pin
 from tests.feature_specs.oracle import Row, add, differences, magnitude
 from tests.feature_specs.worlds import BASE, EVENTS, make_rows
 from tests.lakehouse.builds import HOUR, Build, arrow_rows
@@ -74,7 +74,7 @@ class Shared:
         self.build.check(at)
         expected = self.build.oracle.at(at)
         here = connection()
-        define_view(here, self.leaf.name, pin(self.engine.table))
+        define_relation(here, self.leaf.name, pin(self.engine.table))
         here.execute("create table spine (k varchar, t timestamptz)")
         for key in expected:
             here.execute("insert into spine values (?, ?)", [key[0], at])
@@ -125,7 +125,7 @@ def test_deletes_and_compactions(view: FeatureView, tmp_path: Path) -> None:
     engine = shared.engine
     compacted = engine.write(arrow_rows(EVENTS, [*kept, *more]))
     engine.commit(compacted, removed=[file, other], operation=Operation.REPLACE)
-    assert shared.check(NOON + 4 * HOUR) == "full: rows of events were removed or rewritten"
+    assert shared.check(NOON + 4 * HOUR).startswith("step")  # it changes no rows
     shared.append_nameless(rows_of(4))
     assert shared.check(NOON + 5 * HOUR).startswith("step")
     engine = shared.engine

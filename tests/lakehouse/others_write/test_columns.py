@@ -137,6 +137,15 @@ READ: dict[str, tuple[IcebergType, pa.Table, dict[str, Any], list[Any]]] = {
 ONLY_HERE: dict[str, tuple[IcebergType, pa.Table, dict[str, Any], list[Any]]] = {
     "uuid": (UUIDType(), one(pa.uuid(), ID.bytes), {}, [ID]),
     "uuid without its name": (UUIDType(), one(pa.binary(16), ID.bytes), {}, [ID]),
+    "JSON": (StringType(), one(pa.json_(), '{"a":  1}'), {}, ['{"a":  1}']),
+    "small decimals": (DecimalType(9, 2), one(pa.decimal32(9, 2), DEC), {}, [DEC]),
+    "half floats": (DoubleType(), one(pa.float16(), 1.5), {}, [1.5]),
+    "time of milliseconds": (
+        TimeType(),
+        one(pa.time32("ms"), NOON.time().replace(microsecond=0)),
+        {},
+        [NOON.time().replace(microsecond=0)],
+    ),
     "text without its name": (StringType(), one(pa.binary(), "ä".encode()), {}, ["ä"]),
     # Times finer than a microsecond round up, so that no row is visible before its time.
     "nanoseconds": (
@@ -188,6 +197,14 @@ def test_values_that_pyiceberg_does_not_read(name: str, lake: Catalog) -> None:
         (TimestampType(), one(pa.date32(), NOON.date())),
         (TimeType(), one(pa.time64("ns"), NOON.time())),
         (FixedType(3), one(pa.binary(4), b"abcd")),
+        (FixedType(3), one(pa.binary(), b"abc")),
+        (DoubleType(), one(pa.decimal256(40, 2), DEC)),
+        (DecimalType(38, 2), one(pa.decimal256(40, 2), DEC)),
+        (DecimalType(20, 0), one(pa.uint64(), 5)),
+        (TimestampType(), one(pa.int64(), 5)),
+        (LongType(), one(pa.timestamp("us"), NOON)),
+        (BinaryType(), one(pa.uuid(), ID.bytes)),
+        (FixedType(16), one(pa.uuid(), ID.bytes)),
         (UUIDType(), one(pa.binary(4), b"abcd")),
         (LongType(), one(pa.list_(pa.int64()), [5])),
         (ListType(2, LongType()), one(pa.int64(), 5)),

@@ -128,7 +128,7 @@ def test_a_file_that_can_be_read_by_neither(lake: Catalog) -> None:
     with pytest.raises(DataError, match="have no field ids, and the table has no name map") as info:
         engine.read()
     assert info.value.where == file.file_path.removeprefix("file://")
-    assert NAME_MAPPING in info.value.mend
+    assert NAME_MAPPING in info.value.hint
     with engine.table.transaction() as change:
         change.set_properties({NAME_MAPPING: SCHEMA.name_mapping.model_dump_json()})
     assert engine.check() == [*ROWS, {"id": 3, "v": "c"}]

@@ -16,37 +16,37 @@ _NONE = ("tests/lakehouse/test_deltas.py",)
 
 DELTAS = (
     Mutation(
-        "a row that went is not taken from the sums", "running_sums",
+        "a row that went is not taken from the sums", "RunningSums.deltas",
         "when -1 then -({value}) end", "when -1 then 0 end",
         "sums grow for ever", _DECAY,
     ),
     Mutation(
-        "a row alive at T0 is added again", "running_sums",
+        "a row alive at T0 is added again", "RunningSums.deltas",
         """f" - cast({self._alive(rows, w, 'fb_before')} as tinyint)\"""", '""',
         "a row of D0 counts twice", _AHEAD,
     ),
     Mutation(
-        "a sum lives on at its end", "running_sums",
+        "a sum lives on at its end", "RunningSums._alive",
         'f"{instant} < {rows.ends[place]}"', 'f"{instant} <= {rows.ends[place]}"',
         "< becomes <=", _DECAY,
     ),
     Mutation(
-        "a sum's row starts late", "running_sums",
+        "a sum's row starts late", "RunningSums._alive",
         '[f"{rows.starts[place]} <= {instant}"]', '[f"{rows.starts[place]} < {instant}"]',
         "<= becomes <", _AHEAD,
     ),
     Mutation(
-        "FILTER is forgotten in deltas", "running_sums",
+        "FILTER is forgotten in deltas", "RunningSums.deltas",
         'filtering = f" filter (where {condition})" if condition else ""', 'filtering = ""',
         "every row counts", _deltas("only_rows_that_pass_a_filter_count"),
     ),
     Mutation(
-        "sums of two windows share a column", "running_sums",
+        "sums of two windows share a column", "RunningSums._column",
         "repr((spelled, condition, term, kind))", "repr((condition, term, kind))",
         "one window's rows count in another", _deltas("windows_of_one_sum_are_told_apart"),
     ),
     Mutation(
-        "empty groups stay", "running_sums",
+        "empty groups stay", "RunningSums.finish",
         "from forebay_summed where {MEMBERS} > 0", "from forebay_summed where {MEMBERS} >= 0",
         "an entity without rows has features", _DECAY,
     ),
@@ -62,23 +62,23 @@ DELTAS = (
         "windows do not decay", _DECAY,
     ),
     Mutation(
-        "floats are summed by deltas", "read_deltas",
+        "floats are summed by deltas", "why_no_deltas",
         "is_float(part.function.this) else None", "False else None",
         "a float that left leaves a residue", _NONE,
     ),
     Mutation(
-        "HAVING takes deltas", "read_deltas",
+        "HAVING takes deltas", "why_no_deltas",
         "if form.having is not None:", "if form.having is not None and not form.grouped:",
         "HAVING is forgotten", _NONE,
     ),
     Mutation(
-        "a naive time is looked for in its own place", "read_deltas",
+        "a naive time is looked for in its own place", "edge_of",
         "return Edge(node.name, term.offset, _SLACK)", "return Edge(node.name, term.offset)",
         "rows of another zone are missed",
         _deltas("a_row_is_found_by_the_time_of_its_zone"),
     ),
     Mutation(
-        "new rows of a dotted leaf are all of its rows", "interval_rows",
+        "new rows of a dotted leaf are all of its rows", "leaf_of",
         "next((x for x in draft.leaves.values() if name_key(x.name) == key), None)",
         "None if key else next(iter(draft.leaves.values()))",
         "removed rows touch nobody",

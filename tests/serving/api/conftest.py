@@ -12,7 +12,10 @@ from starlette.testclient import TestClient
 from feature_specs.catalog import Column, Feature
 from serving.api import create_app
 from serving.sync import sync
+from tests.serving.api.guarded import guarded, synced
 from tests.serving.project import UTC_US, Project, carriers, hours, instant, make_view
+
+__all__ = ["guarded", "synced"]  # fixtures
 
 MORNING = instant("07-01T08:00")
 

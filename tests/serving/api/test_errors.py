@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from feature_specs.catalog import Column, Feature
 from feature_specs.errors import ForebayError
 from serving.api import create_app
-from serving.api.app import BODY_LIMIT
-from serving.stores import open_store
+from serving.lookup.limits import LIMITS
+from serving.stores import StoredView, open_store
 from serving.sync import sync
 from tests.serving.project import Project, make_view
 
@@ -33,13 +33,13 @@ CASES: list[tuple[Any, int, str]] = [
     ),
     ({"features": N, "entities": {}}, 422, "entities"),
     ({"features": N}, 422, "entities"),
-    ({"features": N, "entities": {"carrier": "AA"}}, 422, "'carrier' is no list"),
-    ({"features": N, "entities": [1]}, 422, "entities is no object"),
-    ({"features": N, "entities": {"carrier": [5]}}, 422, "'carrier' is VARCHAR, not 5"),
+    ({"features": N, "entities": {"carrier": "AA"}}, 422, "'carrier' is not a list"),
+    ({"features": N, "entities": [1]}, 422, "'entities' is not an object"),
+    ({"features": N, "entities": {"carrier": [5.0]}}, 422, "'carrier' is VARCHAR, not 5.0"),
     (
-        {"features": ["last__seen:gate"], "entities": {"origin": ["JFK"], "flight": ["1"]}},
+        {"features": ["last__seen:gate"], "entities": {"origin": ["JFK"], "flight": ["1x"]}},
         422,
-        "'flight' is INTEGER, not '1'",
+        "'flight' is INTEGER, not '1x'",
     ),
     (
         {"features": ["last__seen:gate"], "entities": {"origin": ["JFK"], "flight": [True]}},
@@ -63,14 +63,14 @@ CASES: list[tuple[Any, int, str]] = [
         "2 values for 1 rows",
     ),
     ({"features": ["delays:share"], "entities": {"carrier": ["Ü"]}}, 422, "division of 12 by zero"),
-    ({"features": N, "entities": AA, "request": 5}, 422, "request is no object"),
+    ({"features": N, "entities": AA, "request": 5}, 422, "'request' is not an object"),
     ({"features": N, "feature_service": "arrival", "entities": AA}, 422, "either features or"),
     ({"entities": AA}, 422, "either features or"),
-    ({"features": [], "entities": AA}, 422, "no list of names"),
-    ({"features": "delays:n", "entities": AA}, 422, "no list of names"),
-    ({"features": [5], "entities": AA}, 422, "5 is no feature"),
-    ({"feature_service": ["arrival"], "entities": AA}, 422, "feature_service is no string"),
-    ({"features": N, "entities": AA, "full_feature_names": "yes"}, 422, "no boolean"),
+    ({"features": [], "entities": AA}, 422, "not a list of names"),
+    ({"features": "delays:n", "entities": AA}, 422, "not a list of names"),
+    ({"features": [5], "entities": AA}, 422, "5 is not a feature"),
+    ({"feature_service": ["arrival"], "entities": AA}, 422, "'feature_service' is not a string"),
+    ({"features": N, "entities": AA, "full_feature_names": "yes"}, 422, "not a boolean"),
     ({"feature": N, "entities": AA}, 422, "did you mean 'features'"),
     ([], 400, "not a JSON object"),
     ("delays:n", 400, "not a JSON object"),
@@ -83,8 +83,32 @@ def test_mistakes(client: TestClient, body: Any, status: int, text: str) -> None
     assert response.status_code == status, response.text
     answer = response.json()
     assert text in answer["detail"]
-    assert set(answer["error"]) == {"what", "where", "mend"}
+    assert set(answer["error"]) == {"what", "where", "hint"}
+    assert set(answer) == {"error", "detail", "module", "class", "message"}
     assert all(answer["error"].values())
+
+
+@pytest.mark.parametrize("field", ["request_context", "request", "entities"])
+def test_a_wrong_request_value_is_told_where_it_was_sent(client: TestClient, field: str) -> None:
+    body: dict[str, Any] = {"features": ["delays:excess"], "entities": dict(AA)}
+    body.setdefault(field, {})["minutes"] = ["x"]
+    error = client.post("/get-online-features", json=body).json()["error"]
+    assert error["what"] == "request value 'minutes' is DOUBLE, not 'x'"
+    assert error["where"] == f"{field}.minutes"
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "what"),
+    [
+        ({"features": N}, "entities", "'entities' is missing"),
+        ({"features": N, "entities": {}}, "entities", "'entities' is empty"),
+        ({"feature_service": "arrivl", "entities": AA}, "feature_service", "no feature service is"),
+        ({"features": ["delay:n"], "entities": AA}, "features", "no feature view is named 'delay'"),
+    ],
+)
+def test_the_field_at_fault_is_named(client: TestClient, body: Any, where: str, what: str) -> None:
+    error = client.post("/get-online-features", json=body).json()["error"]
+    assert error["where"] == where and what in error["what"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +121,7 @@ def test_malformed_json(client: TestClient, body: bytes) -> None:
 
 
 def test_a_body_that_is_too_long(client: TestClient) -> None:
-    response = client.post("/get-online-features", content=b" " * (BODY_LIMIT + 1))
+    response = client.post("/get-online-features", content=b" " * (LIMITS.body_bytes + 1))
     assert response.status_code == 413
 
 
@@ -111,12 +135,12 @@ def test_other_paths_and_methods(client: TestClient) -> None:
 def test_a_view_that_is_not_synced_or_not_since_it_changed(served: Project) -> None:
     served.add(make_view("new"), replace(served.catalog.view("delays"), semantic_hash="hash2"))
     with TestClient(create_app(served.catalog)) as client:
-        for name, text in (("new", "not in the online store yet"), ("delays", "has changed")):
+        for name, text in (("new", "not in the online store yet"), ("delays", "another definit")):
             body = {"features": [f"{name}:n"], "entities": AA}
             response = client.post("/get-online-features", json=body)
             assert response.status_code == 503
             assert text in response.json()["detail"]
-            assert "forebay sync" in response.json()["error"]["mend"]
+            assert f"forebay sync {name}" in response.json()["error"]["hint"]
         health = client.get("/health")
         assert (health.status_code, health.json()["not_ready"]) == (503, ["delays", "new"])
 
@@ -158,7 +182,13 @@ def test_where_no_view_can_be_served_it_is_said_at_the_start(project: Project) -
 
 def test_a_state_of_another_version_counts_as_none(served: Project) -> None:
     store = open_store(served.catalog.online)
-    store.put_state("delays", b'{"of": "another version"}')
+    store.write(
+        StoredView.of(served.catalog.view("delays")),
+        (),
+        (),
+        b'{"of": "another version"}',
+        replace=False,
+    )
     store.close()
     with TestClient(create_app(served.catalog)) as client:
         assert client.get("/health").json()["not_ready"] == ["delays"]

@@ -46,13 +46,18 @@ def test_names_of_the_answer(client: TestClient) -> None:
     assert list(ask(client, features=["delays__n"], **one)) == ["carrier", "n"]
     full = ask(client, features=["delays:n"], full_feature_names=True, **one)
     assert list(full) == ["carrier", "delays__n"]
-    two = ask(client, features=["strict:n", "delays__n"], **one)
+    two = ask(client, features=["strict:n", "delays__delay"], **one)
+    assert list(two) == ["carrier", "n", "delay"]
+    two = ask(client, features=["strict:n", "delays__n"], full_feature_names=True, **one)
     assert list(two) == ["carrier", "strict__n", "delays__n"]
 
 
 def test_a_service_over_two_entities(client: TestClient) -> None:
     entities = {"flight": [1, 1], "carrier": ["AA", "Ü"], "origin": ["JFK", None]}
-    answer = ask(client, feature_service="arrival", entities=entities)
+    short = ask(client, feature_service="arrival", entities=entities)
+    assert list(short) == ["flight", "carrier", "origin", "n", "gate"]
+    answer = ask(client, feature_service="arrival", entities=entities, full_feature_names=True)
+    assert list(answer.values()) == list(short.values())
     assert list(answer) == ["flight", "carrier", "origin", "delays__n", "last__seen__gate"]
     assert answer["origin"]["values"] == ["JFK", None]
     assert answer["delays__n"]["values"] == [3, 0]
@@ -128,5 +133,8 @@ def test_no_rows_asked(client: TestClient) -> None:
 
 def test_many_rows_of_many_features(client: TestClient) -> None:
     names = ["AA", "B6", "XX"] * 1000
-    answer = ask(client, features=["delays:n"] * 20, entities={"carrier": names})
-    assert answer["n"]["values"] == [3, None, None] * 1000
+    features = ["delays:n", "delays:delay", "delays:known", "delays:label", "strict:n"]
+    entities = {"carrier": names}
+    answer = ask(client, features=features, entities=entities, full_feature_names=True)
+    assert answer["delays__n"]["values"] == [3, None, None] * 1000
+    assert answer["delays__label"]["values"] == ["aa", "b6", None] * 1000

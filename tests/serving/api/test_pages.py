@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -25,6 +26,9 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.urls += [value or "" for name, value in attrs if name in ("src", "href", "action")]
+
+
+HEALTHY: dict[str, Any] = {"status": "ok", "not_ready": [], "waiting": [], "problem": None}
 
 
 def test_the_page_shows_the_catalogue(client: TestClient) -> None:
@@ -79,7 +83,7 @@ def test_the_listing(client: TestClient) -> None:
 
 def test_health(client: TestClient) -> None:
     response = client.get("/health")
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "not_ready": []})
+    assert (response.status_code, response.json()) == (200, HEALTHY)
 
 
 def test_metrics(client: TestClient) -> None:
@@ -89,14 +93,15 @@ def test_metrics(client: TestClient) -> None:
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = response.text.splitlines()
     for line in (
-        'forebay_requests_total{status="200"} 1',
-        'forebay_requests_total{status="400"} 1',
-        'forebay_request_seconds_bucket{le="+Inf"} 2',
-        "forebay_request_seconds_count 2",
-        'forebay_feature_values_total{view="delays",status="NOT_FOUND"} 2',
-        'forebay_feature_values_total{view="delays",status="NULL_VALUE"} 1',
+        'forebay_requests_total{status="200"} 1.0',
+        'forebay_requests_total{status="400"} 1.0',
+        'forebay_request_seconds_bucket{le="+Inf"} 2.0',
+        "forebay_request_seconds_count 2.0",
+        'forebay_feature_values_total{status="PRESENT",view="delays"} 1.0',
+        'forebay_feature_values_total{status="NOT_FOUND",view="delays"} 2.0',
+        'forebay_feature_values_total{status="NULL_VALUE",view="delays"} 1.0',
         'forebay_view_age_seconds{view="delays"} 14400.0',
-        'forebay_view_rows{view="delays"} 3',
+        'forebay_view_rows{view="delays"} 3.0',
     ):
         assert line in lines
 

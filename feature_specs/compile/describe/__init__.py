@@ -1,0 +1,1 @@
+"""What DuckDB says of a compiled view before any data."""

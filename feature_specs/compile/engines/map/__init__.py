@@ -1,0 +1,1 @@
+"""Functions, types and aggregates, each in an engine's own spelling."""

@@ -1,0 +1,1 @@
+"""When the rows of a leaf are visible, and as what."""

@@ -1,0 +1,1 @@
+"""From a tree to one meaning: leaves, columns, clock and orders all determined."""

@@ -1,0 +1,1 @@
+"""From the author's text to one tree in DuckDB's words."""

@@ -1,0 +1,1 @@
+"""Expressions evaluated when a vector is read, as trees that serving understands."""

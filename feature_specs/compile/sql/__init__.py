@@ -1,0 +1,1 @@
+"""Helpers for trees, names and instants as SQL; no passes."""

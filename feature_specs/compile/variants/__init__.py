@@ -1,0 +1,1 @@
+"""The variants of a view, read from its interval form or its query."""

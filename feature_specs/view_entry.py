@@ -1,0 +1,196 @@
+"""A compiled feature view, as catalog.json has it, and as a service reads it in a role of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from feature_specs.errors import UnknownNameError, did_you_mean
+from feature_specs.instants import microseconds
+from feature_specs.names import fold_name
+
+#: A read-time expression as a JSON tree: ``["column", name]``, ``["clock"]``, ``["request", name]``,
+#: ``["literal", value, type]`` or ``[operator, argument, ...]``.
+Expression: TypeAlias = list[Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and its DuckDB type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature: a stored column, or an expression over stored columns evaluated at reading."""
+
+    name: str
+    type: str
+    description: str = ""
+    expression: Expression | None = None
+
+    @property
+    def stored_as(self) -> str:
+        """The feature table's column of a feature without an expression."""
+        return fold_name(self.name)
+
+
+@dataclass(frozen=True)
+class ViewEntry:
+    """A compiled feature view.
+
+    Entities, features and event_time are spelled as the author has them. The feature table has them
+    in lower case, as ``stored`` and expressions do: see `keys`, `time_column` and `stored_as`.
+
+    Attributes:
+        name: the name by which features are asked for.
+        entities: key columns in key order.
+        stored: columns of the feature table besides the keys and event_time, hidden ones included.
+        features: what can be asked for, in the author's order.
+        event_time: the event time column of a history view, else None.
+        ttl_us: how long a history row counts, in microseconds, inclusive.
+        freshness_us: how old the table may be before it is stale, in microseconds.
+        on_stale: ``serve`` stale values, read them as ``null``, or answer with an ``error``.
+        table, history_table: Iceberg identifiers of the latest rows and of their log.
+        leaves: names of the leaves it reads, as keys of Catalog.leaves.
+        joined: of each static leaf, the columns of each join to it.
+        semantic_hash: of what decides the rows of the table.
+        definition_hash: of that and of what is applied when features are read, ttl included.
+    """
+
+    name: str
+    unique_id: str
+    file: str
+    semantic_hash: str
+    entities: tuple[Column, ...]
+    stored: tuple[Column, ...]
+    features: tuple[Feature, ...]
+    event_time: str | None
+    ttl_us: int | None
+    freshness_us: int | None
+    on_stale: str
+    table: str
+    history_table: str
+    leaves: tuple[str, ...]
+    lowering: str
+    owner: str = ""
+    description: str = ""
+    requests: tuple[Column, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    definition_hash: str = ""
+    joined: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        table: str,
+        *,
+        semantic_hash: str,
+        entities: Sequence[Column],
+        stored: Sequence[Column],
+        features: Sequence[Feature],
+        ttl: timedelta | None = None,
+        freshness: timedelta | None = None,
+        **more: Any,
+    ) -> ViewEntry:
+        """An entry whose log stands beside its table, and whose durations are in microseconds.
+
+        Args:
+            table: Iceberg identifier of the latest rows.
+            more: attributes that are other than those of an as-of view that serves stale values.
+        """
+        given: dict[str, Any] = {
+            "unique_id": f"model.{name}",
+            "file": f"models/{name}.sql",
+            "event_time": None,
+            "on_stale": "serve",
+            "history_table": f"{table}__history",
+            "leaves": (),
+            "lowering": "",
+        }
+        return cls(
+            name=name,
+            table=table,
+            semantic_hash=semantic_hash,
+            entities=tuple(entities),
+            stored=tuple(stored),
+            features=tuple(features),
+            ttl_us=None if ttl is None else microseconds(ttl),
+            freshness_us=None if freshness is None else microseconds(freshness),
+            **(given | more),
+        )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The feature table's key columns."""
+        return tuple(fold_name(c.name) for c in self.entities)
+
+    @property
+    def time_column(self) -> str | None:
+        """The feature table's column of event times."""
+        return None if self.event_time is None else fold_name(self.event_time)
+
+    def spelling(self, column: str) -> str:
+        """The author's spelling of a column of the feature table."""
+        return next(
+            (f.name for f in self.features if f.expression is None and f.stored_as == column),
+            column,
+        )
+
+    def feature(self, name: str) -> Feature:
+        """The feature of that name, in whichever case.
+
+        Raises:
+            UnknownNameError: the view has no such feature.
+        """
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        for feature in self.features:
+            if fold_name(feature.name) == fold_name(name):
+                return feature
+        raise UnknownNameError(
+            f"feature view {self.name!r} has no feature {name!r}",
+            where=self.name,
+            hint=did_you_mean(name, [f.name for f in self.features]),
+        )
+
+
+@dataclass(frozen=True)
+class Role:
+    """A view as services read it a second time: under another name, by other key columns.
+
+    Attributes:
+        view: the view's own name.
+        keys: of each entity that is called otherwise, its name in the role.
+    """
+
+    view: str
+    keys: Mapping[str, str]
+
+    def entry(self, name: str, view: ViewEntry) -> ViewEntry:
+        """The view's entry under the role's name, its keys named as in the role."""
+        named = {fold_name(own): there for own, there in self.keys.items()}
+        entities = tuple(
+            replace(c, name=named.get(fold_name(c.name), c.name)) for c in view.entities
+        )
+        folded = {own: fold_name(there) for own, there in named.items()}
+        features = tuple(
+            replace(f, expression=_renamed(f.expression, folded)) if f.expression else f
+            for f in view.features
+        )
+        return replace(view, name=name, entities=entities, features=features)
+
+
+def _renamed(expression: Expression, columns: Mapping[str, str]) -> Expression:
+    """An expression that reads columns by other names."""
+    if expression[0] == "column":
+        return ["column", columns.get(expression[1], expression[1])]
+    if expression[0] in ("literal", "request"):
+        return expression
+    return [_renamed(part, columns) if isinstance(part, list) else part for part in expression]

@@ -1,0 +1,116 @@
+"""forebay maintain."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from feature_specs.errors import ForebayError
+from forebay.complete import complete_table
+from forebay.options import json_option, target_option
+from forebay.project import find_project
+from forebay.terminal import complain, counted, emit_json, say, size_text
+
+if TYPE_CHECKING:
+    from lakehouse.maintain.maintain_table import Upkeep
+
+
+@click.command(epilog="Example: forebay maintain --dry-run")
+@click.argument("tables", nargs=-1, shell_complete=complete_table)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@click.option(
+    "--keep-hours",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Keep what was a table's head within so many hours: readers may be at it.",
+)
+@click.option(
+    "--orphan-days",
+    type=click.FloatRange(0),
+    default=3.0,
+    show_default=True,
+    help="Delete files that no metadata names once they are older: writers own younger ones.",
+)
+@click.option(
+    "--keep-metadata",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Keep so many older metadata files, whatever their age.",
+)
+@target_option
+@json_option
+def maintain_command(
+    tables: tuple[str, ...],
+    dry_run: bool,
+    keep_hours: float,
+    orphan_days: float,
+    keep_metadata: int,
+    target: str | None,
+    as_json: bool,
+) -> int:
+    """Expire snapshots of the Iceberg TABLES, by default all, that nothing needs any more, and delete
+    the files that no kept snapshot names."""
+    from datetime import UTC, datetime
+
+    from forebay.pinned_snapshots import pinned_snapshots
+    from lakehouse.lake import load_table, open_lake
+    from lakehouse.maintain.compact_table import compact_table
+    from lakehouse.maintain.free_files import Ages
+    from lakehouse.maintain.maintain_table import all_tables, foreign_files, maintain_table
+
+    project = find_project(target=target)
+    lake = open_lake(project.lake)
+    for name in tables:
+        load_table(lake, name)
+    held = all_tables(lake)
+    ages = Ages(timedelta(hours=keep_hours), timedelta(days=orphan_days), keep_metadata)
+    pins, foreign = pinned_snapshots(project, held.values()), foreign_files(held)
+    done: list[Upkeep] = []
+    failed: list[ForebayError] = []
+    for name in tables or held:
+        try:
+            if not dry_run:
+                compact_table(lake, name)
+            now = datetime.now(UTC)
+            done.append(maintain_table(lake, name, held, foreign, pins, ages, now, dry_run=dry_run))
+        except ForebayError as error:
+            failed.append(error)
+    if as_json:
+        emit_json([_as_json(each, dry_run) for each in done])
+    else:
+        for each in done:
+            say(_line(each))
+            for file in each.failed:
+                say(f"{file}: could not be deleted")
+        verb = "would be freed" if dry_run else "freed"
+        say(f"{size_text(sum(e.bytes for e in done))} in "
+            f"{counted(sum(e.files for e in done), 'file')} {verb}")  # fmt: skip
+    return 2 if complain(map(str, failed)) or any(e.failed for e in done) else 0
+
+
+def _line(done: Upkeep) -> str:
+    if done.note:
+        return f"{done.table}: left as it is, {done.note}"
+    went = [
+        f"{counted(len(kind.files), 'file')} of {kind.kind} ({size_text(kind.bytes)})"
+        for kind in done.freed
+        if kind.files
+    ]
+    expired = f"{done.expired:,} of {counted(done.expired + done.kept, 'snapshot')}"
+    return f"{done.table}: {', '.join([expired, *went])}"
+
+
+def _as_json(done: Upkeep, dry_run: bool) -> dict[str, Any]:
+    kinds = {k.kind: {"files": len(k.files), "bytes": k.bytes} for k in done.freed}
+    return {
+        "table": done.table,
+        "dry_run": dry_run,
+        "snapshots": {"expired": done.expired, "kept": done.kept},
+        "freed": {"files": done.files, "bytes": done.bytes, **kinds},
+        "failed": list(done.failed),
+        "note": done.note,
+    }

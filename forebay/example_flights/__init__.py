@@ -1,0 +1,1 @@
+"""The flights example: what is its own and no part of forebay."""

@@ -1,0 +1,56 @@
+"""Write the rows of a DuckDB query to a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+import duckdb
+
+from feature_specs.errors import DataError, first_line
+from feature_specs.library_errors import explain_text
+from feature_specs.quote import literal, quoted
+from forebay.watch_query import watch_query
+from lakehouse.find_unreadable import find_unreadable
+from lakehouse.scan import Pinned
+
+#: Of a column with more distinct values in a row group no dictionary is tried to the end: numbers
+#: would be collected in one and written plainly after all, which is a sixth of the writing.
+MOST_IN_DICTIONARY = 10_000
+
+
+def copy_to_parquet(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    out: Path,
+    metadata: Mapping[str, str] | None = None,
+    report: Callable[[float], None] | None = None,
+    read: Iterable[Pinned] = (),
+) -> None:
+    """Write a query's rows to a file that appears only once it is whole.
+
+    Args:
+        metadata: keys and texts for the file's footer.
+        report: told the share that is written, 0 to 1.
+        read: the tables that the query reads, one of whose files may be damaged.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    options = ["format parquet", f"dictionary_size_limit {MOST_IN_DICTIONARY}"]
+    if metadata:
+        pairs = ", ".join(f"{quoted(k)}: {literal(v)}" for k, v in metadata.items())
+        options.append(f"kv_metadata {{{pairs}}}")
+    try:
+        with watch_query(connection, report) if report else nullcontext():
+            connection.execute(f"copy ({sql}) to {literal(str(partial))} ({', '.join(options)})")
+        partial.replace(out)
+    except duckdb.Error as error:
+        lost = find_unreadable(connection, error, read)
+        raise (
+            lost
+            or explain_text(str(error).replace(str(partial), str(out)))
+            or DataError(first_line(error), where=str(out), hint="fix the rows or the query")
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,255 @@
+"""Make a training set of a service and a spine: check both, pin the tables, write the statement."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog as Lake
+
+from feature_specs.catalog import Catalog
+from feature_specs.durations import parse_duration
+from feature_specs.errors import DataError, ForebayError
+from feature_specs.instants import microseconds
+from feature_specs.names import fold_name
+from feature_specs.time_zones import check_zone
+from feature_specs.view import FeatureReference
+from forebay.current_service import CompiledService, current_service
+from forebay.project import Project
+from forebay.training.engine import (
+    SpineFile,
+    SpineQuery,
+    SpineReading,
+    TrainingEngine,
+    open_engine,
+)
+from forebay.training.number_rows import ROW, write_numbered
+from forebay.training.own_rows import SPINE, OwnRows
+from forebay.training.pandas_rows import index_hint
+from forebay.training.spine_input import read_input
+from forebay.training.training_set import TrainingSet
+from lakehouse import training_record
+from lakehouse.check_spine import check_names, check_spine
+from lakehouse.ingest.spine import Spine, choose_instant
+from lakehouse.lake import open_lake
+from lakehouse.relations import leaf_relations, pin_relations
+from lakehouse.scan import Pinned
+from lakehouse.training_record import file_hash
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """How a training set is made.
+
+    Attributes:
+        timestamp: the spine's column of instants; by default ``event_timestamp``, or its only time.
+        lag: a duration by which stored features stand behind the instants.
+        timezone: the zone of the spine's instants where they have none.
+        engine: what computes it.
+    """
+
+    timestamp: str | None = None
+    lag: str | None = None
+    timezone: str | None = None
+    engine: str = "duckdb"
+
+
+def make_training_set(
+    project: Project,
+    service: str,
+    spine: Any,
+    options: SetOptions,
+    compiled: CompiledService | None = None,
+) -> TrainingSet:
+    """A service's features for every row of a spine, each as of its own instant.
+
+    The features are those that the project's files define now, whether they are built or not. No
+    row is computed yet.
+
+    Args:
+        spine: a path, a query, or rows of pandas, polars, Arrow or DuckDB.
+        compiled: the service, where it is not the project's own.
+
+    Raises:
+        ForebayError: the spine lacks a column, or one has the wrong type.
+    """
+    if options.timezone is not None:
+        check_zone(options.timezone, where="--timezone")
+    lag_us = _microseconds(options.lag)
+    compiled = compiled or current_service(project, service)
+    entry = compiled.catalog.service(service)
+    if entry.no_past:
+        what, _, hint = entry.no_past.rpartition(". Hint: ")
+        raise DataError(f"no training set can be made of it: {what}", where=entry.file, hint=hint)
+    folder = Path(tempfile.mkdtemp(prefix="forebay"))
+    engine = open_engine(options.engine, project, compiled)
+    making = _Making(project, service, compiled, engine, options, lag_us)
+    try:
+        source = read_input(spine, folder)
+        if isinstance(source, SpineFile | SpineQuery):
+            made = making.of_source(source)
+        else:
+            made = making.of_rows(source, folder)
+        made.keep(folder)
+        return made
+    except BaseException:
+        engine.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+@dataclass(frozen=True)
+class _Making:
+    """What the steps of making one set share."""
+
+    project: Project
+    service: str
+    compiled: CompiledService
+    engine: TrainingEngine
+    options: SetOptions
+    lag_us: int
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.compiled.catalog
+
+    @property
+    def views(self) -> list[str]:
+        return [view for view, _ in self.catalog.service(self.service).features]
+
+    def of_source(self, source: SpineFile | SpineQuery) -> TrainingSet:
+        """The set over a spine that the engine reads by itself."""
+        spine = self._load(source, self.options.timestamp, self.options.timezone)
+        keys = check_spine(self.catalog, self.service, spine.columns, source.named)
+        lake = open_lake(self.catalog.lake)
+        rows, lost = self.engine.count_rows(spine, {spine.timestamp, *keys})
+        pinned = _pin_leaves(lake, self.catalog, self.views)
+        sql = self.engine.statement(self.compiled, spine, self.lag_us, pinned)
+        types = self.engine.column_types(sql)
+        record = self._record(lake, {**source.facts, "rows": rows}, spine, pinned, types)
+        return TrainingSet(
+            self.project, self.engine, sql, types, record, rows, lost, self.compiled.changed
+        )
+
+    def of_rows(self, own: OwnRows, folder: Path) -> TrainingSet:
+        """The set over a caller's own rows: the engine is given what features depend on, and the
+        rows' numbers, by which features come back beside the columns as they are."""
+        check_names(own.names, _features(self.catalog, self.service), SPINE)
+        chosen = choose_instant(_kinds(own), self.options.timestamp, SPINE)
+        path = folder / "spine.parquet"
+        names = self._needed(own, chosen)
+        write_numbered(own, names, path)
+        source = SpineFile(path, {}, SPINE)
+        try:
+            spine = self._load(source, chosen, self.options.timezone)
+        except ForebayError as error:
+            raise _told_of(error, path) from None
+        keys = check_spine(
+            self.catalog, self.service, {**dict.fromkeys(own.names, ""), **spine.columns}, SPINE
+        )
+        lake = open_lake(self.catalog.lake)
+        rows, lost = self.engine.count_rows(spine, {spine.timestamp, *keys})
+        pinned = _pin_leaves(lake, self.catalog, self.views)
+        sql = self.engine.statement(self.compiled, spine, self.lag_us, pinned)
+        types = self.engine.column_types(sql)
+        features = {n: kind for n, kind in types.items() if n not in spine.columns}
+        facts = {"frame": own.kind, "sha256": file_hash(path), "rows": rows}
+        record = self._record(lake, facts, spine, pinned, types)
+        made = TrainingSet(
+            self.project, self.engine, sql, features, record, rows, lost, self.compiled.changed
+        )
+        made.stand_beside(own, self.engine.in_order(sql, list(features), ROW))
+        return made
+
+    def _load(
+        self, source: SpineFile | SpineQuery, timestamp: str | None, timezone: str | None
+    ) -> Spine:
+        types = _agreed_types(self.catalog, self.views)
+        return self.engine.load_spine(source, SpineReading(timestamp, timezone, types))
+
+    def _needed(self, own: OwnRows, timestamp: str) -> list[str]:
+        """The columns that the features depend on. Raises DataError where the index holds one."""
+        wanted = {fold_name(timestamp)}
+        for name in dict.fromkeys(self.views):
+            view = self.catalog.view(name)
+            for column in (*view.entities, *view.requests):
+                wanted.add(fold_name(column.name))
+                hint = index_hint(own.given, column.name)
+                if hint and fold_name(column.name) not in map(fold_name, own.names):
+                    raise DataError(
+                        f"the spine lacks {column.name!r} of feature view {name!r}",
+                        where=SPINE,
+                        hint=hint,
+                    )
+        return [name for name in own.names if fold_name(name) in wanted]
+
+    def _record(
+        self,
+        lake: Lake,
+        facts: dict[str, Any],
+        spine: Spine,
+        pinned: dict[str, Pinned],
+        types: dict[str, str],
+    ) -> training_record.Record:
+        reading = training_record.SpineReading(
+            self.service, facts, spine.timestamp, self.lag_us, self.options.timezone
+        )
+        return training_record.make_record(
+            self.catalog, lake, [reading], pinned, types, self.project.root
+        )
+
+
+def _told_of(error: ForebayError, path: Path) -> ForebayError:
+    """An error of the numbered rows as one of the spine, of whose file nobody knows."""
+    what, where, hint = (
+        text.replace(str(path), SPINE) for text in (error.what, str(error.where), error.hint)
+    )
+    return type(error)(what, where=where, hint=hint)
+
+
+def _features(catalog: Catalog, service: str) -> list[str]:
+    """The columns of a service's features."""
+    return [FeatureReference(*named).column for named in catalog.service(service).features]
+
+
+def _kinds(own: OwnRows) -> dict[str, str]:
+    """Of each column whether it is a time, in DuckDB's words. Raises no error of a column."""
+    return {name: _kind(own, name) for name in own.names}
+
+
+def _kind(own: OwnRows, name: str) -> str:
+    try:
+        kind = own.type_of(name)
+    except DataError:
+        return ""
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP"
+    # Of a column without values any type will do.
+    nothing = pa.types.is_null(kind) and fold_name(name) == "event_timestamp"
+    return "TIMESTAMP" if nothing else "DATE" if pa.types.is_date(kind) else ""
+
+
+def _pin_leaves(lake: Lake, catalog: Catalog, views: Iterable[str]) -> dict[str, Pinned]:
+    """The tables that views read, as they stand now, by relation."""
+    leaves = {name for view in views for name in catalog.view(view).leaves}
+    return pin_relations(lake, leaf_relations(catalog.leaves[name] for name in sorted(leaves)))
+
+
+def _agreed_types(catalog: Catalog, views: list[str]) -> dict[str, str]:
+    """Types of keys and request values on which all views agree; a text spine is read by them."""
+    found: dict[str, set[str]] = {}
+    for name in dict.fromkeys(views):
+        for column in (*catalog.view(name).entities, *catalog.view(name).requests):
+            found.setdefault(fold_name(column.name), set()).add(column.type)
+    return {name: kinds.pop() for name, kinds in found.items() if len(kinds) == 1}
+
+
+def _microseconds(lag: str | None) -> int:
+    if lag is None:
+        return 0
+    return microseconds(parse_duration(lag, where="--lag", example="15 minutes"))

@@ -1,0 +1,167 @@
+"""Keep a feature table that is changed in place as small and as quick as one written anew.
+
+Each step adds a file of rows and a file of position deletes, and its old rows stay where they were,
+dead. After the step's own commit, one bounded piece of work pays for that, as log-structured file
+systems clean their segments (Rosenblum and Ousterhout, 1992):
+
+- a file of which more than a third is dead is written anew without its dead rows;
+- of files of about one size, once there are eight, one is made (so each row is written again once
+  for every factor of eight between a step and a whole file: Iceberg's own compaction in small);
+- so are files of deletes, without what speaks of files that are gone.
+
+A file has a million rows at most, so no such piece takes longer than these, whatever the table has.
+The commit replaces files and changes no rows; where another writer was quicker, nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.manifest import DataFile, ManifestEntry
+from pyiceberg.table.snapshots import Operation
+
+from lakehouse.change_rows import forget, write_deletes
+from lakehouse.duckdb_types import column_types
+from lakehouse.key_index import Positions, dead_rows, is_indexed
+from lakehouse.local_path import is_local
+from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction
+from lakehouse.scan import Pinned
+from lakehouse.select_rows import select_rows
+from lakehouse.stream.fence import FENCE, read_fence
+from lakehouse.write_rows import (
+    FILE_ROWS,
+    MOST_SNAPSHOTS,
+    ROWS_PROPERTY,
+    count_rows,
+    may_copy,
+    write_file,
+)
+
+#: The part of a file's rows that may be dead.
+MOST_DEAD = 1 / 3
+#: Files of one size that are made one.
+FAN = 8
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """Files that are to be written anew: places among a table's data files, and its delete files."""
+
+    data: tuple[int, ...] = ()
+    deletes: tuple[int, ...] = ()
+
+
+def can_clean(pinned: Pinned) -> bool:
+    """Whether a table's files can be written anew: by DuckDB, on a local disk, unpartitioned."""
+    table = pinned.table
+    if not is_local(table.location()) or not may_copy(table, column_types(table.schema())):
+        return False
+    several = any(e.data_file.spec_id != table.spec().spec_id for e in pinned.files)
+    return is_indexed(pinned) and not several
+
+
+def clean_files(
+    connection: duckdb.DuckDBPyConnection, pinned: Pinned, *, forget_old: bool = True
+) -> Cleaning:
+    """Do the one piece of work that is due, if any. Returns what was rewritten.
+
+    Args:
+        forget_old: whether older snapshots are taken out where there are many.
+    """
+    few = not pinned.deletes and len(pinned.files) < FAN
+    if few or not is_indexed(pinned):
+        return Cleaning()
+    dead = dead_rows(pinned.deletes)
+    due = choose_files(pinned, dead)
+    if not due.data and not due.deletes:
+        return due
+    return due if _rewrite(connection, pinned, due, dead, forget_old=forget_old) else Cleaning()
+
+
+def choose_files(pinned: Pinned, dead: Sequence[Mapping[str, Positions]]) -> Cleaning:
+    """What is due."""
+    gone: dict[str, int] = defaultdict(int)
+    for deletes in dead:
+        for file, positions in deletes.items():
+            gone[file] += len(positions)
+    sizes = [int(e.data_file.record_count) for e in pinned.files]
+    deaths = [gone[e.data_file.file_path] for e in pinned.files]
+    empty = [i for i, size in enumerate(sizes) if deaths[i] >= size]
+    worst = max(range(len(sizes)), key=lambda i: deaths[i] / max(sizes[i], 1), default=None)
+    small = [i for i, s in enumerate(sizes) if s < FILE_ROWS // 2 and i not in empty]
+    tier = _full_tier({i: sizes[i] - deaths[i] for i in small})
+    chosen = set(tier)
+    if not tier and worst is not None and deaths[worst] > MOST_DEAD * sizes[worst]:
+        chosen.add(worst)
+    if chosen or len(empty) >= FAN:
+        chosen.update(empty)
+    held = {e.data_file.file_path for i, e in enumerate(pinned.files) if i not in chosen}
+    told = {i: int(e.data_file.record_count) for i, e in enumerate(pinned.deletes)}
+    living = {i: sum(len(p) for f, p in d.items() if f in held) for i, d in enumerate(dead)}
+    idle = {i for i in told if living[i] * 2 < told[i]} if chosen else set()
+    merged = set(_full_tier(told)) | idle
+    return Cleaning(tuple(sorted(chosen)), tuple(sorted(merged)))
+
+
+def _full_tier(sizes: Mapping[int, int]) -> list[int]:
+    """The smallest files of about one size of which there are enough."""
+    tiers: dict[int, list[int]] = defaultdict(list)
+    for place, size in sizes.items():
+        tiers[int(np.log(max(size, 1)) / np.log(FAN))].append(place)
+    full = sorted(tier for tier, places in tiers.items() if len(places) >= FAN)
+    return tiers[full[0]] if full else []
+
+
+def _rewrite(
+    connection: duckdb.DuckDBPyConnection,
+    pinned: Pinned,
+    due: Cleaning,
+    dead: Sequence[Mapping[str, Positions]],
+    *,
+    forget_old: bool,
+) -> bool:
+    table = pinned.table
+    taken = [pinned.files[i] for i in due.data]
+    merged = [pinned.deletes[i] for i in due.deletes]
+    kept = [e for i, e in enumerate(pinned.files) if i not in due.data]
+    others = [e for i, e in enumerate(pinned.deletes) if i not in due.deletes]
+    added: list[DataFile] = []
+    if taken:
+        written = write_file(connection, table, select_rows(table, taken, pinned.deletes))
+        added = [f for f in written if f.record_count or not kept]
+        forget([f for f in written if f not in added])
+    deletes = write_deletes(table, _merged([dead[i] for i in due.deletes], kept))
+    transaction = SteadyTransaction(table)
+    try:
+        with ChangeFiles(Operation.REPLACE, transaction, table.io) as change:
+            change.snapshot_properties = {ROWS_PROPERTY: str(count_rows(table))}
+            fence = read_fence(table)
+            if fence is not None:
+                change.snapshot_properties[FENCE] = fence.dumps()
+            change.kept, change.removed = (kept, others), [*taken, *merged]
+            change.added_deletes += deletes
+            for file in added:
+                change.append_data_file(file)
+        if forget_old:
+            transaction.forget_snapshots(MOST_SNAPSHOTS)
+        transaction.commit_transaction()
+    except CommitFailedException:
+        forget([*added, *deletes])
+        return False
+    return True
+
+
+def _merged(dead: Sequence[Mapping[str, Positions]], kept: Sequence[ManifestEntry]) -> pa.Table:
+    """What files of deletes say of the data files that are kept, in order."""
+    held = sorted({e.data_file.file_path for e in kept} & {f for d in dead for f in d})
+    places = [np.unique(np.concatenate([d[f] for d in dead if f in d])) for f in held]
+    counts = [len(p) for p in places]
+    names = pa.array(held, pa.string()).take(pa.array(np.repeat(np.arange(len(held)), counts)))
+    joined = np.concatenate(places) if places else np.array([], dtype=np.int64)
+    return pa.table({"file_path": names, "pos": pa.array(joined, pa.int64())})

@@ -1,0 +1,21 @@
+"""Let DuckDB read the files of tables that lie elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+
+import duckdb
+
+from lakehouse.remote_files import any_remote
+
+
+def mount(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection's database read remote files, if there may be any; as often as one likes."""
+    if not any_remote():
+        return
+    from lakehouse.duckdb_files import NAME, DuckDbFiles  # fsspec takes a while to be imported
+
+    if connection.filesystem_is_registered(NAME):
+        return
+    with contextlib.suppress(duckdb.InvalidInputException):  # another thread was faster
+        connection.register_filesystem(DuckDbFiles())

@@ -1,0 +1,203 @@
+"""Committing a batch of events with its fence, as a compare-and-set on the table's head."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation
+
+from feature_specs.errors import DataError
+from lakehouse.lake import catalog_errors, load_table
+from lakehouse.pyiceberg_internals import AppendFile, SteadyTransaction, check_columns, write_files
+from lakehouse.stream.fence import FENCE, Fence, Place, read_fence
+
+#: How long a catalog that is locked or away is tried again, in seconds.
+PATIENCE_S = 60.0
+_PAUSE_S = 0.05
+
+
+def _of_the_catalog() -> tuple[type[Exception], ...]:
+    """Errors after which a commit may have landed or not, or may yet be made."""
+    return (CommitStateUnknownException, *catalog_errors())
+
+
+class OvertakenError(Exception):
+    """Another process has committed messages of a batch's partitions since it was begun."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one topic's messages.
+
+    Attributes:
+        starts: of each partition the offset from which it was read; None for its beginning, where
+            the table had none of it.
+        ends: where to go on after it.
+    """
+
+    topic: str
+    topic_id: str
+    rows: pa.Table
+    starts: Mapping[int, int | None]
+    ends: Mapping[int, Place]
+
+
+@dataclass
+class BatchCommit:
+    """Commits a batch once, however often that has to be tried.
+
+    Its files are written once. Before each try the table is read anew: where its fence is no longer
+    the one that the batch was read from, nothing is committed.
+
+    Attributes:
+        rows_for: gives the batch's rows that a table of this head lacks; never more of them as the
+            table grows.
+        wait: called between tries of a catalog that does not answer.
+        most_snapshots: older ones are forgotten, but for those after any of ``kept``.
+        kept: gives the snapshots from which somebody goes on.
+        rows: those that were committed.
+    """
+
+    catalog: Catalog
+    identifier: str
+    batch: Batch
+    rows_for: Callable[[Table, pa.Table], pa.Table] = lambda table, rows: rows
+    wait: Callable[[float], None] = time.sleep
+    most_snapshots: int = 200
+    kept: Callable[[], set[int]] = set
+    rows: pa.Table = None
+    _files: list[DataFile] = field(default_factory=list)
+    _written_as: tuple[int, int, int] | None = None
+    _tried: set[int] = field(default_factory=set)
+    _unknown: bool = False
+
+    def commit(self) -> Table:
+        """The table with the batch in it.
+
+        Raises:
+            OvertakenError: another process has committed the batch's messages, or some of them.
+            DataError: the topic is another than the one that the table was read from.
+        """
+        try:
+            return self._commit()
+        except (OvertakenError, DataError):
+            self._remove_files()
+            raise
+
+    def _commit(self) -> Table:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                table = load_table(self.catalog, self.identifier)
+                if any(table.snapshot_by_id(tried) is not None for tried in self._tried):
+                    return table  # a try that was reported as failed had landed
+                fence = self._next_fence(read_fence(table))
+                self._write(table)
+                self._try(table, fence)
+                return table
+            except CommitFailedException:
+                # Another writer came first: look again, at once.
+                if time.monotonic() > deadline:
+                    raise self._no_luck() from None
+            except _of_the_catalog():
+                self._unknown = self._unknown or bool(self._tried)
+                if time.monotonic() > deadline:
+                    raise
+                self.wait(_PAUSE_S)
+
+    def _next_fence(self, fence: Fence | None) -> Fence:
+        batch = self.batch
+        if fence is None:
+            return Fence(batch.topic, batch.topic_id, batch.ends)
+        require_same_topic(fence, batch.topic, batch.topic_id, self.identifier)
+        for partition, start in batch.starts.items():
+            place = fence.places.get(partition)
+            if (None if place is None else place.offset) != start:
+                raise OvertakenError
+        return fence.moved(batch.ends)
+
+    def _write(self, table: Table) -> None:
+        rows = self.rows_for(table, self.batch.rows)
+        metadata = table.metadata
+        written_as = (metadata.current_schema_id, metadata.default_spec_id, rows.num_rows)
+        if self._written_as == written_as:
+            return
+        self._remove_files()
+        transaction = SteadyTransaction(table)
+        check_columns(transaction, rows.schema)
+        written = write_files(transaction, rows, uuid.uuid4(), itertools.count())
+        self._files = list(written) if rows.num_rows else []
+        self.rows = rows
+        self._written_as = written_as
+
+    def _try(self, table: Table, fence: Fence) -> None:
+        told = {FENCE: fence.dumps()}
+        transaction = SteadyTransaction(table)
+        with AppendFile(
+            Operation.APPEND, transaction, table.io, snapshot_properties=told
+        ) as append:
+            self._tried.add(append.snapshot_id)
+            for file in self._files:
+                append.append_data_file(file)
+        transaction.set_properties(told)
+        transaction.forget_snapshots(self.most_snapshots, self.kept)
+        transaction.commit_transaction()
+
+    def _remove_files(self) -> None:
+        """Files that surely no commit names."""
+        if self._files and not self._unknown:
+            io = load_table(self.catalog, self.identifier).io
+            for file in self._files:
+                io.delete(file.file_path)
+            self._files = []
+
+    def _no_luck(self) -> DataError:
+        return DataError(
+            f"other writers committed first for {PATIENCE_S:.0f} seconds",
+            where=f"table {self.identifier}",
+            hint="run it again once they are done; nothing was lost",
+        )
+
+
+def set_fence(catalog: Catalog, identifier: str, fence: Fence) -> None:
+    """Say from where a table's topic is to be read on, in a commit without rows."""
+    while True:
+        table = load_table(catalog, identifier)
+        told = {FENCE: fence.dumps()}
+        transaction = SteadyTransaction(table)
+        with AppendFile(Operation.APPEND, transaction, table.io, snapshot_properties=told):
+            pass
+        transaction.set_properties(told)
+        try:
+            transaction.commit_transaction()
+        except CommitFailedException:
+            continue
+        return
+
+
+def require_same_topic(fence: Fence, topic: str, topic_id: str, identifier: str) -> None:
+    """Raise DataError where a table was read from another topic than this one."""
+    if fence.topic != topic:
+        raise DataError(
+            f"its rows were read from topic {fence.topic!r}, and its source now names {topic!r}",
+            where=f"table {identifier}",
+            hint=f"name topic {fence.topic!r} again, or go on with the new one: `forebay stream "
+            "SOURCE --reset earliest` reads it from its beginning, `--reset latest` from its end",
+        )
+    if fence.topic_id != topic_id:
+        raise DataError(
+            f"topic {topic!r} was created anew since it was last read: it is {topic_id} now, and "
+            f"was {fence.topic_id}",
+            where=f"table {identifier}",
+            hint="`forebay stream SOURCE --reset earliest` reads the new one from its beginning, "
+            "beside the rows that are there; `--reset latest` from its end",
+        )

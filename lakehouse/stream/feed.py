@@ -1,0 +1,215 @@
+"""One source: its topic's messages become rows of its table, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import confluent_kafka as kafka
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+
+from feature_specs.errors import DataError
+from feature_specs.stream_options import StreamEntry
+from lakehouse.lake import load_table
+from lakehouse.stream.broker import Broker
+from lakehouse.stream.commit_batch import Batch, BatchCommit, OvertakenError
+from lakehouse.stream.fence import Fence, Place, read_fence
+from lakehouse.stream.read_json import JsonReader
+from lakehouse.stream.rows import BadRow, ReadRows, RowReader
+from lakehouse.stream.seen_events import SeenEvents
+from lakehouse.stream.topics import TopicReader, created_anew, place_after
+
+
+@dataclass
+class Counts:
+    """What became of a source's messages so far.
+
+    Attributes:
+        rows: committed.
+        bad: sent to the dead-letter topic.
+        duplicates: left out, since the table had an event of their ``dedupe_by``.
+        overtaken: batches that were dropped, since another process had committed first.
+        newest_ms: the latest of the committed messages' times, in milliseconds since the epoch.
+    """
+
+    rows: int = 0
+    bad: int = 0
+    duplicates: int = 0
+    commits: int = 0
+    overtaken: int = 0
+    newest_ms: int = 0
+
+
+@dataclass
+class Feed:
+    """Commits the messages of one topic."""
+
+    entry: StreamEntry
+    catalog: Catalog
+    broker: Broker
+    kept: Callable[[], set[int]] = set
+    counts: Counts = field(default_factory=Counts)
+    _reader: RowReader | None = None
+    _schema: int = -1
+    _letters: Any = None
+    _seen: SeenEvents | None = None
+
+    def fence(self) -> Fence | None:
+        """What the table has of the topic."""
+        return read_fence(load_table(self.catalog, self.entry.table))
+
+    def read(self, messages: Sequence[Any]) -> ReadRows:
+        """The messages' rows, for the table's columns as they are now."""
+        table = load_table(self.catalog, self.entry.table)
+        if self._reader is None or self._schema != table.metadata.current_schema_id:
+            self._schema = table.metadata.current_schema_id
+            self._reader = JsonReader(table.schema())
+        return self._reader.read([m.value() for m in messages])
+
+    def commit(self, reader: TopicReader, messages: Sequence[Any]) -> tuple[Table, pa.Table] | None:
+        """Commit a batch; None where another process did, and the reader was set back.
+
+        Returns the table and the rows that were added.
+
+        Raises:
+            DataError: a message is no row and the source says ``on_bad_row: stop``, or the topic
+                is another one than before.
+        """
+        topic = self.entry.topic
+        read = self.read(messages)
+        if read.bad:
+            self._set_aside(messages, read.bad)
+        ends = {p: place_after(m) for p, m in {m.partition(): m for m in messages}.items()}
+        starts = {p: at for p, at in reader.starts(topic).items() if p in ends}
+        if starts.keys() != ends.keys():
+            return None  # a partition was taken away while its messages were read
+        # Asked for after they were read: before, the topic might have been replaced in between.
+        if self.broker.topic_ids([topic])[topic] != reader.topic_ids[topic]:
+            raise created_anew(topic)
+        batch = Batch(topic, reader.topic_ids[topic], read.rows, starts, ends)
+        committing = BatchCommit(
+            self.catalog,
+            self.entry.table,
+            batch,
+            rows_for=self._new_rows,
+            wait=reader.keep_alive,
+            kept=self.kept,
+        )
+        try:
+            table = committing.commit()
+        except OvertakenError:
+            self.counts.overtaken += 1
+            reader.rewind(topic)
+            return None
+        reader.settle(topic, ends)
+        rows: pa.Table = committing.rows
+        if self._seen is not None:
+            self._seen.committed(table, rows)
+        self.counts.rows += rows.num_rows
+        self.counts.duplicates += read.rows.num_rows - rows.num_rows
+        self.counts.bad += len(read.bad)
+        self.counts.commits += 1
+        times = (m.timestamp()[1] for m in messages)
+        self.counts.newest_ms = max(self.counts.newest_ms, *times)
+        return table, rows
+
+    def _new_rows(self, table: Table, rows: pa.Table) -> pa.Table:
+        if not self.entry.dedupe_by:
+            return rows
+        if self._seen is None:
+            self._seen = SeenEvents(self.entry, table)
+        return self._seen.new_of(table, rows)
+
+    def _set_aside(self, messages: Sequence[Any], bad: Sequence[BadRow]) -> None:
+        """Send what is no row to the dead-letter topic, with the reason, or stop.
+
+        It is there before the batch is committed, so that none is lost; after a crash in between
+        it comes twice, with the same headers.
+        """
+        entry = self.entry
+        if entry.on_bad_row == "stop":
+            message, reason = messages[bad[0].place], bad[0].reason
+            raise DataError(
+                f"message {message.offset()} of partition {message.partition()} is no row of "
+                f"{entry.table}: {reason}",
+                where=f"topic {entry.topic}",
+                hint="fix the table or the producer, or set such messages aside with "
+                "`on_bad_row: dead_letter`; nothing of this batch was written",
+            )
+        if self._letters is None:
+            self.broker.require_topic(entry.dead_letter_topic)
+            self._letters = self.broker.producer()
+        for place, reason in bad:
+            message = messages[place]
+            told = {
+                "reason": reason,
+                "source": entry.name,
+                "topic": entry.topic,
+                "partition": str(message.partition()),
+                "offset": str(message.offset()),
+            }
+            headers = [(f"forebay.{name}", text.encode()) for name, text in told.items()]
+            self._letters.produce(
+                entry.dead_letter_topic,
+                message.value(),
+                key=message.key(),
+                headers=[*(message.headers() or ()), *headers],
+            )
+            self._letters.poll(0)
+        if self._letters.flush(30):
+            raise DataError(
+                "messages that are no rows could not be sent on",
+                where=f"topic {entry.dead_letter_topic}",
+                hint="check that the broker takes messages there; nothing was written",
+            )
+
+
+def reset_fence(feed: Feed, broker: Broker, topic_id: str, where: str) -> Fence:
+    """The fence from which ``--reset`` lets a source go on.
+
+    Args:
+        where: ``earliest``, ``latest``, or offsets such as ``0:120,1:98``.
+
+    Raises:
+        DataError: it is none of them.
+    """
+    topic = feed.entry.topic
+    ends = _ends(broker, topic)
+    if where == "earliest":
+        return Fence(topic, topic_id, {p: Place(first) for p, (first, _) in ends.items()})
+    if where == "latest":
+        return Fence(topic, topic_id, {p: Place(end) for p, (_, end) in ends.items()})
+    known = feed.fence()
+    kept = known.places if known is not None and known.topic_id == topic_id else {}
+    try:
+        pairs = [part.split(":") for part in where.split(",")]
+        named = {int(p): Place(int(at)) for p, at in pairs}
+    except ValueError:
+        raise DataError(
+            f"{where!r} is no place in a topic",
+            where="--reset",
+            hint="write earliest, latest, or partitions with offsets: 0:120,1:98",
+        ) from None
+    for partition, place in named.items():
+        first, end = ends.get(partition, (0, -1))
+        if not first <= place.offset <= end:
+            raise DataError(
+                f"partition {partition} of topic {topic!r} has no offset {place.offset}",
+                where="--reset",
+                hint=f"it goes from {first} to {end}" if end >= 0 else "there is none",
+            )
+    return Fence(topic, topic_id, {**kept, **named})
+
+
+def _ends(broker: Broker, topic: str) -> dict[int, tuple[int, int]]:
+    consumer = broker.consumer("forebay-looks")
+    try:
+        return {
+            p: consumer.get_watermark_offsets(kafka.TopicPartition(topic, p), timeout=10)
+            for p in broker.partitions(topic)
+        }
+    finally:
+        consumer.close()

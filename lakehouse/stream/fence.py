@@ -1,0 +1,100 @@
+"""Up to where a topic was read into a table, kept with the rows themselves.
+
+It stands in the table's properties and in the snapshot's summary, written by the same commit as the
+rows. The summary tells when a table was rolled back; the property survives snapshots that expire.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyiceberg.table import Table
+
+from feature_specs.errors import DataError
+
+#: The table property, and the field of a snapshot's summary.
+FENCE = "forebay.stream"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to go on in a partition.
+
+    Attributes:
+        offset: of the next message to read.
+        epoch: the partition's leader epoch at the last one that was read; None where not known.
+        last: a digest of that message, by which a log that was cut off and has grown again, or was
+            copied from elsewhere, is told from the one that was read; empty where not known.
+    """
+
+    offset: int
+    epoch: int | None = None
+    last: str = ""
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What of a topic is in a table: of each partition all messages before its place.
+
+    Attributes:
+        topic_id: which the broker gives when a topic is created, another one each time.
+    """
+
+    topic: str
+    topic_id: str
+    places: Mapping[int, Place]
+
+    def moved(self, ends: Mapping[int, Place]) -> Fence:
+        """The fence with some partitions read further."""
+        return Fence(self.topic, self.topic_id, {**self.places, **ends})
+
+    def dumps(self) -> str:
+        places = {str(p): [at.offset, at.epoch, at.last] for p, at in sorted(self.places.items())}
+        return json.dumps({"topic": self.topic, "id": self.topic_id, "next": places})
+
+
+def read_fence(table: Table) -> Fence | None:
+    """The fence of a table's current rows; None where no topic was read into it.
+
+    Of the current snapshot's line the last commit of a stream counts, so that a table that was
+    rolled back is read on from where its rows end. Where that snapshot has expired, the property.
+
+    Raises:
+        DataError: it is not readable.
+    """
+    cursor = table.current_snapshot()
+    by_id = {s.snapshot_id: s for s in table.metadata.snapshots}
+    while cursor is not None:
+        said = cursor.summary.additional_properties.get(FENCE) if cursor.summary else None
+        if said is not None:
+            return _loads(said, table)
+        parent = cursor.parent_snapshot_id
+        cursor = None if parent is None else by_id.get(parent)
+    said = table.properties.get(FENCE)
+    head = table.current_snapshot()
+    if said is None or head is None:
+        return None if said is None else _loads(said, table)
+    # Tables of format version 1 number no commits.
+    last: int = getattr(table.metadata, "last_sequence_number", 0)
+    if last > (head.sequence_number or 0):
+        raise DataError(
+            "it was rolled back to rows of which no snapshot says how far the topic was read",
+            where=f"table {'.'.join(table.name())}",
+            hint="say from where to go on: `forebay stream SOURCE --reset earliest`, or `latest`",
+        )
+    return _loads(said, table)
+
+
+def _loads(text: str, table: Table) -> Fence:
+    try:
+        raw = json.loads(text)
+        places = {int(p): Place(int(at[0]), at[1], str(at[2])) for p, at in raw["next"].items()}
+        return Fence(raw["topic"], raw["id"], places)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise DataError(
+            f"its property {FENCE} is not what `forebay stream` writes: {error}",
+            where=f"table {'.'.join(table.name())}",
+            hint="say from where to go on: `forebay stream SOURCE --reset earliest`, or `latest`",
+        ) from None

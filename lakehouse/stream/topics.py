@@ -1,0 +1,287 @@
+"""Reading topics from the places that their tables name, as one process of a consumer group.
+
+The group says which partitions are this process's. Where to read on in them the table says, and never
+the group: what the group has committed may be older or newer than the table's rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import confluent_kafka as kafka
+
+from feature_specs.errors import DataError, ForebayError
+from lakehouse.stream.broker import PASSING, Broker
+from lakehouse.stream.fence import Fence, Place
+
+#: How often the client is asked for what has come.
+_LOOK_S = 0.02
+_MOST_AT_ONCE = 10_000
+
+Partition = tuple[str, int]
+
+
+@dataclass
+class Position:
+    """Where a partition is read.
+
+    Attributes:
+        start: what the table has of it: the next offset; None where it has nothing.
+        next: what comes after the messages read so far.
+        at_end: the offset at which the partition ended when it was last looked at.
+        expected: the digest of the message before ``start``, until it was seen.
+    """
+
+    start: int | None
+    next: Place
+    at_end: int | None = None
+    expected: str = ""
+
+
+class TopicReader:
+    """Reads messages of some topics.
+
+    Args:
+        fences: gives what a topic's table has of it.
+        topic_ids: of the topics, as the broker had them at the start.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        group: str,
+        topic_ids: Mapping[str, str],
+        fences: Callable[[str], Fence | None],
+    ) -> None:
+        self._broker, self._fences = broker, fences
+        self.topic_ids = dict(topic_ids)
+        self.positions: dict[Partition, Position] = {}
+        self._pending: dict[str, list[Any]] = {topic: [] for topic in topic_ids}
+        self._held = 0
+        self._fault: ForebayError | None = None
+        self._consumer = broker.consumer(group)
+        self._consumer.subscribe(
+            list(topic_ids),
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._revoked,
+        )
+
+    def collect(self, seconds: float, most: int, most_bytes: int) -> dict[str, list[Any]]:
+        """Messages of each topic that come within some time, or until there are enough.
+
+        The same are given again until `settle` or `rewind` says what became of them.
+
+        Raises:
+            DataError: a topic is gone, or no longer has what comes next.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            for message in self._consumer.consume(_MOST_AT_ONCE, max(min(left, _LOOK_S), 0)):
+                self._take(message)
+            if self._fault is not None:
+                raise self._fault
+            waiting = sum(map(len, self._pending.values()))
+            if left <= 0 or waiting >= most or self._held >= most_bytes:
+                return {topic: list(found) for topic, found in self._pending.items() if found}
+
+    def keep_alive(self, seconds: float) -> None:
+        """Wait without leaving the group and without taking more messages."""
+        held = self._consumer.assignment()
+        self._consumer.pause(held)
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for message in self._consumer.consume(1, min(left, _LOOK_S)):
+                self._take(message)
+        self._consumer.resume([p for p in self._consumer.assignment() if p in held])
+
+    def starts(self, topic: str) -> dict[int, int | None]:
+        """The offsets from which this process's partitions of a topic were read."""
+        return {p: at.start for (t, p), at in self.positions.items() if t == topic}
+
+    def settle(self, topic: str, ends: Mapping[int, Place]) -> None:
+        """The table has all messages before these places."""
+        for partition, place in ends.items():
+            position = self.positions.get((topic, partition))
+            if position is not None:
+                position.start = place.offset
+        self._forget(topic)
+        offsets = [kafka.TopicPartition(topic, p, at.offset) for p, at in ends.items()]
+        # For tools that show a group's lag; nobody reads on from there.
+        self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def rewind(self, topic: str) -> None:
+        """Drop what was read of a topic, and read on from where its table now is."""
+        self._forget(topic)
+        places = self._places(topic, [p for t, p in self.positions if t == topic])
+        for (other, partition), at in self.positions.items():
+            if other != topic:
+                places.append(_as_of_client(other, partition, at.next))
+        self._consumer.assign(places)
+
+    def caught_up(self) -> bool:
+        """Whether each partition of this process was read to its end."""
+        return bool(self._consumer.assignment()) and all(
+            at.at_end is not None and at.next.offset >= at.at_end for at in self.positions.values()
+        )
+
+    def lags(self) -> dict[Partition, int]:
+        """How many messages each partition has that were not committed, as far as is known."""
+        out = {}
+        for (topic, partition), at in self.positions.items():
+            place = kafka.TopicPartition(topic, partition)
+            try:
+                _, end = self._consumer.get_watermark_offsets(place, cached=True)
+            except kafka.KafkaException:
+                continue
+            if end >= 0:
+                out[topic, partition] = max(end - (at.start or 0), 0)
+        return out
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _take(self, message: Any) -> None:
+        error, topic, partition = message.error(), message.topic(), message.partition()
+        if error is None:
+            position = self.positions.get((topic, partition))
+            if position is None:
+                return  # from before the partition was taken away
+            if message.offset() < position.next.offset:
+                self._compare(position, message)
+                return
+            position.expected = ""
+            position.next = Place(message.offset() + 1, message.leader_epoch())
+            position.at_end = None
+            self._pending[topic].append(message)
+            self._held += len(message.value() or b"") + 100
+        elif error.code() == kafka.KafkaError._PARTITION_EOF:
+            position = self.positions.get((topic, partition))
+            if position is not None:
+                # Past the last message there may be marks of transactions.
+                position.at_end = message.offset()
+                if message.offset() > position.next.offset:
+                    position.next = replace(position.next, offset=message.offset(), last="")
+        elif error.code() not in PASSING:
+            self._fault = self._explain(error, str(topic), int(partition or 0))
+
+    def _compare(self, position: Position, message: Any) -> None:
+        """Whether the last message that the table has is still the one that the log has there."""
+        if position.expected and message.offset() == position.next.offset - 1:
+            if digest(message) != position.expected:
+                topic, partition = str(message.topic()), int(message.partition())
+                self._fault = self._cut_off(topic, partition, position)
+            position.expected = ""
+
+    def _explain(self, error: Any, topic: str, partition: int) -> ForebayError:
+        lost = (
+            kafka.KafkaError._AUTO_OFFSET_RESET,
+            kafka.KafkaError.OFFSET_OUT_OF_RANGE,
+            kafka.KafkaError._LOG_TRUNCATION,
+        )
+        if error.code() not in lost or topic not in self.topic_ids:
+            return self._broker.explain(error, topic)
+        if self._broker.topic_ids([topic])[topic] != self.topic_ids[topic]:
+            return created_anew(topic)
+        position = self.positions[topic, partition]
+        place = kafka.TopicPartition(topic, partition)
+        first, _ = self._consumer.get_watermark_offsets(place, timeout=10)
+        here = f"partition {partition} of topic {topic!r}"
+        if position.next.offset < first:
+            return DataError(
+                f"{here} was read up to offset {position.next.offset}, and the broker has deleted "
+                f"what came before {first}: {first - position.next.offset:,} messages are lost",
+                where=f"topic {topic}",
+                hint="`forebay stream SOURCE --reset earliest` goes on with what is left; let the "
+                "topic keep its messages for longer than the stream may stand still",
+            )
+        return self._cut_off(topic, partition, position)
+
+    def _cut_off(self, topic: str, partition: int, position: Position) -> ForebayError:
+        return DataError(
+            f"partition {partition} of topic {topic!r} was read up to offset "
+            f"{position.next.offset}, and its log is another one since: it was cut off there or "
+            "before, or rewound",
+            where=f"topic {topic}",
+            hint="`forebay stream SOURCE --reset earliest` reads the topic from its beginning, "
+            "beside the rows that are there; `--reset latest` what comes from now on; "
+            f"`--reset {partition}:OFFSET` from an offset",
+        )
+
+    def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
+        self.positions.clear()
+        wanted: dict[str, list[int]] = {}
+        for partition in partitions:
+            wanted.setdefault(partition.topic, []).append(partition.partition)
+        try:
+            places = [p for topic, mine in wanted.items() for p in self._places(topic, mine)]
+        except ForebayError as error:
+            self._fault = error
+            places = []
+        consumer.assign(places)
+
+    def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
+        """Whoever has them next reads on from what the table has."""
+        self.positions.clear()
+        for topic in self._pending:
+            self._forget(topic)
+        consumer.unassign()
+
+    def _places(self, topic: str, partitions: list[int]) -> list[Any]:
+        fence = self._fences(topic)
+        out = []
+        for number in partitions:
+            known = None if fence is None else fence.places.get(number)
+            if known is None:
+                place = kafka.TopicPartition(topic, number)
+                first, _ = self._consumer.get_watermark_offsets(place, timeout=10)
+                self.positions[topic, number] = Position(None, Place(first))
+                out.append(kafka.TopicPartition(topic, number, first))
+                continue
+            position = self.positions[topic, number] = Position(known.offset, known)
+            if known.last:
+                place = kafka.TopicPartition(topic, number)
+                first, end = self._consumer.get_watermark_offsets(place, timeout=10)
+                if first < known.offset <= end:
+                    position.expected = known.last
+                    known = replace(known, offset=known.offset - 1)
+            out.append(_as_of_client(topic, number, known))
+        return out
+
+    def _forget(self, topic: str) -> None:
+        for message in self._pending[topic]:
+            self._held -= len(message.value() or b"") + 100
+        self._pending[topic] = []
+
+
+def place_after(message: Any) -> Place:
+    """Where to go on after a message."""
+    return Place(message.offset() + 1, message.leader_epoch(), digest(message))
+
+
+def digest(message: Any) -> str:
+    """What tells a message from another one at its offset."""
+    told = repr((message.timestamp(), message.key(), message.value())).encode()
+    return hashlib.blake2b(told, digest_size=8).hexdigest()
+
+
+def _as_of_client(topic: str, partition: int, place: Place) -> Any:
+    """A place with its epoch, by which the broker notices that its log is another one since."""
+    if place.epoch is None:
+        return kafka.TopicPartition(topic, partition, place.offset)
+    return kafka.TopicPartition(topic, partition, place.offset, leader_epoch=place.epoch)
+
+
+def created_anew(topic: str) -> DataError:
+    """A topic that is another one than at the start."""
+    return DataError(
+        f"topic {topic!r} was deleted or created anew while it was read",
+        where=f"topic {topic}",
+        hint="start the stream again: it says how to go on; nothing of the new topic was written",
+    )

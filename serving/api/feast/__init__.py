@@ -1,0 +1,1 @@
+"""POST /get-online-features: the request and the answer of Feast's feature server."""

@@ -1,0 +1,81 @@
+"""All of a request for vectors and its answer that the request's shape decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import orjson
+
+from feature_specs.catalog import Catalog
+from feature_specs.sql_types import SqlType, parse_type
+from serving.access.audit import Asked
+from serving.api.vectors.request import CONTEXT, Shape, answer_names
+from serving.lookup.plan import Plan, Planner
+from serving.lookup.read import Turns, ViewRows
+from serving.lookup.rewrite import Rewrite, rewrite_of
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What answers of one shape share.
+
+    Attributes:
+        names, types: of the features, in the order asked.
+        rewrites: by its place, what a feature's stored fragments become in the answer.
+        asked: for the audit log.
+    """
+
+    shape: Shape
+    plan: Plan
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    rewrites: dict[int, Rewrite]
+    asked: Asked
+
+    @cached_property
+    def json_head(self) -> bytes:
+        """The beginning of the answer as JSON."""
+        names, types = orjson.dumps(self.names), orjson.dumps(self.types)
+        return b'{"features":%s,"types":%s,"vectors":[[' % (names, types)
+
+    @cached_property
+    def sql_types(self) -> tuple[SqlType, ...]:
+        return tuple(map(parse_type, self.types))
+
+    @cached_property
+    def as_stored(self) -> bool:
+        """Rows of the answer are the views' stored rows side by side."""
+        whole = all(view.whole for view in self.plan.views)
+        return self.plan.in_order and whole and not self.rewrites
+
+
+def prepare(catalog: Catalog, planner: Planner, shape: Shape, asked: Asked) -> Prepared:
+    """What answers of a shape share.
+
+    Raises:
+        InvalidRequestError: a column is missing, or two features have one name.
+        NotReadyError: a view cannot be served.
+    """
+    names = answer_names(shape.features)
+    plan = planner.plan(shape.features, shape.columns.places, CONTEXT)
+    types = [catalog.view(view).feature(feature).type for view, feature in shape.features]
+    rewrites = {}
+    if shape.decimal_numbers:
+        found = ((i, rewrite_of(parse_type(name), numbers=True)) for i, name in enumerate(types))
+        rewrites = {i: rewrite for i, rewrite in found if rewrite is not None}
+    return Prepared(shape, plan, tuple(names), tuple(types), rewrites, asked)
+
+
+async def columns(prepared: Prepared, views: Sequence[ViewRows], turns: Turns) -> list[list[bytes]]:
+    """A column of fragments for each feature, in the order asked."""
+    made: list[list[bytes]] = [[] for _ in prepared.names]
+    for rows in views:
+        for block in rows.blocks():
+            for slot, column in zip(rows.plan.slots, block.columns, strict=True):
+                made[slot] += column
+            await turns.worked(len(block.times) * len(block.columns))
+    for slot, rewrite in prepared.rewrites.items():
+        made[slot] = list(map(rewrite, made[slot]))
+    return made

@@ -1,0 +1,47 @@
+"""Rows of a view's earlier meanings, which stay in the online store until no server reads them.
+
+A view whose query or types change is stored anew under the name of its new meaning (`StoredView`). A
+server that has not read the new catalog yet goes on with the rows of the old one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from feature_specs.catalog import ViewEntry
+from serving.state import load_state
+from serving.stores import OnlineStore, StoredView, view_of
+
+#: How long rows of an earlier meaning stay after those of a later one were written, in seconds.
+GRACE_S = 3600
+
+
+def retire_earlier(
+    store: OnlineStore, views: Sequence[ViewEntry], *, now_us: int | None = None
+) -> None:
+    """Mark what other meanings of the views are stored as retired, and drop what long has been.
+
+    Args:
+        views: that were just synced.
+        now_us: the real time, in microseconds since the epoch.
+    """
+    now = time.time_ns() // 1000 if now_us is None else now_us
+    present = {view.name: StoredView.of(view) for view in views}
+    for stored, raw in store.states().items():
+        view = present.get(view_of(stored.name))
+        if view is None:
+            continue
+        state = load_state(raw)
+        if stored.name == view.name:
+            if state is not None and state.retired is not None:
+                _mark(store, stored, raw, replace(state, retired=None).dumps())
+        elif state is None or (state.retired is not None and now - state.retired > GRACE_S * 10**6):
+            store.drop(stored)
+        elif state.retired is None:
+            _mark(store, stored, raw, replace(state, retired=now).dumps())
+
+
+def _mark(store: OnlineStore, view: StoredView, raw: bytes, state: bytes) -> None:
+    store.write(view, (), (), state, replace=False, after=raw)

@@ -1,0 +1,1 @@
+"""Clients of feature vectors, against real servers."""

@@ -1,0 +1,1 @@
+"""Commands that compute on other engines."""

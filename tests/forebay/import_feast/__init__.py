@@ -1,0 +1,1 @@
+"""What `forebay import feast` makes of a Feast repository."""

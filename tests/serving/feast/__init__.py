@@ -1,0 +1,1 @@
+"""What Feast's own client gets from our server."""
