@@ -107,9 +107,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shop_shell(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Shell:
-    """A shell in a copy of the small project, over a lake of its own."""
+    """A shell in a copy of the small project, over a lake of its own, with no training set yet."""
     root = tmp_path / "shop"
-    shutil.copytree(shop, root, ignore=shutil.ignore_patterns("lake"))
+    shutil.copytree(shop, root, ignore=shutil.ignore_patterns("lake", "training"))
     theirs, own = (
         open_lake(
             {

@@ -35,7 +35,7 @@ NOT_PYICEBERG = {"raw.kinds"}
 
 
 #: What Spark did where a build cannot step.
-NO_STEP = ("created", "delete", "update", "merge", "compaction", "back")
+NO_STEP = ("created", "delete", "update", "merge", "back")
 
 
 @pytest.fixture(scope="module")
