@@ -6,7 +6,7 @@
 Every number of rows with every number of keys: events, 90 days of them in an Iceberg table
 partitioned by day, and a view of three windows, each a count and a sum of decimals; the widest spans the history. Each step commits 10,000 events of the next
 minute (one in a hundred is up to two days late) and then brings the feature table to the end of that
-minute: load the leaf, pin it, `lakehouse.materialize.advance_view`, both commits of it and the piece
+minute: load the leaf, pin it, `lakehouse.feature_tables.materialize.advance_view`, both commits of it and the piece
 of cleaning that falls due. Bytes written are all new files of the view's tables. In full is the
 same with everything recomputed, and, apart, F(T1) as one query of DuckDB's over the same files with nothing
 written. Afterwards the table must equal F(T1), value by value. Exits with 1 where a ratio is missed.
@@ -36,10 +36,10 @@ from feature_specs import FeatureView, Leaf, compile_view
 from feature_specs.catalog import Column, Feature, ViewEntry
 from feature_specs.instants import from_epoch_us
 from lakehouse.commit import TABLE_PROPERTIES, ensure_namespace
-from lakehouse.feature_types import table_types
+from lakehouse.feature_tables.feature_types import table_types
+from lakehouse.feature_tables.materialize import Advance, advance_view
 from lakehouse.lake import find_table, load_table, open_lake, read_state
 from lakehouse.local_path import local_path
-from lakehouse.materialize import Advance, advance_view
 from lakehouse.plans import ViewPlan
 from lakehouse.relations import tune
 from lakehouse.scan import Pinned, define_relation, pin

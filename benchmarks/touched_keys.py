@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.incremental_step import MINUTE, World, timed
 from feature_specs import FeatureView
-from lakehouse.materialize import Advance
+from lakehouse.feature_tables.materialize import Advance
 from lakehouse.scan import define_relation
 
 LEAST_GAIN = 20.0

@@ -14,8 +14,8 @@ from feature_specs.errors import DataError
 from feature_specs.instants import from_epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.project import Project
+from lakehouse.feature_tables.materialize import Advance, advance_view
 from lakehouse.lake import find_table, load_table, open_lake, read_state
-from lakehouse.materialize import Advance, advance_view
 from lakehouse.plans import instants_of, read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 from lakehouse.scan import Pinned, define_relation, pin

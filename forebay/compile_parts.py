@@ -11,7 +11,7 @@ from feature_specs.compile.leaves.find_join_keys import find_join_keys
 from feature_specs.view import FeatureReference
 from forebay.compile_cache import ViewParts
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
-from lakehouse.feature_types import table_types
+from lakehouse.feature_tables.feature_types import table_types
 from lakehouse.plans import WHY_IN_FULL, plan_files
 
 __all__ = ["compile_view", "parts_of", "service_template"]

@@ -15,7 +15,7 @@ from feature_specs.progress import Progress
 from forebay.compile_project import Compiled, compile_project
 from forebay.project import Project
 from forebay.terminal import table
-from lakehouse.choose_step import choose_step, state_at
+from lakehouse.feature_tables.choose_step import choose_step, state_at
 from lakehouse.lake import (
     DEFINITION_PROPERTY,
     find_table,

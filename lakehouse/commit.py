@@ -19,7 +19,7 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update.schema import UpdateSchema
 
 from feature_specs.errors import DataError
-from lakehouse.infinite_times import without_bounds
+from lakehouse.data_files.infinite_times import without_bounds
 from lakehouse.lake import catalog_errors, find_table
 from lakehouse.pyiceberg_internals import SteadyTransaction
 from lakehouse.row_stream import RowStream, append_stream

@@ -32,8 +32,8 @@ from lakehouse.commit import commit_rows
 from lakehouse.copy_leaf import LEAVES, REFUSED, Copied, copy_leaf
 from lakehouse.define_each import define_each
 from lakehouse.duckdb_types import column_types
+from lakehouse.feature_tables.materialize import advance_view
 from lakehouse.lake import load_table, open_lake
-from lakehouse.materialize import advance_view
 from lakehouse.plans import read_plan
 from lakehouse.relations import Relations, feature_relation_sql, leaf_relations, tune
 from lakehouse.scan import define_relation, pin

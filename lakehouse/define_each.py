@@ -17,8 +17,8 @@ from pyiceberg.catalog import Catalog as Lake
 from feature_specs.errors import ForebayError, UnknownNameError
 from feature_specs.library_errors import known_errors
 from feature_specs.quote import literal, quoted
+from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.duckdb_types import column_types
-from lakehouse.find_unreadable import find_unreadable
 from lakehouse.lake import load_table
 from lakehouse.relations import Relations, define_relations, pin_each, unreadable_table
 from lakehouse.scan import create_view

@@ -12,9 +12,9 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField
 
 from feature_specs.errors import DataError
+from lakehouse.data_files.manifests import entries_with, manifests_of
 from lakehouse.duckdb_types import duckdb_type
 from lakehouse.lake import load_table
-from lakehouse.manifests import entries_with, manifests_of
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from pyiceberg.utils.config import Config
 
 from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.lake_properties import catalog_type, is_complete
+from lakehouse.data_files.read_metadata import reading_metadata
 from lakehouse.moved_lake import check_in_place
-from lakehouse.object_store import from_environment, opening, require_plain_keys
-from lakehouse.read_metadata import reading_metadata
-from lakehouse.remote_files import expect_remote
+from lakehouse.remote.object_store import from_environment, opening, require_plain_keys
+from lakehouse.remote.remote_files import expect_remote
 from lakehouse.sqlite_catalog import SqliteCatalog, is_sqlite_file, open_sqlite
 
 STATE_PROPERTY = "forebay.state"

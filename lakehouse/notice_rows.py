@@ -18,9 +18,9 @@ from feature_specs.catalog import LeafEntry, ViewEntry
 from feature_specs.instants import from_epoch_us
 from feature_specs.names import fold_name
 from feature_specs.quote import literal, quoted
+from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.scan import Pinned
-from lakehouse.select_rows import select_rows
 
 #: Runs a statement.
 Run = Callable[[str], duckdb.DuckDBPyConnection]

@@ -16,8 +16,8 @@ from feature_specs.names import fold_name
 from feature_specs.time_zones import SESSION_AT_UTC
 from lakehouse.duckdb_types import column_types
 from lakehouse.lake import catalog_errors, find_table, load_table, open_lake, read_state
-from lakehouse.mount_files import mount
 from lakehouse.plans import planned_statement
+from lakehouse.remote.mount_files import mount
 from lakehouse.scan import Pinned, define_relation, pin
 
 

@@ -14,10 +14,10 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
 from feature_specs.errors import DataError
-from lakehouse.manifests import entries_of, entries_with, manifests_of
-from lakehouse.mount_files import mount
-from lakehouse.project_columns import NAME_MAPPING
-from lakehouse.select_rows import select_rows
+from lakehouse.data_files.manifests import entries_of, entries_with, manifests_of
+from lakehouse.data_files.project_columns import NAME_MAPPING
+from lakehouse.data_files.select_rows import select_rows
+from lakehouse.remote.mount_files import mount
 
 
 @dataclass(frozen=True)

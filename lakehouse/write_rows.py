@@ -52,11 +52,11 @@ from lakehouse.commit import (
     OvertakenError,
     commit_rows,
 )
+from lakehouse.data_files.infinite_times import without_bounds
+from lakehouse.data_files.manifests import entries_of, manifests_of
 from lakehouse.duckdb_types import column_types
-from lakehouse.infinite_times import without_bounds
-from lakehouse.key_index import dead_rows
+from lakehouse.feature_tables.key_index import dead_rows
 from lakehouse.local_path import is_local, local_path
-from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.plans import instants_of
 from lakehouse.pyiceberg_internals import AppendFile, ReplaceFiles, SteadyTransaction
 from lakehouse.scan import pin

@@ -12,7 +12,7 @@ from feature_specs.errors import DataError, first_line
 from feature_specs.library_errors import explain_text
 from feature_specs.quote import literal, quoted
 from forebay.watch_query import watch_query
-from lakehouse.find_unreadable import find_unreadable
+from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.scan import Pinned
 
 #: Of a column with more distinct values in a row group no dictionary is tried to the end: numbers

@@ -21,7 +21,7 @@ from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery, SpineReading
 from forebay.training.write_statement import filled
 from forebay.watch_query import watch_query
-from lakehouse.find_unreadable import find_unreadable
+from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.ingest.spine import Spine, read_spine, read_spine_query
 from lakehouse.relations import connect, define_named, define_relations, tune
 from lakehouse.scan import Pinned

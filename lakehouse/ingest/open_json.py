@@ -10,7 +10,7 @@ import duckdb
 
 from feature_specs.errors import DataError, Location
 from feature_specs.quote import literal, quoted
-from lakehouse.footers import path_sql
+from lakehouse.data_files.footers import path_sql
 from lakehouse.ingest.plain_text import text_lines
 from lakehouse.ingest.source import JSON, Source, check_names, first_row, suffix_of, unreadable_file
 

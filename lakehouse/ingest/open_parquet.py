@@ -12,17 +12,17 @@ import pyarrow.parquet as pq
 from feature_specs.errors import DataError, Location
 from feature_specs.names import fold_name
 from feature_specs.quote import quoted
-from lakehouse.any_value import Test, any_value
-from lakehouse.footers import INT96, FileColumn, path_sql, shape_of
-from lakehouse.ingest.source import Source, check_names, first_row, unreadable_file
-from lakehouse.int96 import (
+from lakehouse.data_files.any_value import Test, any_value
+from lakehouse.data_files.footers import INT96, FileColumn, path_sql, shape_of
+from lakehouse.data_files.int96 import (
     INT96_AS_NANOSECONDS,
     INT96_AS_STRUCT,
     is_beyond_nanoseconds,
     is_finer,
 )
-from lakehouse.nan_bounds import without_bounds
-from lakehouse.old_calendar import is_early
+from lakehouse.data_files.nan_bounds import without_bounds
+from lakehouse.data_files.old_calendar import is_early
+from lakehouse.ingest.source import Source, check_names, first_row, unreadable_file
 
 
 def open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> Source:

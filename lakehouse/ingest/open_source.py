@@ -9,7 +9,7 @@ import duckdb
 
 from feature_specs.errors import DataError, Location
 from feature_specs.quote import literal
-from lakehouse.footers import path_sql
+from lakehouse.data_files.footers import path_sql
 from lakehouse.ingest.check_csv import (
     CsvShape,
     check_csv,

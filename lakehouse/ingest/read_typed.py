@@ -7,9 +7,9 @@ import re
 from duckdb.sqltypes import DuckDBPyType
 
 from feature_specs.quote import quoted
+from lakehouse.data_files.nanoseconds import whole_microseconds
 from lakehouse.ingest.read_json import ColumnReading
 from lakehouse.ingest.read_text import INSTANT, INTEGERS, Rounding, in_zone
-from lakehouse.nanoseconds import whole_microseconds
 from lakehouse.stored_types import STORED_AS
 
 #: DuckDB types that Iceberg lacks, to the narrowest that holds all their values as they are read.

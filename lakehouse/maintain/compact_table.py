@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 from pyiceberg.catalog import Catalog
 
-from lakehouse.clean_files import can_clean, clean_files
+from lakehouse.feature_tables.clean_files import can_clean, clean_files
 from lakehouse.lake import load_table, read_state
 from lakehouse.relations import tune
 from lakehouse.scan import pin

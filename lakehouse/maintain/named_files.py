@@ -11,7 +11,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestFile, read_manifest_list
 from pyiceberg.table import Table
 
-from lakehouse.manifests import entries_of, manifests_of
+from lakehouse.data_files.manifests import entries_of, manifests_of
 
 
 @dataclass(frozen=True)

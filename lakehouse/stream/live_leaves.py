@@ -12,9 +12,9 @@ from pyiceberg.table import Table
 
 from feature_specs.catalog import LeafEntry
 from feature_specs.deltas import added_relation
+from lakehouse.data_files.select_rows import select_rows
 from lakehouse.lake import load_table
 from lakehouse.scan import added_files, pin, reading_of
-from lakehouse.select_rows import select_rows
 
 _SCHEMA = "forebay_live"
 

@@ -11,7 +11,7 @@ import duckdb
 from feature_specs.catalog import ViewEntry
 from feature_specs.deltas import added_relation
 from feature_specs.quote import quoted
-from lakehouse.find_unreadable import BROKEN_ROWS
+from lakehouse.data_files.find_unreadable import BROKEN_ROWS
 from lakehouse.plans import ViewPlan, instants_of
 
 #: The relation of what the last step changed: the rows with ``deleted`` beside them.

@@ -10,8 +10,8 @@ from feature_specs.errors import SpecError, did_you_mean
 from feature_specs.quote import quoted
 from feature_specs.stream_options import StreamEntry
 from feature_specs.time_zones import SESSION_AT_UTC
+from lakehouse.data_files.select_rows import select_rows
 from lakehouse.scan import added_files, pin
-from lakehouse.select_rows import select_rows
 
 
 class SeenEvents:

@@ -19,9 +19,9 @@ from pyiceberg.table import Table
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.quote import quoted
+from lakehouse.data_files.select_rows import select_rows
 from lakehouse.lake import find_table, open_lake, read_state
 from lakehouse.scan import added_files
-from lakehouse.select_rows import select_rows
 from serving.offline import FeatureTable, check_has_columns, open_feature_table
 from serving.state import ViewState
 from serving.stores import OnlineStore, StoredView

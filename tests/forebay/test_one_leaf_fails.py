@@ -12,8 +12,8 @@ import pytest
 
 from forebay.dbt_errors import DbtError
 from forebay.project import Project
-from lakehouse import footers, manifests
 from lakehouse.commit import commit_rows
+from lakehouse.data_files import footers, manifests
 from lakehouse.lake import load_table, open_lake
 from lakehouse.local_path import local_path
 from lakehouse.scan import pin

@@ -20,10 +20,10 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.types import LongType, StringType
 
 from lakehouse.commit import commit_rows
+from lakehouse.data_files.project_columns import NAME_MAPPING
 from lakehouse.drop_table import drop_table
 from lakehouse.lake import STATE_PROPERTY, load_table, open_lake, read_state
 from lakehouse.local_path import local_path
-from lakehouse.project_columns import NAME_MAPPING
 from lakehouse.scan import pin
 from lakehouse.write_rows import set_properties
 from tests.forebay.conftest import Shell
@@ -306,9 +306,9 @@ def test_a_file_that_is_lost_fails_both_alike(
     path.rename(path.with_suffix(".away"))
     try:
         # What another process would not know yet.
-        monkeypatch.setattr("lakehouse.footers._shapes", {})
+        monkeypatch.setattr("lakehouse.data_files.footers._shapes", {})
         assert yard.run("plan") == code and (path.name in yard.err) == (code == 2)
-        monkeypatch.setattr("lakehouse.footers._shapes", {})
+        monkeypatch.setattr("lakehouse.data_files.footers._shapes", {})
         assert yard.run("build", "--select", "view_quiet") == code, yard.err
         assert (path.name in yard.err) == (code == 2)
     finally:

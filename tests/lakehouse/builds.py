@@ -23,10 +23,10 @@ from feature_specs.compile.leaves.find_join_keys import find_join_keys
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
-from lakehouse.feature_types import table_types
+from lakehouse.feature_tables.feature_types import table_types
+from lakehouse.feature_tables.materialize import Advance, advance_view
 from lakehouse.lake import STATE_PROPERTY, load_table, open_lake, read_state
 from lakehouse.local_path import local_path
-from lakehouse.materialize import Advance, advance_view
 from lakehouse.plans import ViewPlan
 from lakehouse.scan import define_relation, pin
 from lakehouse.write_rows import count_rows

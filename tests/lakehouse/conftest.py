@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakehouse import clean_files, materialize
+from lakehouse.feature_tables import clean_files, materialize
 
 
 @pytest.fixture(params=["anew", "in place"])

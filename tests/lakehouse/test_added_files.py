@@ -12,9 +12,9 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table.snapshots import Operation
 
+from lakehouse.data_files.select_rows import select_rows
 from lakehouse.lake import load_table
 from lakehouse.scan import added_files, pin
-from lakehouse.select_rows import select_rows
 from tests.lakehouse.local_lake import local_lake
 from tests.lakehouse.maintain.lakes import TABLE, add
 from tests.lakehouse.maintain.lakes import replace as overwrite

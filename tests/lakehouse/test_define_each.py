@@ -12,10 +12,10 @@ import pytest
 from pyiceberg.catalog import Catalog
 
 from feature_specs.errors import DataError, ForebayError, UnknownNameError
-from lakehouse import footers, manifests
 from lakehouse.commit import commit_rows
+from lakehouse.data_files import footers, manifests
+from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.define_each import define_each
-from lakehouse.find_unreadable import find_unreadable
 from lakehouse.lake import load_table
 from lakehouse.local_path import local_path
 from lakehouse.relations import pin_each, pin_relations

@@ -11,8 +11,8 @@ import pytest
 from feature_specs.catalog import LeafEntry
 from feature_specs.leaf import Changelog, Leaf
 from feature_specs.view import FeatureView
+from lakehouse.feature_tables.materialize import Advance, advance_view
 from lakehouse.lake import load_table
-from lakehouse.materialize import Advance, advance_view
 from lakehouse.scan import define_relation, pin
 from tests.feature_specs.oracle import Row, connect
 from tests.feature_specs.worlds import BASE, EVENTS, LATE, TZ, VERSIONS

@@ -17,8 +17,8 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles, _MergeAppendFiles, _SnapshotProducer
 
 from lakehouse.commit import commit_rows
+from lakehouse.data_files.manifests import entries_of, manifests_of
 from lakehouse.lake import load_table
-from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.pyiceberg_internals import AppendFile, ReplaceFiles, SteadyTransaction
 from tests.lakehouse.local_lake import local_lake
 

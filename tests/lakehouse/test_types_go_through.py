@@ -15,7 +15,7 @@ from feature_specs.errors import CompileError, ForebayError
 from feature_specs.leaf import Leaf
 from feature_specs.sql_types import parse_type
 from feature_specs.view import FeatureView
-from lakehouse.feature_types import table_types
+from lakehouse.feature_tables.feature_types import table_types
 from lakehouse.lake import load_table
 from serving.columns import RowEncoder
 from serving.read_time import compile_feature

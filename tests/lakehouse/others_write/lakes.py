@@ -30,8 +30,8 @@ from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.typedef import EMPTY_DICT, Record
 
+from lakehouse.data_files.project_columns import NAME_MAPPING
 from lakehouse.lake import open_lake
-from lakehouse.project_columns import NAME_MAPPING
 from lakehouse.relations import tune
 from lakehouse.scan import pin
 

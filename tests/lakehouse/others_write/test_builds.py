@@ -15,8 +15,8 @@ from pyiceberg.types import IntegerType
 
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
+from lakehouse.data_files.project_columns import NAME_MAPPING
 from lakehouse.lake import STATE_PROPERTY, load_table
-from lakehouse.project_columns import NAME_MAPPING
 from lakehouse.scan import define_relation, pin
 from tests.feature_specs.oracle import Row, add, differences, magnitude
 from tests.feature_specs.worlds import BASE, EVENTS, make_rows

@@ -12,7 +12,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import IntegerType, ListType, LongType, NestedField, StringType, StructType
 
 from feature_specs.errors import DataError
-from lakehouse.project_columns import NAME_MAPPING
+from lakehouse.data_files.project_columns import NAME_MAPPING
 from tests.lakehouse.others_write.lakes import OtherEngine, with_id
 
 SCHEMA = Schema(NestedField(1, "id", LongType()), NestedField(2, "v", StringType()))

@@ -23,8 +23,8 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
+from lakehouse.feature_tables.slices import Span, rows_in
 from lakehouse.scan import pin
-from lakehouse.slices import Span, rows_in
 from tests.lakehouse.others_write.lakes import OtherEngine, connection, with_id
 
 SCHEMA = Schema(NestedField(1, "id", LongType()), NestedField(2, "v", StringType()))

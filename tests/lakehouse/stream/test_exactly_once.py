@@ -16,8 +16,8 @@ import pytest
 from pyiceberg.table.snapshots import Operation, Summary
 
 from feature_specs.errors import DataError
+from lakehouse.data_files.manifests import entries_of, manifests_of
 from lakehouse.lake import load_table
-from lakehouse.manifests import entries_of, manifests_of
 from lakehouse.pyiceberg_internals import ReplaceFiles, SteadyTransaction, write_files
 from lakehouse.stream.fence import FENCE, read_fence
 from lakehouse.stream.run import Pace, open_reader, run_feeds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lakehouse.footers import INT96, FileColumn
+from lakehouse.data_files.footers import INT96, FileColumn
 
 #: Option of ``read_parquet``: a time is a ``STRUCT(date DATE, time TIME_NS)``, as it stands.
 INT96_AS_STRUCT = "int96_as = 'struct'"

@@ -15,8 +15,8 @@ from pyiceberg.manifest import ManifestContent, ManifestEntry, ManifestFile
 from pyiceberg.table import Table
 
 from feature_specs.errors import DataError
+from lakehouse.data_files.read_metadata import reading_metadata
 from lakehouse.local_path import local_path
-from lakehouse.read_metadata import reading_metadata
 
 _Value = TypeVar("_Value")
 

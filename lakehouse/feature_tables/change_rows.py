@@ -19,7 +19,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.typedef import Record
 
-from lakehouse.key_index import FILE, ROW
+from lakehouse.feature_tables.key_index import FILE, ROW
 from lakehouse.local_path import local_path
 from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction
 from lakehouse.scan import Pinned

@@ -18,11 +18,11 @@ import duckdb
 from feature_specs.errors import DataError, first_line
 from feature_specs.quote import literal
 from feature_specs.server_errors import explain_server
-from lakehouse.mount_files import mount
-from lakehouse.old_calendar import old_calendars
-from lakehouse.remote_files import fetch_tails
+from lakehouse.data_files.old_calendar import old_calendars
+from lakehouse.remote.mount_files import mount
+from lakehouse.remote.remote_files import fetch_tails
 
-#: The type of Parquet's old times (``lakehouse.int96``).
+#: The type of Parquet's old times (``lakehouse.data_files.int96``).
 INT96 = "INT96"
 
 
@@ -39,7 +39,7 @@ class FileColumn:
         kind: ``primitive``, ``struct``, ``list`` or ``map``.
         length: bytes of a value, where all have as many.
         children: the fields; the element; the key and the value.
-        old_calendar: whether early times are by the old calendar (``lakehouse.old_calendar``).
+        old_calendar: whether early times are by the old calendar (``lakehouse.data_files.old_calendar``).
     """
 
     name: str

@@ -6,14 +6,17 @@ import contextlib
 
 import duckdb
 
-from lakehouse.remote_files import any_remote
+from lakehouse.remote.remote_files import any_remote
 
 
 def mount(connection: duckdb.DuckDBPyConnection) -> None:
     """Let a connection's database read remote files, if there may be any; as often as one likes."""
     if not any_remote():
         return
-    from lakehouse.duckdb_files import NAME, DuckDbFiles  # fsspec takes a while to be imported
+    from lakehouse.remote.duckdb_files import (  # fsspec takes a while to be imported
+        NAME,
+        DuckDbFiles,
+    )
 
     if connection.filesystem_is_registered(NAME):
         return

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import duckdb
 
 from feature_specs.errors import DataError
-from lakehouse.footers import path_sql, unreadable_data_file
+from lakehouse.data_files.footers import path_sql, unreadable_data_file
 from lakehouse.local_path import local_path
 from lakehouse.scan import Pinned
 

@@ -26,10 +26,10 @@ from pyiceberg.manifest import DataFileContent, FileFormat, ManifestEntry
 from pyiceberg.table import Table
 
 from feature_specs.quote import quoted
+from lakehouse.data_files.select_rows import ROW_NUMBER, select_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.local_path import local_path
 from lakehouse.scan import Pinned
-from lakehouse.select_rows import ROW_NUMBER, select_rows
 
 #: Columns that tell where a found row stands: the number of its file among the pinned ones, its row.
 FILE, ROW = "fb_file", "fb_row"

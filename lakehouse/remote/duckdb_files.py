@@ -14,7 +14,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from lakehouse.remote_files import RemoteFile, known_file
+from lakehouse.remote.remote_files import RemoteFile, known_file
 
 #: Schemes of the object stores that pyiceberg knows.
 SCHEMES = ("s3", "s3a", "s3n", "gs", "oss", "abfs", "abfss", "wasb", "wasbs", "hdfs", "viewfs")

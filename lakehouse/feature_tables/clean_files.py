@@ -26,13 +26,13 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import DataFile, ManifestEntry
 from pyiceberg.table.snapshots import Operation
 
-from lakehouse.change_rows import forget, write_deletes
+from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
-from lakehouse.key_index import Positions, dead_rows, is_indexed
+from lakehouse.feature_tables.change_rows import forget, write_deletes
+from lakehouse.feature_tables.key_index import Positions, dead_rows, is_indexed
 from lakehouse.local_path import is_local
 from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction
 from lakehouse.scan import Pinned
-from lakehouse.select_rows import select_rows
 from lakehouse.stream.fence import FENCE, read_fence
 from lakehouse.write_rows import (
     FILE_ROWS,

@@ -15,10 +15,10 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import DataFile, ManifestEntry, ManifestEntryStatus
 
 from feature_specs.errors import DataError
-from lakehouse.duckdb_files import DuckDbFiles
-from lakehouse.footers import path_list, shapes_of
-from lakehouse.mount_files import mount
-from lakehouse.remote_files import know_files, known_file
+from lakehouse.data_files.footers import path_list, shapes_of
+from lakehouse.remote.duckdb_files import DuckDbFiles
+from lakehouse.remote.mount_files import mount
+from lakehouse.remote.remote_files import know_files, known_file
 
 ROWS = 300_000
 

@@ -15,13 +15,13 @@ from pyiceberg.transforms import IdentityTransform
 from feature_specs.errors import DataError
 from feature_specs.quote import literal, quoted
 from lakehouse.constants import constant
+from lakehouse.data_files.footers import Shape, has_old_calendar, path_list, shapes_of
+from lakehouse.data_files.int96 import INT96_AS_STRUCT, holds_int96
+from lakehouse.data_files.nan_bounds import without_bounds
+from lakehouse.data_files.project_columns import Source, project_columns
 from lakehouse.duckdb_types import column_types
-from lakehouse.footers import Shape, has_old_calendar, path_list, shapes_of
-from lakehouse.int96 import INT96_AS_STRUCT, holds_int96
 from lakehouse.local_path import local_path
-from lakehouse.nan_bounds import without_bounds
-from lakehouse.project_columns import Source, project_columns
-from lakehouse.remote_files import know_files
+from lakehouse.remote.remote_files import know_files
 
 #: Names of what is joined to a file's columns, c0, c1, ...
 _FILE, ROW_NUMBER = "fb_file", "file_row_number"

@@ -12,9 +12,9 @@ import pytest
 
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
-from lakehouse.footers import shape_of
+from lakehouse.data_files.footers import shape_of
+from lakehouse.data_files.nan_bounds import without_bounds
 from lakehouse.lake import load_table
-from lakehouse.nan_bounds import without_bounds
 from tests.lakehouse.builds import Build
 from tests.lakehouse.read_arrow import read_arrow
 

@@ -16,8 +16,8 @@ from pyiceberg.types import LongType
 
 from feature_specs.errors import DataError
 from feature_specs.view import FeatureView
-from lakehouse import clean_files, materialize
-from lakehouse.key_index import find_rows
+from lakehouse.feature_tables import clean_files, materialize
+from lakehouse.feature_tables.key_index import find_rows
 from lakehouse.lake import load_table
 from lakehouse.local_path import local_path
 from lakehouse.scan import pin

@@ -30,21 +30,21 @@ from feature_specs.deltas import added_relation
 from feature_specs.errors import DataError
 from feature_specs.instants import from_epoch_us
 from feature_specs.quote import quoted
-from lakehouse.change_rows import change_rows
-from lakehouse.choose_step import StepChoice, choose_step, stands_at, state_at
-from lakehouse.clean_files import clean_files
 from lakehouse.commit import Columns, Mode
+from lakehouse.data_files.find_unreadable import BROKEN_ROWS, find_unreadable
+from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
-from lakehouse.find_unreadable import BROKEN_ROWS, find_unreadable
-from lakehouse.key_index import find_rows, is_indexed
+from lakehouse.feature_tables.change_rows import change_rows
+from lakehouse.feature_tables.choose_step import StepChoice, choose_step, stands_at, state_at
+from lakehouse.feature_tables.clean_files import clean_files
+from lakehouse.feature_tables.key_index import find_rows, is_indexed
+from lakehouse.feature_tables.sum_up import add_deltas, sum_deltas, sum_up
 from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, find_table, load_table, read_state
 from lakehouse.local_path import is_local
 from lakehouse.notice_rows import look_at_leaves, why_no_rows
 from lakehouse.plans import ViewPlan, instants_of
 from lakehouse.scan import Pinned, pin
-from lakehouse.select_rows import select_rows
 from lakehouse.stored_types import WIDENED
-from lakehouse.sum_up import add_deltas, sum_deltas, sum_up
 from lakehouse.write_rows import count_rows, may_copy, set_properties, write_query
 
 #: Of the latest rows, which every step writes anew: what is quickly packed matters more than size.

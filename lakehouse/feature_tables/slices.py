@@ -26,8 +26,8 @@ from pyiceberg.types import DateType, NestedField, PrimitiveType, TimestampType,
 
 from feature_specs.deltas import Edge
 from feature_specs.quote import quoted
-from lakehouse.manifests import entries_with
-from lakehouse.select_rows import select_rows
+from lakehouse.data_files.manifests import entries_with
+from lakehouse.data_files.select_rows import select_rows
 
 _DAY = 86_400_000_000
 

@@ -8,7 +8,7 @@ from feature_specs import FeatureView, Leaf, compile_view
 from feature_specs.catalog import Column
 from feature_specs.compile import CompiledView
 from feature_specs.errors import CompileError
-from lakehouse.feature_types import table_types
+from lakehouse.feature_tables.feature_types import table_types
 from serving.keys import coercer
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from lakehouse.footers import FileColumn
-from lakehouse.nested_sql import field_sql, item_variable
+from lakehouse.data_files.footers import FileColumn
+from lakehouse.data_files.nested_sql import field_sql, item_variable
 
 #: From SQL of a value, and its column, to SQL of whether it is looked for; None for no such column.
 Test = Callable[[str, FileColumn], str | None]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from feature_specs.quote import quoted
-from lakehouse.footers import FileColumn
-from lakehouse.nested_sql import field_sql, item_variable, list_sql, map_sql, struct_sql
+from lakehouse.data_files.footers import FileColumn
+from lakehouse.data_files.nested_sql import field_sql, item_variable, list_sql, map_sql, struct_sql
 
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pyiceberg.manifest import ManifestEntry
 
 from feature_specs.deltas import Deltas, added_relation, kept_relation
+from lakehouse.data_files.select_rows import select_rows
+from lakehouse.feature_tables.slices import living_where, rows_in, spans_between
 from lakehouse.lake import FeatureState
 from lakehouse.scan import Pinned
-from lakehouse.select_rows import select_rows
-from lakehouse.slices import living_where, rows_in, spans_between
 
 #: Runs a statement, ``$before`` and ``$as_of`` given.
 Run = Callable[[str], object]

@@ -28,12 +28,12 @@ from pyiceberg.types import (
 from feature_specs.errors import DataError
 from feature_specs.quote import quoted
 from lakehouse.constants import constant
+from lakehouse.data_files.footers import INT96, FileColumn, Shape
+from lakehouse.data_files.int96 import int96_microseconds
+from lakehouse.data_files.nanoseconds import whole_microseconds
+from lakehouse.data_files.nested_sql import field_sql, item_variable, list_sql, map_sql, struct_sql
+from lakehouse.data_files.old_calendar import unless_early
 from lakehouse.duckdb_types import duckdb_type
-from lakehouse.footers import INT96, FileColumn, Shape
-from lakehouse.int96 import int96_microseconds
-from lakehouse.nanoseconds import whole_microseconds
-from lakehouse.nested_sql import field_sql, item_variable, list_sql, map_sql, struct_sql
-from lakehouse.old_calendar import unless_early
 
 #: What pyiceberg and Spark write into a table that is migrated.
 NAME_MAPPING = "schema.name-mapping.default"

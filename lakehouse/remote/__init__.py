@@ -1,0 +1,1 @@
+"""A lake elsewhere: what it needs, and how DuckDB reads its files."""
