@@ -433,7 +433,7 @@ def test_the_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_commits_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("write_rows", "change_rows", "clean_files"):
+    for module in ("write_rows", "feature_tables.change_rows", "feature_tables.clean_files"):
         monkeypatch.setattr(f"lakehouse.{module}.MOST_SNAPSHOTS", 4)
     build = _build("unbounded", tmp_path)
     for step in range(9):
