@@ -34,6 +34,7 @@ COMMANDS = {
     "replay": "Play the example's flights through a broker, and watch features change.",
     "verify": "Check that online equals offline and is fresh.",
     "docs": "Generate dbt's documentation site, and serve it.",
+    "doctor": "Check the project and what it stands on, and say what to do.",
     "demo": "Run everything on a year of flights.",
 }
 

@@ -12,16 +12,19 @@ from typing import TextIO
 
 from forebay.terminal import DEBUG_VARIABLE
 
+#: How dbt begins a traceback, and the error that ends a command: our own line says both below.
+_TOLD_BELOW = ("Traceback (most recent call last):", "Encountered an error:")
+
 
 class _WithoutTraces(StringIO):
-    """Hands on all but tracebacks, each of which dbt writes at once: our own line says it below."""
+    """Hands on all but tracebacks and what ends a command, each of which dbt writes at once."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self.stream = stream
 
     def write(self, text: str) -> int:
-        if "Traceback (most recent call last):" not in text:
+        if not any(said in text for said in _TOLD_BELOW):
             self.stream.write(text)
         return len(text)
 
@@ -37,7 +40,7 @@ class _WithoutTraces(StringIO):
 
 @contextmanager
 def dbt_output(quiet: bool) -> Iterator[None]:
-    """Let dbt print while the context is open: without tracebacks, or nothing where it is quiet."""
+    """Let dbt print while the context is open: without what our own errors say, or nothing where it is quiet."""
     if quiet:
         logging.getLogger("pyiceberg").setLevel(logging.ERROR)
         stream: TextIO = StringIO()

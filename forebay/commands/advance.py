@@ -10,7 +10,9 @@ from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say, table
 
 
-@click.command()
+@click.command(
+    epilog="Example: forebay advance card_activity --until 2026-11-30T00:00:00Z --steps 24 --check"
+)
 @click.argument("views", nargs=-1, shell_complete=complete_view)
 @click.option("--until", required=True, help="The instant to reach, ISO 8601 with offset.")
 @click.option(

@@ -22,7 +22,11 @@ from forebay.project import Project, find_project
 from forebay.terminal import complain, progress, say
 
 
-@click.command(cls=SeveralValues, several=("--select",))
+@click.command(
+    cls=SeveralValues,
+    several=("--select",),
+    epilog="Example: forebay build --select card_activity last_payment",
+)
 @target_option
 @now_option
 @select_option

@@ -9,7 +9,7 @@ from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say, table
 
 
-@click.command()
+@click.command(epilog="Example: forebay compile --dry-run")
 @target_option
 @json_option
 @click.option("--dry-run", is_flag=True, help="Compile and report, but write nothing.")

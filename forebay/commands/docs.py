@@ -9,7 +9,7 @@ from forebay.project import find_project
 from forebay.terminal import complain, say
 
 
-@click.command()
+@click.command(epilog="Example: forebay docs")
 @target_option
 @click.option("--serve", "serve_site", is_flag=True, help="Serve the site until interrupted.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))

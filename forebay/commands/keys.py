@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _file_option = click.option("--keys", type=click.Path(), help="The file; else the profile's.")
 
 
-@click.group()
+@click.group(epilog="Example: forebay keys create risk")
 def keys_command() -> None:
     """Create, list and revoke the API keys of `forebay serve`."""
 

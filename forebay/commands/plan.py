@@ -19,7 +19,9 @@ from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say
 
 
-@click.command(cls=SeveralValues, several=("--select",))
+@click.command(
+    cls=SeveralValues, several=("--select",), epilog="Example: forebay plan --select card_activity"
+)
 @now_option
 @select_option
 @full_refresh_option

@@ -11,7 +11,9 @@ from forebay.project import find_project
 from forebay.terminal import as_sql, emit_json, progress, say, table
 
 
-@click.command()
+@click.command(
+    epilog="Example: forebay preview card_activity --key customer_id=7 --at 2026-11-20T12:00:00Z"
+)
 @click.argument("view", shell_complete=complete_view)
 @click.option(
     "--key",

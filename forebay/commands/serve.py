@@ -12,7 +12,7 @@ from forebay.project import find_project
 from forebay.terminal import complain
 
 
-@click.command()
+@click.command(epilog="Example: forebay serve --port 6566 --workers 2 --keys keys.json")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=6566, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1))

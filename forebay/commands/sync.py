@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from serving.sync import SyncReport
 
 
-@click.command()
+@click.command(epilog="Example: forebay sync --follow --every 5")
 @click.argument("views", nargs=-1, shell_complete=complete_view)
 @click.option("--follow", "keep_on", is_flag=True, help="Go on until interrupted.")
 @click.option(

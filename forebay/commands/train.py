@@ -13,7 +13,9 @@ from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say
 
 
-@click.command()
+@click.command(
+    epilog="Example: forebay train dispute_risk_v1 --spine labels.parquet --out train.parquet"
+)
 @click.argument("service", shell_complete=complete_service)
 @click.option(
     "--spine",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from serving.verify import VerifyReport
 
 
-@click.command()
+@click.command(epilog="Example: forebay verify card_activity --json")
 @click.argument("views", nargs=-1, shell_complete=complete_view)
 @now_option
 @target_option

@@ -1,0 +1,60 @@
+"""What a check of `forebay doctor` finds, and how a check that fails itself is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from feature_specs.errors import ForebayError, errors_of
+from feature_specs.library_errors import explain, known_errors
+
+Status: TypeAlias = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        check: what was looked at: ``project``, ``lake``, ...
+        status: ``ok``; ``warn`` where things work and somebody should know; ``fail`` where something
+            does not work.
+        said: what is so, in a clause.
+        hint: what to do; empty where it is ``ok``.
+    """
+
+    check: str
+    status: Status
+    said: str
+    hint: str = ""
+
+
+def ok(check: str, said: str) -> Finding:
+    """A finding that needs nothing."""
+    return Finding(check, "ok", said)
+
+
+def warn(check: str, said: str, hint: str) -> Finding:
+    """A finding that somebody should know of."""
+    return Finding(check, "warn", said, hint)
+
+
+def fail(check: str, said: str, hint: str) -> Finding:
+    """A finding that something does not work."""
+    return Finding(check, "fail", said, hint)
+
+
+def findings_of(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """What a check finds; the errors that it meets are findings too, so that others go on."""
+    try:
+        yield from look()
+    except known_errors() as error:
+        for each in errors_of(explain(error)):
+            yield of_error(check, each)
+
+
+def of_error(check: str, error: ForebayError) -> Finding:
+    """The finding that an error is."""
+    paste = f":\n{error.paste.rstrip()}" if error.paste else ""
+    return fail(check, f"{error.where}: {error.what}", f"{error.hint.rstrip(':')}{paste}")

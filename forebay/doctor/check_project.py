@@ -1,0 +1,77 @@
+"""Whether dbt_project.yml, the profile and what was compiled are as they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+from feature_specs.catalog import Catalog
+from feature_specs.compiler_version import COMPILER_VERSION
+from forebay.check_setup import profile_faults, project_faults
+from forebay.doctor.check import Finding, fail, ok, warn
+from forebay.project import Project
+from forebay.project_changes import project_changes, shorten
+from forebay.serve_settings import read_settings
+
+PROJECT, PROFILE, COMPILED, SERVE = "project", "profile", "compiled", "serve"
+_INIT = "run `forebay init --here`, which shows what it would change and asks"
+
+
+def check_project(project: Project) -> Iterator[Finding]:
+    """What dbt_project.yml lacks."""
+    faults = list(project_faults(project.root, project.settings))
+    for fault in faults:
+        yield fail(PROJECT, f"{fault.file}: {fault.what}", _pasted(fault.paste))
+    if not faults:
+        yield ok(PROJECT, f"{project.settings.get('name')}, at {project.root}")
+
+
+def check_profile(project: Project) -> Iterator[Finding]:
+    """What the target in profiles.yml lacks."""
+    target = project.profile_target
+    faults = list(profile_faults(target))
+    for fault in faults:
+        yield fail(PROFILE, f"{fault.file}: {fault.what}", _pasted(fault.paste))
+    if not faults:
+        yield ok(PROFILE, f"target {target.name!r} of {target.file}")
+
+
+def _pasted(text: str) -> str:
+    return f"{_INIT}, or paste:\n{text.rstrip()}" if text else _INIT
+
+
+def check_serve(project: Project) -> Iterator[Finding]:
+    """What the profile says of `forebay serve`: its keys, tokens and certificates must be readable."""
+    if not project.serve_section:
+        return
+    settings = read_settings(project, {})
+    settings.gate()
+    settings.tls()
+    settings.audit_log()
+    yield ok(SERVE, "the settings of `forebay serve` can be read")
+
+
+def check_compiled(project: Project) -> Iterator[Finding]:
+    """Whether what was compiled is this project, by this forebay, as it stands now."""
+    if not project.catalog_path.exists():
+        yield warn(COMPILED, "nothing is compiled yet", "run `forebay compile`, or `forebay build`")
+        return
+    catalog = project.catalog()
+    yield ok(COMPILED, f"{len(catalog.views)} feature views, {len(catalog.services)} services")
+    for out in catalog.left_out.values():
+        yield fail(COMPILED, f"{out.name} is left out: {out.what}", out.hint)
+    if catalog.compiler_version != COMPILER_VERSION:
+        yield warn(
+            COMPILED,
+            f"compiled by forebay {catalog.compiler}, and {version('forebay')} gives queries another "
+            "meaning here and there",
+            "run `forebay build`, which recomputes what that concerns",
+        )
+    changed = project_changes(project, catalog)
+    if changed:
+        yield warn(COMPILED, f"changed since: {shorten(changed)}", "run `forebay plan`")
+
+
+def compiled(project: Project) -> Catalog | None:
+    """What was compiled, if anything was."""
+    return project.catalog() if project.catalog_path.exists() else None

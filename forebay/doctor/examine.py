@@ -1,0 +1,61 @@
+"""Run every check of `forebay doctor`; one that fails stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from forebay.doctor import check_clocks, check_data, check_project, check_space, check_versions
+from forebay.doctor.check import Finding, findings_of
+from forebay.project import Project, find_project
+
+_Check = tuple[str, Callable[[Project], Iterable[Finding]]]
+
+#: Of dbt_project.yml alone.
+_TEXTS: tuple[_Check, ...] = (
+    (check_project.PROJECT, check_project.check_project),
+    (check_project.PROFILE, check_project.check_profile),
+    (check_clocks.CHECK, check_clocks.check_clock),
+)
+#: Of what the profile's target names: nothing can be said of it where that is not complete.
+_PLACES: tuple[_Check, ...] = (
+    (check_versions.CHECK, check_versions.check_extras),
+    (check_project.SERVE, check_project.check_serve),
+    (check_space.RIGHTS, check_space.check_rights),
+    (check_space.SPACE, check_space.check_space),
+    (check_clocks.CHECK, check_clocks.check_files),
+    (check_project.COMPILED, check_project.check_compiled),
+    (check_data.LAKE, check_data.check_lake),
+    (check_clocks.CHECK, check_clocks.check_written),
+    (check_data.BUILT, check_data.check_built),
+    (check_data.STORE, check_data.check_store),
+)
+
+
+def examine(target: str | None = None) -> list[Finding]:
+    """What all checks find, in the order in which it is best mended.
+
+    Args:
+        target: in profiles.yml.
+    """
+    return list(_examine(target))
+
+
+def _examine(target: str | None) -> Iterator[Finding]:
+    yield from findings_of(check_versions.CHECK, check_versions.check_versions)
+    held: list[Project] = []
+    yield from findings_of(check_project.PROJECT, partial(_find, target, held))
+    for project in held:
+        profile: list[Finding] = []
+        for name, check in _TEXTS:
+            found = list(findings_of(name, partial(check, project)))
+            profile += [f for f in found if f.check == check_project.PROFILE]
+            yield from found
+        if all(f.status == "ok" for f in profile):
+            for name, check in _PLACES:
+                yield from findings_of(name, partial(check, project))
+
+
+def _find(target: str | None, held: list[Project]) -> Iterator[Finding]:
+    held.append(find_project(target=target))
+    yield from ()
