@@ -288,11 +288,10 @@ class Manifest:
         listed, place = self._listed(unique_id), f"{where} ({node['name']})"
         features = list_features(listed, views, not_in_star or {}, place)
         self._require_edges(node, {item.view for item in listed}, str(where))
-        owner = node.get("owner") or {}
         return DeclaredService(
             node["name"],
             tuple(dict.fromkeys(features)),
-            owner.get("email") or owner.get("name") or "",
+            owner_of(node),
             node.get("description", ""),
             str(where),
             {item.role: Role(item.view, item.keys) for item in listed if item.role},
@@ -354,6 +353,12 @@ def _never_declared(node: Mapping[str, Any]) -> bool:
         and not has_role(node)
         and meta_of(node).get("written") != "mutable"
     )
+
+
+def owner_of(exposure: Mapping[str, Any]) -> str:
+    """Mail address or name of an exposure's owner; empty where none is named."""
+    owner = exposure.get("owner") or {}
+    return str(owner.get("email") or owner.get("name") or "")
 
 
 def _first(*said: str | None) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import feature_specs
+import lineage
 import serving
 from feature_specs.catalog import Column, Expression, Role
 from feature_specs.leaf import Leaf
@@ -34,6 +35,7 @@ class ViewParts:
         joined: of each static leaf, the columns of each join to it.
         files: its plan on disk, file name to text.
         definition: what it is made of, as plain data.
+        lineage: which leaf columns reach each feature: `ViewLineage.dump`.
     """
 
     entities: tuple[Column, ...]
@@ -48,6 +50,7 @@ class ViewParts:
     assumptions: tuple[str, ...]
     files: Mapping[str, str]
     definition: Mapping[str, Any]
+    lineage: Mapping[str, Any]
 
 
 class CompileCache:
@@ -122,7 +125,8 @@ def _view_parts(raw: dict[str, Any]) -> ViewParts:
 @cache
 def _compiler() -> str:
     """Of the code that compiles and that reads what was compiled, and of what it stands on."""
-    homes = (Path(feature_specs.__file__).parent, Path(serving.__file__).parent / "read_time")
+    packages = [Path(str(p.__file__)).parent for p in (feature_specs, lineage, serving)]
+    homes = (packages[0], packages[1], packages[2] / "read_time")
     sources = [p.read_text() for home in homes for p in sorted(home.rglob("*.py"))]
     return _digest([version("sqlglot"), version("duckdb"), *sources])
 

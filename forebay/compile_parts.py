@@ -13,6 +13,7 @@ from forebay.compile_cache import ViewParts
 from forebay.generate_macros import LAG, SPINE, TIMESTAMP
 from lakehouse.feature_tables.feature_types import table_types
 from lakehouse.plans import WHY_IN_FULL, plan_files
+from lineage.follow_columns import follow_columns
 
 __all__ = ["compile_view", "parts_of", "service_template"]
 
@@ -34,6 +35,7 @@ def parts_of(view: CompiledView) -> ViewParts:
         assumptions=view.certificate.assumptions,
         files=plan_files(_statements(view), view.deltas()),
         definition=define_view(view.draft, features),
+        lineage=follow_columns(view.draft).dump(),
     )
 
 

@@ -23,6 +23,7 @@ from forebay.compile_cache import CompileCache, ViewParts
 from forebay.compile_views import Leaves, Views
 from forebay.copy_leaves import copy_leaves
 from forebay.generate_macros import ServiceSql
+from forebay.lineage_of import lineage_of
 from forebay.project import Project
 from forebay.read_leaves import copied_relations, refuse_shared_tables
 from forebay.read_manifest import read_manifest
@@ -31,6 +32,7 @@ from forebay.write_compiled import write_compiled
 from lakehouse.lake import open_lake, table_names
 from lakehouse.plans import DEFINITION
 from lakehouse.write_text import write_if_changed
+from lineage.project_lineage import ProjectLineage
 
 if TYPE_CHECKING:
     from feature_specs.compile import CompiledView
@@ -57,6 +59,10 @@ class Compiled:
         return json.dumps(
             {**self.parts[name].definition, "project": self.catalog.project, "services": read}
         )
+
+    def lineage(self) -> ProjectLineage:
+        """From columns of tables to those who read features."""
+        return lineage_of(self.manifest, self.catalog, self.parts)
 
     def view(self, name: str) -> CompiledView:
         """One view in full; what the cache holds of it is not all that can be asked.
@@ -348,7 +354,7 @@ def _write(project: Project, compiled: Compiled) -> None:
         name: {**parts.files, DEFINITION: compiled.definition(name)}
         for name, parts in compiled.parts.items()
     }
-    write_compiled(project, compiled.catalog, plans, compiled.services)
+    write_compiled(project, compiled.catalog, plans, compiled.services, compiled.lineage().dumps())
     for name, parts in compiled.parts.items():
         compiled.cache.keep_view(name, parts)
     for name, service in compiled.services.items():

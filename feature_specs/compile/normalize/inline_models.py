@@ -16,6 +16,9 @@ from feature_specs.errors import CompileError, UnknownNameError, did_you_mean
 from feature_specs.leaf import Leaf, leaf_key
 from feature_specs.names import fold_name
 
+#: Note on a subquery: the model whose query it is, by the key of its relation.
+MODEL = "fb_model"
+
 
 def inline_models(draft: Draft) -> Draft:
     """Inline models and give every leaf a one-part name, under which later passes know it.
@@ -75,14 +78,14 @@ def _inline(
                 )
             body = parse_text(models[key], draft.dialect, draft.file)
             inner = _inline(draft, body, models, leaves, (*path, key))
-            table.replace(
-                exp.Subquery(
-                    this=inner,
-                    alias=exp.TableAlias(this=exp.to_identifier(alias)),
-                    joins=table.args.get("joins"),
-                    sample=table.args.get("sample"),
-                )
+            body_of = exp.Subquery(
+                this=inner,
+                alias=exp.TableAlias(this=exp.to_identifier(alias)),
+                joins=table.args.get("joins"),
+                sample=table.args.get("sample"),
             )
+            body_of.meta[MODEL] = key
+            table.replace(body_of)
         else:
             raise UnknownNameError(
                 f"table {table.sql(draft.dialect)} is neither a leaf nor a model",

@@ -29,6 +29,9 @@ _ORDERED = classes(lambda known: known.order == "takes")
 #: A subquery that stands for an ASOF join's right side, one row for each place in the order.
 ASOF_RIGHT = "asof_right"
 
+#: Note on a term of an order that only settles ties, and on what arg_max compares to settle them.
+TIE = "fb_tie"
+
 
 def order_totally(draft: Draft) -> Draft:
     """Complete ORDER BYs of windows, aggregates, LIMIT and DISTINCT ON.
@@ -133,7 +136,9 @@ class _Completion:
             )
         pair = exp.Anonymous(this="row", expressions=[value.copy(), argument.copy()])
         known = exp.Not(this=exp.Is(this=value.copy(), expression=exp.Null()))
-        node.set("expression", exp.case().when(known, pair))
+        ranked = exp.case().when(known, pair)
+        ranked.meta[TIE] = True
+        node.set("expression", ranked)
 
     def _mode(self, node: exp.Mode) -> None:
         """Of the values that are the most frequent, the first in the author's order, if any."""
@@ -227,6 +232,8 @@ class _Completion:
             if not places or not columns:
                 _refuse(self.draft, join, "an ASOF join without ON", "write its condition under ON")
             order = [_ordered(exp.column(c, table=name, quoted=True)) for c in columns]
+            for term in order:
+                term.meta[TIE] = True
             rank = exp.Window(
                 this=exp.RowNumber(),
                 partition_by=[p.copy() for p in places],
@@ -311,7 +318,9 @@ def _extend(order: exp.Expr, columns: list[exp.Expr]) -> None:
     for column in columns:
         if column not in known:
             known.add(column)
-            order.append("expressions", _ordered(column, desc=bool(last.args.get("desc"))))
+            term = _ordered(column, desc=bool(last.args.get("desc")))
+            term.meta[TIE] = True
+            order.append("expressions", term)
 
 
 def _ordered(node: exp.Expr, *, desc: bool = False) -> exp.Ordered:
