@@ -124,6 +124,18 @@ def _build(
         wrong.append(error)
     finally:
         del os.environ[NOW_VARIABLE], os.environ[CLOCK_VARIABLE]
+    _measure(project)
     if upstream.views and not quiet:
         say(f"not built, since what they read failed: {', '.join(upstream.views)}")
     raise_all(wrong)
+
+
+def _measure(project: Project) -> None:
+    """Keep the statistics of what was built; what goes wrong there leaves the build as it is."""
+    from feature_specs.library_errors import explain_one, known_errors
+    from lakehouse.statistics.measure_views import measure_project
+
+    try:
+        measure_project(project.catalog(), project.folder)
+    except known_errors() as error:
+        complain([f"statistics of this build were not kept: {explain_one(error)}"])
