@@ -186,11 +186,11 @@ def _spread(c: str, kind: Kind, exactly: bool) -> dict[str, str]:
 
 def _moments(c: str, kind: Kind, spread: Mapping[str, Any]) -> dict[str, str]:
     """Name to SQL of a column's moments; infinite values and NaN are left out, which costs more."""
-    ends = [spread.get("least"), spread.get("greatest")]
-    if kind not in ("number", "time") or None in ends:
+    ends = [spread[end] for end in ("least", "greatest") if spread.get(end) is not None]
+    if kind not in ("number", "time") or not ends:
         return {}
     only = ""
-    items = {}
+    items: dict[str, str] = {}
     if not all(math.isfinite(end) and abs(end) < _SQUARES for end in ends):
         finite = f"filter (where isfinite({c}))"
         items |= {"least": f"min({c}) {finite}", "greatest": f"max({c}) {finite}"}
