@@ -18,8 +18,10 @@ _SQLITE = "sqlite:///"
 _USER = re.compile(r"^[^:/?#@]*(?::[^@]*)?@")
 #: Where a URL is one as RFC 3986 has it: user, host and port.
 _HTTP = re.compile(r"(?:[^@/?#]*@)?(?:\[[^]]*\]|[^:@/?#]*)(?::\d*)?(?=[/?#]|$)")
+#: The setting that names the team of whoever works with this profile.
+TEAM = "team"
 #: Sections of the plugin's config that say nothing of the lake.
-_OTHER = ("online", "kafka", "serve", "spark")
+_OTHER = ("online", "kafka", "serve", "spark", TEAM)
 
 
 def lake_properties(config: Mapping[str, Any], root: Path) -> dict[str, str]:

@@ -215,6 +215,7 @@ class OpenProject(Closing):
             compiled = compile_project(self._project, write=False, only=view)
             keys = key if isinstance(key, Mapping) else {_only_key(compiled.catalog, view): key}
             return preview(
+                self._project,
                 compiled,
                 view,
                 [f"{name}={value}" for name, value in keys.items()],

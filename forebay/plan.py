@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from lineage.compare_definitions import (
     compare_definitions,
     removed_features,
 )
-from lineage.impact import services_touched, training_sets_touched
+from lineage.impact import owners_touched, services_touched, training_sets_touched
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
@@ -60,6 +60,7 @@ class PlannedView:
         of: how many features the view has.
         breaks: services that lose a feature, as ``service.feature``.
         error: why it cannot be built, with a hint.
+        owners: of the services, by their names: who is to be told of a change.
     """
 
     view: str
@@ -75,6 +76,7 @@ class PlannedView:
     services: tuple[str, ...]
     training_sets: tuple[str, ...]
     error: str | None = None
+    owners: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(
@@ -132,6 +134,7 @@ def _plan_or_fail(
             failed,
             services=services_touched(compiled.catalog, view.name),
             training_sets=training_sets_touched(compiled.catalog, view.name),
+            owners=owners_touched(compiled.catalog, view.name),
         )
 
 
@@ -184,6 +187,9 @@ def _details(planned: PlannedView) -> Iterator[str]:
         number = len(planned.features)
         every = number > 1 and number == planned.of
         yield f"  may differ: {'all features' if every else ', '.join(planned.features)}"
+    if planned.owners and planned.change in ("changed", "removed"):
+        told = (f"{owner} ({service})" for service, owner in planned.owners.items())
+        yield f"  touches services of: {', '.join(told)}"
     for broken in planned.breaks:
         service, _, feature = broken.partition(".")
         yield f"  BREAKS service {service}, which loses feature {feature}"
@@ -244,6 +250,7 @@ def _plan_view(
         breaks=_breaks(was, now),
         services=services_touched(compiled.catalog, view.name),
         training_sets=training_sets_touched(compiled.catalog, view.name),
+        owners=owners_touched(compiled.catalog, view.name),
     )
 
 
@@ -283,6 +290,7 @@ def _removed(catalog: Catalog, lake: Lake) -> Iterator[PlannedView]:
             breaks=tuple(f"{s}.{f}" for s, names in services.items() for f in names),
             services=tuple(services),
             training_sets=(),
+            owners={s: catalog.services[s].owner for s in services if s in catalog.services},
         )
 
 

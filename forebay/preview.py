@@ -16,6 +16,8 @@ from feature_specs.errors import DataError, UnknownNameError, did_you_mean
 from feature_specs.names import fold_name
 from feature_specs.quote import quoted
 from forebay.compile_project import Compiled
+from forebay.own_team import check_readable
+from forebay.project import Project
 from lakehouse.lake import open_lake
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 
@@ -45,6 +47,7 @@ class Preview:
 
 
 def preview(
+    project: Project,
     compiled: Compiled,
     view: str,
     keys: Sequence[str],
@@ -60,10 +63,12 @@ def preview(
         past: the instant is not the run's own, so the view has to have a past.
 
     Raises:
+        ForbiddenError: the view is private to another group.
         ForebayError: the view or a key is unknown, or a value has the wrong type.
     """
     catalog = compiled.catalog
     entry = catalog.view(view)
+    check_readable(project, catalog, [view])
     connection = connect(catalog)
     leaves = [catalog.leaves[name] for name in entry.leaves]
     define_relations(connection, pin_relations(open_lake(catalog.lake), leaf_relations(leaves)))

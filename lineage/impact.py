@@ -16,6 +16,12 @@ def services_touched(catalog: Catalog, view: str) -> tuple[str, ...]:
     )
 
 
+def owners_touched(catalog: Catalog, view: str) -> dict[str, str]:
+    """The owner of each feature service that reads a view, where it names one."""
+    owners = {name: catalog.services[name].owner for name in services_touched(catalog, view)}
+    return {name: owner for name, owner in owners.items() if owner}
+
+
 def training_sets_touched(catalog: Catalog, view: str) -> tuple[str, ...]:
     """Names of the training sets that hold features of a view, sorted."""
     services = services_touched(catalog, view)

@@ -15,7 +15,10 @@ from feature_specs.instants import epoch_us
 from forebay.client.errors import error_class
 from forebay.client.listing import Health
 from forebay.client.request import VectorRequest
+from forebay.own_team import own_caller, readers_of, with_hint
 from forebay.project import Project
+from serving.access.errors import ForbiddenError
+from serving.access.gate import CALLER
 from serving.api.errors import headers_of, status_of
 from serving.api.listing import NOT_READY, Online, listing, online_views
 from serving.api.take_over import TakeOver
@@ -36,17 +39,22 @@ class LocalProject:
         catalog = load_catalog(path)
         check_root(catalog, root)
         lookup = Lookup(catalog, catalog_clock(catalog))
+        self._project = Project(root)
         self._take_over = TakeOver(lookup, path)
-        self._answerer = VectorAnswerer(lookup)
+        self._answer_from(lookup)
 
     async def answers(self, requests: Sequence[VectorRequest]) -> list[bytes]:
         """The JSON of the answer to each request. Raises ForebayError as the server answers."""
         self._look()
-        answerer, made = self._answerer, []
+        answerer, caller, made = self._answerer, self._caller, []
         for each in requests:
-            scope = {"path": unquote(each.path), "headers": ()}
+            scope = {"path": unquote(each.path), "headers": (), CALLER: caller}
             try:
                 made.append((await answerer.answer(scope, each.body)).body)
+            except ForbiddenError as error:
+                assert caller is not None
+                told = with_hint(error, self._take_over.lookup.catalog, caller.team)
+                raise _as_told(told) from None
             except ForebayError as error:
                 check = partial(answerer.check_names, scope=scope, body=each.body)
                 raise _as_told(self._take_over.explain(error, check)) from None
@@ -73,8 +81,14 @@ class LocalProject:
         later = self._take_over.look()
         if later is not None:
             self._take_over.lookup = later
-            self._answerer = VectorAnswerer(later)
+            self._answer_from(later)
         return self._take_over.lookup
+
+    def _answer_from(self, lookup: Lookup) -> None:
+        readers = readers_of(lookup.catalog)
+        self._answerer = VectorAnswerer(lookup, readers)
+        # Without private views nobody is asked for, and the profile need not be readable.
+        self._caller = None if readers is None else own_caller(self._project)
 
     async def _online(self) -> dict[str, Online]:
         lookup = self._take_over.lookup

@@ -52,7 +52,7 @@ def preview_command(
     at = run_instant(project, now, "--at")
     with progress(True) as report:
         compiled = compile_project(project, progress=report, write=False, only=view)
-    made = preview(compiled, view, keys, requests, at, rows, past=now is not None)
+    made = preview(project, compiled, view, keys, requests, at, rows, past=now is not None)
     if as_json:
         emit_json(
             {

@@ -20,6 +20,7 @@ from feature_specs.names import fold_name
 from feature_specs.time_zones import check_zone
 from feature_specs.view import FeatureReference
 from forebay.current_service import CompiledService, current_service
+from forebay.own_team import check_readable
 from forebay.project import Project
 from forebay.training.engine import (
     SpineFile,
@@ -76,6 +77,7 @@ def make_training_set(
         compiled: the service, where it is not the project's own.
 
     Raises:
+        ForbiddenError: a view is private to another group.
         ForebayError: the spine lacks a column, or one has the wrong type.
     """
     if options.timezone is not None:
@@ -86,6 +88,7 @@ def make_training_set(
     if entry.no_past:
         what, _, hint = entry.no_past.rpartition(". Hint: ")
         raise DataError(f"no training set can be made of it: {what}", where=entry.file, hint=hint)
+    check_readable(project, compiled.catalog, (view for view, _ in entry.features))
     folder = Path(tempfile.mkdtemp(prefix="forebay"))
     engine = open_engine(options.engine, project, compiled)
     making = _Making(project, service, compiled, engine, options, lag_us)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from feature_specs.errors import ForebayError
 from feature_specs.progress import Progress
+from forebay.own_team import check_readable
 from forebay.project import Project
 from forebay.training.changes import TrainingChanges
 from forebay.training.check_out import check_out
@@ -89,6 +90,8 @@ def export_training_set(
             where="--spine",
             hint="give a spine file: --spine labels.parquet",
         )
+    read = catalog.services.get(named[0].service)
+    check_readable(project, catalog, (view for view, _ in (read.features if read else ())))
     table = find_table(open_lake(catalog.lake), named[0].table)
     if table is None:
         raise ForebayError(

@@ -68,7 +68,8 @@ private to group 'risk'. Hint: ask risk@x.org
         first = refused[0]
         known = self._access.get(first)
         more = f" (nor {', '.join(map(repr, refused[1:]))})" if refused[1:] else ""
-        said = f"team {team!r} may not read feature view {first!r}{more}"
+        who = f"team {team!r}" if team else "whoever names no team"
+        said = f"{who} may not read feature view {first!r}{more}"
         if known is None:
             return ForbiddenError(
                 f"{said}, of which no access was compiled",

@@ -163,3 +163,12 @@ def test_new_rows_are_a_step(own: Shell) -> None:
     }  # fmt: skip
     assert own.run("build", "--select", "spending", "last_payment") == 0, own.err
     assert {p["recompute"] for p in plan(own).values()} == {"nothing"}
+
+
+def test_a_change_names_the_owners_of_the_services_that_it_touches(own: Shell) -> None:
+    edit(own.folder, "models/spending.sql", "'60' day", "'61' day")
+    assert own.run("plan") == 0, own.err
+    assert "  touches services of: Growth (churn), Risk (fraud)\n" in own.out
+    assert own.run("plan", "--json") == 0
+    planned = {p["view"]: p for p in json.loads(own.out)}
+    assert planned["spending"]["owners"] == {"churn": "Growth", "fraud": "Risk"}

@@ -1,0 +1,169 @@
+"""A private view of another group is refused wherever features are read or built, with who to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import forebay
+from feature_specs.errors import ForebayError
+from forebay.__main__ import main
+from forebay.client.errors import AccessError
+from forebay.own_team import VARIABLE
+from serving.access.errors import ForbiddenError
+from tests.forebay.conftest import Shell
+from tests.forebay.small import VIEWS, edit, make_project
+
+GROUPS = """\
+groups:
+  - name: risk
+    owner: {name: Risk, email: risk@x.org}
+  - name: growth
+    owner: {name: Growth, email: growth@x.org}
+"""
+SPINE = pd.DataFrame({"customer": ["a"], "event_timestamp": [pd.Timestamp("2024-01-05", tz="UTC")]})
+SERVICE = """\
+exposures:
+  - name: fraud
+    type: ml
+    owner: {name: Risk}
+    depends_on: [ref('spending')]
+    config: {meta: {feature_service: {features: [spending.*]}}}
+"""
+
+Read = Callable[[Path], object]
+
+
+def preview(root: Path) -> object:
+    with forebay.open(root) as project:
+        return project.preview("spending", "a").features["payments_60d"]
+
+
+def historical(root: Path) -> object:
+    with forebay.open(root) as project:
+        asked = ["last_payment:amount", "spending:payments_60d"]
+        return project.get_historical_features(SPINE, asked).to_df()["payments_60d"][0]
+
+
+def vectors(root: Path) -> object:
+    with forebay.open(root) as project:
+        found = project.vectors(["spending:payments_60d"], {"customer": ["a"]})
+        return found.to_pandas().filter(like="payments_60d").iloc[0, 0]
+
+
+READS: dict[str, tuple[Read, int]] = {
+    "preview": (preview, 4),
+    "get_historical_features": (historical, 3),
+    "vectors": (vectors, 4),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small project, its view of spending private to the group risk."""
+    models, _, _ = VIEWS.partition("exposures:")
+    models = models.replace(
+        "feature_view\n", "feature_view\n      access: private\n      group: risk\n", 1
+    )
+    root = make_project(
+        tmp_path_factory.mktemp("private"),
+        {"models/views.yml": models, "models/groups.yml": GROUPS},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for words in (["build"], ["sync"]):
+            with pytest.raises(SystemExit) as stop:
+                main(words)
+            assert stop.value.code == 0, words
+    return root
+
+
+@pytest.fixture
+def team(built: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Gives the project, read by a team; of no name by nobody."""
+
+    def read_by(name: str) -> Path:
+        monkeypatch.setenv(VARIABLE, name)
+        return built
+
+    return read_by
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", READS)
+def test_another_group_is_refused_and_told_who_to_ask(
+    team: Callable[[str], Path], kind: str
+) -> None:
+    read, value = READS[kind]
+    with pytest.raises((ForbiddenError, AccessError)) as refused:
+        read(team("growth"))
+    assert refused.value.what == (
+        "team 'growth' may not read feature view 'spending', which is private to group 'risk'"
+    )
+    assert refused.value.hint == "ask risk@x.org"
+    with pytest.raises((ForbiddenError, AccessError)) as refused:
+        read(team(""))
+    assert "whoever names no team" in refused.value.what
+    assert "ask risk@x.org" in refused.value.hint and "FOREBAY_TEAM=risk" in refused.value.hint
+    assert read(team("risk")) == value
+
+
+@pytest.mark.slow
+def test_the_profile_names_the_team(team: Callable[[str], Path]) -> None:
+    root = team("")
+    profile = root / "profiles/profiles.yml"
+    before = profile.read_text()
+    edit(root, "profiles/profiles.yml", "name: lake\n", "name: lake\n            team: risk\n")
+    try:
+        assert vectors(root) == 4 and preview(root) == 4
+    finally:
+        profile.write_text(before)
+
+
+@pytest.mark.slow
+def test_what_is_not_private_needs_no_team(team: Callable[[str], Path]) -> None:
+    with forebay.open(team("")) as project:
+        assert project.vectors(["last_payment:amount"], {"customer": ["a"]}).to_pandas().shape[0]
+        assert project.preview("last_payment", "a").features["amount"] == 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "text", "named"),
+    [
+        ("models/services.yml", SERVICE, "fraud"),
+        (
+            "models/growth.yml",
+            "models: [{name: pushy, config: {group: growth, materialized: table}}]\n",
+            "pushy",
+        ),
+    ],
+)
+def test_builds_of_another_group_are_refused(
+    built: Path,
+    file: str,
+    text: str,
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """dbt refuses the reference; it is told as ours."""
+    path, model = built / file, built / "models/pushy.sql"
+    path.write_text(text)
+    if named == "pushy":
+        model.write_text("select * from {{ ref('spending') }}\n")
+    try:
+        line = Shell(built, monkeypatch, capsys).refused("build")
+    finally:
+        path.unlink()
+        model.unlink(missing_ok=True)
+    assert named in line and "spending" in line and "risk" in line, line
+
+
+def test_a_team_that_is_none(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, " risk ")
+    with pytest.raises(ForebayError, match="team's name"):
+        preview(built)
