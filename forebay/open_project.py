@@ -239,11 +239,12 @@ class OpenProject(Closing):
         *,
         request: Mapping[str, Any] | None = None,
         ages: bool = False,
+        budget: float | None = None,
         timeout: float | None = None,
     ) -> Vectors:
         """What serving would answer, without a server. As `Client.vectors`, without a time-out."""
         return self._client().vectors(
-            features, entities, request=request, ages=ages, timeout=timeout
+            features, entities, request=request, ages=ages, budget=budget, timeout=timeout
         )
 
     def services(self) -> list[Service]:

@@ -37,10 +37,11 @@ class AsyncClient(BaseClient):
         *,
         request: Mapping[str, Any] | None = None,
         ages: bool = False,
+        budget: float | None = None,
         timeout: float | None = None,
     ) -> Vectors:
         """As `Client.vectors`; for that alone the requests of more than 1,000 entities run at once."""
-        requests = vector_requests(features, entities, request, ages)
+        requests = vector_requests(features, entities, request, ages, budget)
         deadline = self._deadline(requests[0].path, timeout)
         sent = [self._server.post(each.path, each.body) for each in requests]
 

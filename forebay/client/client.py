@@ -32,6 +32,7 @@ class Client(BaseClient, Closing):
         *,
         request: Mapping[str, Any] | None = None,
         ages: bool = False,
+        budget: float | None = None,
         timeout: float | None = None,
     ) -> Vectors:
         """The features of some entities, in their order.
@@ -45,6 +46,9 @@ class Client(BaseClient, Closing):
                 frame of the key columns.
             request: request values, a list with one an entity or one value for all.
             ages: give each view's age too.
+            budget: seconds, 0.001 to 60, that the online store may take; views whose rows have not
+                come by then are null and stand in ``absent`` as UNAVAILABLE. Without it a call waits
+                for all, and fails as a whole.
             timeout: for this call, in seconds.
 
         Raises:
@@ -56,7 +60,7 @@ class Client(BaseClient, Closing):
             UnavailableError: no answer in time.
             ClosedError: the client is closed.
         """
-        requests = vector_requests(features, entities, request, ages)
+        requests = vector_requests(features, entities, request, ages, budget)
         deadline = self._deadline(requests[0].path, timeout)
         sent = [self._server.post(each.path, each.body) for each in requests]
         while True:

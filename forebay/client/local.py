@@ -50,10 +50,11 @@ class LocalClient(Closing):
         *,
         request: Mapping[str, Any] | None = None,
         ages: bool = False,
+        budget: float | None = None,
         timeout: float | None = None,
     ) -> Vectors:
         """As `Client.vectors`; without a time-out unless one is given."""
-        requests = vector_requests(features, entities, request, ages)
+        requests = vector_requests(features, entities, request, ages, budget)
         bodies = self._run(lambda project: project.answers(requests), timeout)
         return read_vectors(requests, bodies, str(self._root))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,14 +42,16 @@ def vector_requests(
     entities: Columns,
     request: Mapping[str, Any] | None,
     ages: bool,
+    budget: float | None = None,
 ) -> list[VectorRequest]:
     """The requests of a call, in the order of its entities.
 
     Args:
         features: a service's name, or features as ``view:feature``.
+        budget: seconds that the online store may take.
 
     Raises:
-        DataError: a value cannot be sent.
+        DataError: a value or the budget cannot be sent.
     """
     service = features if isinstance(features, str) else None
     columns = sendable_columns(entities, "entities")
@@ -56,6 +59,12 @@ def vector_requests(
     body: dict[str, Any] = {} if service is not None else {"features": list(features)}
     if ages:
         body["ages"] = True
+    if budget is not None:
+        if not math.isfinite(budget):  # JSON would send null, which is no budget
+            raise DataError(
+                f"the budget is {budget}", where="budget", hint="give seconds from 0.001 to 60"
+            )
+        body["budget_ms"] = budget * 1e3
     made = []
     for first, part in _parts(columns, values):
         made.append(VectorRequest(service, _encoded({**body, **part}), first))

@@ -22,7 +22,7 @@ class Absent:
     Attributes:
         row: index of the entity among those asked.
         status: ``NOT_FOUND``, or ``OUTSIDE_MAX_AGE`` where its row is older than the view's ttl, or
-            the view staler than it may be.
+            the view staler than it may be, or ``UNAVAILABLE`` where it did not come within the budget.
     """
 
     row: int

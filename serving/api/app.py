@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from serving.api.openapi import openapi
 from serving.api.page import render
 from serving.api.take_over import TakeOver
 from serving.api.vectors.endpoint import PATH, PREFIX, SUFFIX, VectorAnswerer
+from serving.api.watch import Watch
 from serving.clock import catalog_clock
 from serving.lookup.limits import LIMITS, Limits
 from serving.lookup.lookup import Lookup
@@ -88,6 +89,15 @@ class App:
         self._on_switch = on_switch
         self._gate, self._audit = gate, audit
         self._metrics = Metrics()
+        # What keys are good is found out by a task of its own: a project that cannot be read, or a
+        # store that is slow, must not keep a revoked key good.
+        self._watches = [
+            Watch("the keys of teams", self._look_keys, LOOK_EVERY_S),
+            Watch("the project", self._look, LOOK_EVERY_S),
+        ]
+        if audit is not None:
+            self._watches.append(Watch("the audit log", self._write_audit, WRITE_S))
+            self._dropped = 0
         readers, limits = self._new_readers(), self.lookup.work.limits
         self._feast = LookupEndpoint(
             FeastAnswerer(self.lookup, readers),
@@ -142,11 +152,7 @@ class App:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         await self._look_keys()
         await self._look()
-        # What keys are good is found out by a task of its own: a project that cannot be read, or a
-        # store that is slow, must not keep a revoked key good.
-        tasks = [asyncio.create_task(_every_second(look)) for look in (self._look_keys, self._look)]
-        if self._audit is not None:
-            tasks.append(asyncio.create_task(self._write(self._audit)))
+        tasks = [asyncio.create_task(watch.run()) for watch in self._watches]
         yield
         for task in tasks:
             task.cancel()
@@ -162,15 +168,13 @@ class App:
         """What is answered from at this moment."""
         return self._take_over.lookup
 
-    async def _write(self, audit: Audit) -> None:
-        """Write the audit log as long as the server runs, by one thread at a time."""
-        told = 0
-        while True:
-            await asyncio.sleep(WRITE_S)
-            await asyncio.shield(asyncio.to_thread(audit.flush))
-            dropped = audit.dropped
-            self._metrics.count_dropped(dropped - told)
-            told = dropped
+    async def _write_audit(self) -> None:
+        """Write what the audit log holds, by one thread at a time."""
+        assert self._audit is not None
+        await asyncio.shield(asyncio.to_thread(self._audit.flush))
+        dropped = self._audit.dropped
+        self._metrics.count_dropped(dropped - self._dropped)
+        self._dropped = dropped
 
     async def _look_keys(self) -> None:
         """Take the keys as they are by now."""
@@ -205,7 +209,8 @@ class App:
         return JSONResponse(openapi(lookup.catalog.project, lookup.work.limits, keys=keys))
 
     async def _health(self, request: Request) -> Response:
-        """200 when every view can be served, else 503 with the names of those that cannot.
+        """200 when every view can be served, else 503 with the names of those that cannot; 503 too
+        while keys or the project cannot be looked at for a reason that nobody foresaw.
 
         ``waiting`` names views that were compiled anew and are served as they were, and ``problem``
         says why nothing is taken over. Whoever sends no key where keys are wanted sees the status
@@ -213,12 +218,14 @@ class App:
         """
         online = await self._online()
         missing = [name for name, o in online.items() if o.status in NOT_READY]
-        status: dict[str, object] = {"status": "degraded" if missing else "ok"}
+        unseen = next((watch.problem for watch in self._watches if watch.problem), None)
+        degraded = bool(missing or unseen)
+        status: dict[str, object] = {"status": "degraded" if degraded else "ok"}
         if self._is_known(request):
-            problem = self._take_over.problem or (self._gate and self._gate.problem)
+            problem = unseen or self._take_over.problem or (self._gate and self._gate.problem)
             status |= {"not_ready": missing, "waiting": self._take_over.waiting}
             status["problem"] = problem
-        return JSONResponse(status, 503 if missing else 200)
+        return JSONResponse(status, 503 if degraded else 200)
 
     def _is_known(self, request: Request) -> bool:
         """Whether the caller may see what a server holds."""
@@ -254,9 +261,3 @@ class App:
         lookup = self.lookup
         now = epoch_us(lookup.clock())
         return await online_views(lookup.catalog, lookup.store, now, lookup.failed)
-
-
-async def _every_second(look: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(LOOK_EVERY_S)
-        await look()

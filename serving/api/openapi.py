@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from serving.lookup.budget import BUDGET, LONGEST_MS
 from serving.lookup.limits import Limits
 
 Schema = dict[str, Any]
@@ -102,11 +103,12 @@ def _requests(limits: Limits) -> dict[str, Schema]:
         }
 
     decimal = {"enum": ["number", "text"]}
+    budget = {"type": "number", "minimum": 1, "maximum": LONGEST_MS}
     options = {
         "request": values,
         "ages": {"type": "boolean"},
         "decimal": decimal,
-        "budget_ms": {"type": "number", "minimum": 1, "maximum": 60_000},
+        BUDGET: budget,
     }
     few = entities(limits.vector_entities)
     return {
@@ -119,6 +121,7 @@ def _requests(limits: Limits) -> dict[str, Schema]:
                 "request_context": values,
                 "request": values,
                 "decimal": decimal,
+                BUDGET: budget,
                 "include_feature_view_version_metadata": {"type": "boolean"},
             },
         ),

@@ -19,6 +19,7 @@ from serving.api.feast.answer import answer_body, answer_head
 from serving.api.feast.cast_keys import with_cast_keys
 from serving.api.feast.request import CONTEXTS, Shape, parse, read_shape, shape_key
 from serving.api.feast.rewrites import Rewrites, rewrites_of
+from serving.lookup.budget import budget_s
 from serving.lookup.lookup import Lookup
 from serving.lookup.names import Names
 from serving.lookup.plan import Plan
@@ -66,6 +67,7 @@ class FeastAnswerer:
         if prepared is None:
             prepared = self._prepare(scope, raw, caller)
             self._prepared.put(key, prepared, len(prepared.plan.features))
+        budget = budget_s(raw)
         given = prepared.shape.columns.given(raw, prepared.plan.needed, self._lookup.work.limits)
         entities = [raw[ENTITIES][name] for name in prepared.shape.echoed]
         rows = max(map(len, raw[ENTITIES].values()))
@@ -74,7 +76,7 @@ class FeastAnswerer:
         if caller is not None:
             caller.usage.spend_cells(rows * width)
         with self._lookup.work.of(rows, width):
-            views = await self._lookup.read(prepared.plan, given)
+            views = await self._lookup.read(prepared.plan, given, budget)
             made = await answer_body(
                 prepared.head, entities, prepared.plan, views, prepared.rewrites
             )

@@ -14,6 +14,7 @@ from feature_specs.errors import did_you_mean
 from feature_specs.names import fold_name
 from serving.api.errors import MalformedRequestError
 from serving.api.feast.errors import VERSIONS_FIELD, NameCollisionError
+from serving.lookup.budget import BUDGET
 from serving.lookup.errors import InvalidRequestError
 from serving.lookup.limits import check_request
 from serving.lookup.names import Names
@@ -34,7 +35,7 @@ _FULL, _DECIMAL = "full_feature_names", "decimal"
 _NUMBER, _TEXT = "number", "text"
 #: Fields whose values, and not their names only, decide the shape.
 _OPTIONS = (_FULL, VERSIONS_FIELD, _DECIMAL)
-_FIELDS = ("features", "feature_service", ENTITIES, *CONTEXTS, *_OPTIONS)
+_FIELDS = ("features", "feature_service", ENTITIES, *CONTEXTS, *_OPTIONS, BUDGET)
 
 
 @dataclass(frozen=True)

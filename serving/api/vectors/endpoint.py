@@ -17,13 +17,13 @@ from serving.api.errors import NotAcceptableError
 from serving.api.vectors import as_arrow, as_json, as_msgpack
 from serving.api.vectors.prepared import Prepared, prepare
 from serving.api.vectors.request import (
-    budget_s,
     check_count,
     parse,
     read_shape,
     shape_key,
     wants_ages,
 )
+from serving.lookup.budget import budget_s
 from serving.lookup.lookup import Lookup
 from serving.lookup.names import Names
 from serving.lookup.plan_cache import PlanCache

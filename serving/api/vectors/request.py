@@ -12,6 +12,7 @@ import orjson
 
 from feature_specs.errors import did_you_mean
 from serving.api.errors import MalformedRequestError, TooLargeError
+from serving.lookup.budget import BUDGET
 from serving.lookup.errors import InvalidRequestError
 from serving.lookup.limits import Limits, check_request
 from serving.lookup.names import Names
@@ -29,9 +30,7 @@ from serving.shown import shown
 #: Where request values are sent.
 CONTEXT = "request"
 
-_FIELDS = (ENTITIES, CONTEXT, "ages", "decimal", "budget_ms")
-_LONGEST_MS = 60_000
-_BUDGET = f"send milliseconds from 1 to {_LONGEST_MS}"
+_FIELDS = (ENTITIES, CONTEXT, "ages", "decimal", BUDGET)
 _DECIMALS = (None, "text", "number")
 _HINT = 'send {"entities": {"key": [1, 2]}}'
 
@@ -142,18 +141,6 @@ def wants_ages(raw: Mapping[str, Any]) -> bool:
     if ages is None or type(ages) is bool:
         return bool(ages)
     raise InvalidRequestError("'ages' is not a boolean", where="ages", hint="send true or false")
-
-
-def budget_s(raw: Mapping[str, Any]) -> float | None:
-    """How long the store may take, in seconds; None where it is not said."""
-    budget = raw.get("budget_ms")
-    if budget is None:
-        return None
-    if isinstance(budget, bool) or not isinstance(budget, int | float):
-        raise InvalidRequestError("'budget_ms' is not a number", where="budget_ms", hint=_BUDGET)
-    if not 1 <= budget <= _LONGEST_MS:
-        raise InvalidRequestError(f"'budget_ms' is {budget}", where="budget_ms", hint=_BUDGET)
-    return float(budget) / 1e3
 
 
 def check_count(raw: Mapping[str, Any], limits: Limits) -> int:

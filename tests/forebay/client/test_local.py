@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 import forebay
+from feature_specs.catalog import Column
 from feature_specs.errors import ForebayError
-from forebay.client import Health
+from forebay.client import Absent, Health
 from serving.stores import NoStoreError
 from serving.sync import sync
 from tests.forebay.client.conftest import write_catalog
 from tests.serving.project import Project, carriers, instant, make_view
+from tests.serving.slow_store import SlowStore
 
 
 @pytest.fixture
@@ -119,3 +121,24 @@ def test_python_s_own_open_is_left_alone() -> None:
     exec("from forebay import *", names)
     assert "open" not in names
     assert names["Client"] is forebay.Client
+
+
+def test_a_budget_gives_what_has_come(small: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    queues = make_view("queues", entities=(Column("airport", "VARCHAR"),))
+    small.add(queues)
+    rows = carriers({"JFK": (40, 2.5)}).rename_columns({"carrier": "airport"})
+    small.build(queues, rows, instant("07-01T08:00"))
+    sync(small.catalog)
+    write_catalog(small.folder, small.catalog)
+    features = ["delays:n", "queues:n"]
+    keys = {"carrier": ["AA"], "airport": ["JFK"]}
+    with forebay.open(small.folder) as client:
+        whole = client.vectors(features, keys, budget=5)
+        assert whole.to_dicts() == [{"delays__n": 1, "queues__n": 40}] and not whole.absent
+        SlowStore(monkeypatch).slow = {"airport"}
+        part = client.vectors(features, keys, budget=0.05)
+        assert part.to_dicts() == [{"delays__n": 1, "queues__n": None}]
+        assert part.absent == (Absent(0, "queues", "UNAVAILABLE"),)
+        for budget in (0, 61, float("nan")):
+            with pytest.raises(ForebayError, match="budget_ms|budget"):
+                client.vectors(features, keys, budget=budget)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -12,10 +11,9 @@ from starlette.testclient import TestClient
 
 from feature_specs.catalog import Column, Feature
 from serving.api import create_app
-from serving.stores import Slice, StoreDownError, StoredView
-from serving.stores.lmdb import LmdbStore
 from serving.sync import sync
 from tests.serving.project import Project, carriers, instant, make_view
+from tests.serving.slow_store import SlowStore
 
 BY_CARRIER, TOO = make_view("delays"), make_view("delays_too")
 BY_AIRPORT = make_view(
@@ -32,27 +30,6 @@ ASKED: dict[str, Any] = {
     "entities": {"carrier": ["AA", "XX"], "airport": ["JFK", None]},
     "ages": True,
 }
-
-
-class SlowStore:
-    """Makes a store slow, or has it fail, for views of some key column."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.slow: set[str] = set()
-        self.down: set[str] = set()
-        read = LmdbStore.read
-
-        async def slowly(
-            store: LmdbStore, wanted: Mapping[StoredView, Sequence[bytes]]
-        ) -> dict[str, Slice]:
-            columns = {name for view in wanted for name in view.entities}
-            if columns & self.slow:
-                await asyncio.sleep(60)
-            if columns & self.down:
-                raise StoreDownError("it does not answer", where="the store", hint="wait")
-            return await read(store, wanted)
-
-        monkeypatch.setattr(LmdbStore, "read", slowly)
 
 
 @pytest.fixture
@@ -114,3 +91,22 @@ def test_nothing_in_time_is_no_answer(client: TestClient, store: SlowStore, kind
 def test_budgets_that_are_none(client: TestClient, budget: Any) -> None:
     answer = client.post("/v1/vectors", json={**ASKED, "budget_ms": budget})
     assert answer.status_code == 422 and answer.json()["error"]["where"] == "budget_ms"
+
+
+@pytest.mark.parametrize("kind", ["slow", "down"])
+def test_feasts_shape_marks_it_too(client: TestClient, store: SlowStore, kind: str) -> None:
+    asked = {name: ASKED[name] for name in ("features", "entities")}
+    whole = client.post("/get-online-features", json={**asked, "budget_ms": 5_000}).json()
+    assert whole == client.post("/get-online-features", json=asked).json()
+    setattr(store, kind, {"airport"})
+    found = client.post("/get-online-features", json={**asked, "budget_ms": 50}).json()
+    names = found["metadata"]["feature_names"]
+    results = dict(zip(names, found["results"], strict=True))
+    of_whole = dict(zip(names, whole["results"], strict=True))
+    late = {name for name in names if results[name] != of_whole[name]}
+    assert late == {"length", "more"}
+    for name in late:
+        assert results[name]["values"] == [None, None]
+        assert results[name]["statuses"] == ["UNAVAILABLE", "NOT_FOUND"]
+    refused = client.post("/get-online-features", json={**asked, "budget_ms": 0})
+    assert refused.status_code == 422 and "budget_ms" in refused.text
