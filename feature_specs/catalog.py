@@ -162,7 +162,7 @@ class Catalog:
         Args:
             where: what holds the name, for the error; else the argument that commands call so.
         """
-        self._require_compiled("model", name)
+        self._check_compiled("model", name)
         return _find(
             self.views if name in self.views else self.readable, name, "feature view", where
         )
@@ -187,14 +187,14 @@ class Catalog:
         Args:
             where: what holds the name, for the error; else the argument that commands call so.
         """
-        self._require_compiled("exposure", name)
+        self._check_compiled("exposure", name)
         return _find(self.services, name, "feature service", where)
 
     def views_left_out(self) -> list[LeftOut]:
         """The views that could not be compiled."""
         return [out for i, out in self.left_out.items() if i.startswith("model.")]
 
-    def _require_compiled(self, kind: str, name: str) -> None:
+    def _check_compiled(self, kind: str, name: str) -> None:
         for unique_id, out in self.left_out.items():
             if out.name == name and unique_id.startswith(f"{kind}."):
                 raise out.problem()

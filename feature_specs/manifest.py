@@ -287,7 +287,7 @@ class Manifest:
         where = place_of(self.root, dict(node))
         listed, place = self._listed(unique_id), f"{where} ({node['name']})"
         features = list_features(listed, views, not_in_star or {}, place)
-        self._require_edges(node, {item.view for item in listed}, str(where))
+        self._check_edges(node, {item.view for item in listed}, str(where))
         return DeclaredService(
             node["name"],
             tuple(dict.fromkeys(features)),
@@ -317,7 +317,7 @@ class Manifest:
         place = str(place_of(self.root, dict(node)))
         return [found for item in listed for found in read_item(item, place)]
 
-    def _require_edges(self, node: Mapping[str, Any], views: set[str], where: str) -> None:
+    def _check_edges(self, node: Mapping[str, Any], views: set[str], where: str) -> None:
         """dbt's own graph must know what a service reads, or `+exposure:` and dbt docs miss it."""
         known = set(node["depends_on"]["nodes"])
         missed = [

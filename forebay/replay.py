@@ -65,7 +65,7 @@ def replay_flights(project: Project, request: ReplayRequest) -> dict[str, Any]:
     (entry,) = chosen_streams(project, [SOURCE])
     broker = Broker(project.kafka)
     rows = _split(project, begin, end)
-    broker.require_topic(entry.topic)
+    broker.check_topic(entry.topic)
     said = timedelta(seconds=(end - begin).total_seconds() / request.speed)
     say(
         f"{rows.num_rows:,} flights of {request.days:g} days into topic {entry.topic}, "

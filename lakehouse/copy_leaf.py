@@ -72,7 +72,7 @@ def copy_leaf(connection: duckdb.DuckDBPyConnection, lake: Catalog, leaf: LeafEn
         rows = _fetch(connection, select, node)
         _commit(lake, leaf, rows)
         return Copied("replaced", rows.num_rows)
-    _require_own(table, leaf)
+    _check_own(table, leaf)
     return _bring_up_to_date(connection, lake, leaf, table, select, columns)
 
 
@@ -89,7 +89,7 @@ def _bring_up_to_date(
     held = pin(table).sql
     version = leaf.origin.version_id
     if version in kept and version in columns:
-        _require_versions(connection, leaf, quoted(version), select, held)
+        _check_versions(connection, leaf, quoted(version), select, held)
     if list(kept.items()) != list(columns.items()):
         rows = _fetch(connection, select, node)
         retyped = [n for n, kind in kept.items() if n in columns and columns[n] != kind]
@@ -170,7 +170,7 @@ def _commit(lake: Catalog, leaf: LeafEntry, rows: pa.Table, retyped: Sequence[st
     )
 
 
-def _require_own(table: Table, leaf: LeafEntry) -> None:
+def _check_own(table: Table, leaf: LeafEntry) -> None:
     """Refuse to overwrite a table that was ingested, or is another project's."""
     assert leaf.origin is not None
     owner = table.properties.get(NODE_PROPERTY)
@@ -183,7 +183,7 @@ def _require_own(table: Table, leaf: LeafEntry) -> None:
         )
 
 
-def _require_versions(
+def _check_versions(
     connection: duckdb.DuckDBPyConnection, leaf: LeafEntry, version: str, select: str, held: str
 ) -> None:
     """Refuse if versions are missing: dbt never removes one, so the database file was lost."""

@@ -20,7 +20,7 @@ from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.lake_properties import catalog_type, is_complete
 from lakehouse.data_files.read_metadata import reading_metadata
 from lakehouse.moved_lake import check_in_place
-from lakehouse.remote.object_store import from_environment, opening, require_plain_keys
+from lakehouse.remote.object_store import check_plain_keys, from_environment, opening
 from lakehouse.remote.remote_files import expect_remote
 from lakehouse.sqlite_catalog import SqliteCatalog, is_sqlite_file, open_sqlite
 
@@ -73,7 +73,7 @@ def _open(items: tuple[tuple[str, str], ...]) -> Catalog:
         )
     if not is_complete(properties):
         expect_remote()
-        require_plain_keys(properties)
+        check_plain_keys(properties)
         properties = from_environment(properties)
     if properties["type"] == "sql" and is_sqlite_file(properties.get("uri", "")):
         configured = Config().get_catalog_config(name) or {}

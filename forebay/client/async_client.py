@@ -118,7 +118,7 @@ class AsyncClient(BaseClient):
     async def _try(self, request: bytes, deadline: Deadline) -> Response:
         """The answer to a request, whatever its status."""
         while True:
-            self._require_open()
+            self._check_open()
             try:
                 return await self._own_connections().exchange(request, deadline)
             except OSError as error:

@@ -61,6 +61,6 @@ class BaseClient:
         seconds = settings.timeout if timeout is None else timeout
         return Deadline(seconds, settings.retries, self._server.url + path)
 
-    def _require_open(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedError(self._server.url)

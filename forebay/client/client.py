@@ -116,7 +116,7 @@ class Client(BaseClient, Closing):
     def _try(self, request: bytes, deadline: Deadline) -> Response:
         """The answer to a request, whatever its status."""
         while True:
-            self._require_open()
+            self._check_open()
             # Two processes on one connection would read each other's answers.
             if self._pid != os.getpid():
                 self._connect()

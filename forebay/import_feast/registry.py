@@ -22,7 +22,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Source:
+class FeastSource:
     """Where a view's rows come from.
 
     Attributes:
@@ -62,7 +62,7 @@ class View:
     name: str
     keys: tuple[Field, ...]
     features: tuple[Field, ...]
-    source: Source | None
+    source: FeastSource | None
     ttl_s: float | None
     made_by: str = ""
     stream: str = ""
@@ -220,7 +220,7 @@ def _seconds(text: str) -> float | None:
     return float(text.removesuffix("s") or 0) or None
 
 
-def _source(raw: Json) -> Source:
+def _source(raw: Json) -> FeastSource:
     options: Json = next(
         (raw[f"{kind}_options"] for kind in _OPTIONS if f"{kind}_options" in raw), {}
     )
@@ -228,7 +228,7 @@ def _source(raw: Json) -> Source:
     table = ".".join(
         str(options[part]) for part in ("database", "schema", "table") if options.get(part)
     )
-    return Source(
+    return FeastSource(
         name=str(raw.get("name", "")),
         kind=str(raw.get("type", "")),
         event_time=str(raw.get("timestamp_field", "")),

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from feature_specs.names import fold_name, is_reserved
 from forebay.import_feast.registry import (
+    FeastSource,
     Field,
     OnDemandView,
     Projection,
     Registry,
     Service,
-    Source,
     View,
 )
 
@@ -46,11 +46,11 @@ class Table:
     """A source as it is written: ``name`` in dbt, in the schema of the project's name."""
 
     name: str
-    source: Source
+    source: FeastSource
 
 
 @dataclass(frozen=True)
-class Column:
+class FeastColumn:
     """An item of a select list: a column of the source, and its name in the view."""
 
     column: str
@@ -70,10 +70,10 @@ class Model:
     name: str
     of: View
     table: Table
-    keys: tuple[Column, ...]
-    event_time: Column
-    tie_break: Column | None
-    features: tuple[Column, ...]
+    keys: tuple[FeastColumn, ...]
+    event_time: FeastColumn
+    tie_break: FeastColumn | None
+    features: tuple[FeastColumn, ...]
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,8 @@ def _model(made: Translation, view: View, name: str, keys: Mapping[str, str]) ->
     assert view.source is not None
     source = view.source
 
-    def column(name: str, wanted: str = "", description: str = "") -> Column:
-        return Column(source.column(name), wanted or name, description)
+    def column(name: str, wanted: str = "", description: str = "") -> FeastColumn:
+        return FeastColumn(source.column(name), wanted or name, description)
 
     taken = {keys.get(k.name, k.name) for k in view.keys}
     features = [f for f in view.features if f.name not in taken and f.name != source.event_time]
@@ -224,7 +224,7 @@ def _model(made: Translation, view: View, name: str, keys: Mapping[str, str]) ->
     )
 
 
-def _table(made: Translation, source: Source) -> Table:
+def _table(made: Translation, source: FeastSource) -> Table:
     known = next((t for t in made.tables if t.source == source), None)
     if known is not None:
         return known

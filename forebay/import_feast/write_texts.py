@@ -12,7 +12,7 @@ import yaml
 
 from feature_specs.durations import duration_text
 from feature_specs.quote import quoted
-from forebay.import_feast.translate import Column, Exposure, Model, Table, Translation
+from forebay.import_feast.translate import Exposure, FeastColumn, Model, Table, Translation
 
 #: Files besides one for each model.
 SOURCES, VIEWS, SERVICES = "sources.yml", "features.yml", "services.yml"
@@ -47,7 +47,7 @@ def _select(model: Model, schema: str) -> str:
     return f"select\n    {items}\nfrom {source}\n"
 
 
-def _item(column: Column) -> str:
+def _item(column: FeastColumn) -> str:
     if column.column == column.name:
         return _identifier(column.name)
     return f"{_identifier(column.column)} as {_identifier(column.name)}"

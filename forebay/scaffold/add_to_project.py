@@ -107,7 +107,7 @@ def _project_edit(project: Project) -> Edit:
             had = wanted.get(key) or []
             listed = [had] if isinstance(had, str) else list(had)
             wanted[key] = [item, *listed] if first else [*listed, item]
-        _require_same(after, wanted)
+        _check_same(after, wanted)
     except ValueError:
         raise setup_error([*project_faults(project.root, settings)], project.root) from None
     return Edit(path, text.replace("\n", newline), after.replace("\n", newline))
@@ -135,7 +135,7 @@ def _profile_edit(project: Project, target: ProfileTarget) -> Edit:
     wanted = _unshared(yaml.safe_load(text))
     try:
         after = _with_plugin(text, path, wanted)
-        _require_same(after, wanted)
+        _check_same(after, wanted)
     except (ValueError, KeyError, TypeError):
         raise setup_error(faults, project.root) from None
     return Edit(target.file, text.replace("\n", newline), after.replace("\n", newline))
@@ -210,7 +210,7 @@ def _read(path: Path) -> tuple[str, str]:
     return text.replace("\r\n", "\n"), newline
 
 
-def _require_same(text: str, wanted: object) -> None:
+def _check_same(text: str, wanted: object) -> None:
     """Refuse an edit that says another thing than it is to.
 
     Raises:

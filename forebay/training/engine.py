@@ -140,7 +140,7 @@ def _duckdb(project: Project, compiled: CompiledService) -> TrainingEngine:
 
 
 def _trino(project: Project, compiled: CompiledService) -> TrainingEngine:
-    require_package("trino", "trino", "--engine trino")
+    check_package("trino", "trino", "--engine trino")
     from forebay.training.lake_engine import LakeEngine
     from forebay.trino_settings import trino_settings
     from lakehouse.engines.trino import TrinoEngine
@@ -150,7 +150,7 @@ def _trino(project: Project, compiled: CompiledService) -> TrainingEngine:
 
 
 def _spark(project: Project, compiled: CompiledService) -> TrainingEngine:
-    require_package("pyspark", "spark", "--engine spark")
+    check_package("pyspark", "spark", "--engine spark")
     load_all()  # pyspark looks whether they are there
     from forebay.spark_settings import spark_settings
     from forebay.training.lake_engine import LakeEngine
@@ -160,7 +160,7 @@ def _spark(project: Project, compiled: CompiledService) -> TrainingEngine:
     return LakeEngine("spark", compiled.catalog, lambda run: SparkEngine(settings, run))
 
 
-def require_package(package: str, extra: str, where: str) -> None:
+def check_package(package: str, extra: str, where: str) -> None:
     """Raises ForebayError where an optional client is not installed."""
     if importlib.util.find_spec(package) is None:
         raise ForebayError(

@@ -19,7 +19,7 @@ from forebay.project import Project
 from forebay.training.batches import Batches, beside
 from forebay.training.changes import TrainingChanges, compare, keep_record, last_record
 from forebay.training.check_out import check_out
-from forebay.training.engine import TrainingEngine, require_package
+from forebay.training.engine import TrainingEngine, check_package
 from forebay.training.own_rows import OwnRows
 from forebay.training.write_batches import write_batches
 from lakehouse.training_record import FOOTER_KEY, Record
@@ -212,7 +212,7 @@ class TrainingSet(Closing):
         Raises:
             ForebayError: MLflow is not installed, or a column of the frame has no Arrow type.
         """
-        require_package("mlflow", "mlflow", "log_to_mlflow()")
+        check_package("mlflow", "mlflow", "log_to_mlflow()")
         from forebay.training.mlflow_dataset import log_dataset
 
         return log_dataset(self.record, self._own, context, dict(tags or {}))

@@ -43,7 +43,7 @@ _UNSIGNED = {"UTINYINT": 1, "USMALLINT": 2, "UINTEGER": 4}
 
 
 @dataclass(frozen=True)
-class Source:
+class FileSource:
     """One data file, or several with the same columns.
 
     Attributes:
@@ -60,7 +60,9 @@ class Source:
     file: str
 
 
-def project_columns(fields: Sequence[NestedField], source: Source, columns: Sequence[str]) -> str:
+def project_columns(
+    fields: Sequence[NestedField], source: FileSource, columns: Sequence[str]
+) -> str:
     """The select list that gives a table's columns.
 
     Args:
@@ -102,7 +104,7 @@ def _find(
     fields: Sequence[NestedField],
     columns: Sequence[FileColumn],
     mapping: Sequence[MappedField] | None,
-    source: Source,
+    source: FileSource,
     within: str,
 ) -> dict[int, int]:
     """Field id to the place of its column."""
@@ -130,7 +132,7 @@ def _refuse_nameless(
     columns: Sequence[FileColumn],
     found: Mapping[int, int],
     mapping: Sequence[MappedField] | None,
-    source: Source,
+    source: FileSource,
     within: str,
 ) -> None:
     """Refuse columns that nothing maps, since they may be columns that the table lacks."""
@@ -161,7 +163,7 @@ def _refuse_nameless(
     )
 
 
-def _missing(field: NestedField, source: Source, within: str, has_ids: bool = True) -> str:
+def _missing(field: NestedField, source: FileSource, within: str, has_ids: bool = True) -> str:
     if field.initial_default is not None:
         return constant(field.initial_default, field.field_type, where=f"column {within}")
     if field.required:
@@ -179,7 +181,7 @@ def _read(
     kind: IcebergType,
     column: FileColumn,
     mapping: Sequence[MappedField] | None,
-    source: Source,
+    source: FileSource,
     within: str,
 ) -> str:
     """SQL of a file's column as the table's type."""
@@ -207,7 +209,7 @@ def _read_struct(
     kind: StructType,
     column: FileColumn,
     mapping: Sequence[MappedField] | None,
-    source: Source,
+    source: FileSource,
     within: str,
 ) -> str:
     found = _find(kind.fields, column.children, mapping, source, within)
@@ -239,7 +241,7 @@ def _read_map(
     kind: MapType,
     column: FileColumn,
     mapping: Sequence[MappedField] | None,
-    source: Source,
+    source: FileSource,
     within: str,
 ) -> str:
     key, value = column.children
@@ -261,7 +263,7 @@ def _variable(within: str) -> str:
     return item_variable(within.count("."))
 
 
-def _same_id(wanted: int, column: FileColumn, source: Source, within: str) -> None:
+def _same_id(wanted: int, column: FileColumn, source: FileSource, within: str) -> None:
     """A list has one element, and a map one key: their ids are often left out."""
     if column.field_id is not None and column.field_id != wanted:
         raise DataError(
@@ -272,7 +274,9 @@ def _same_id(wanted: int, column: FileColumn, source: Source, within: str) -> No
         )
 
 
-def _primitive(sql: str, kind: IcebergType, column: FileColumn, source: Source, within: str) -> str:
+def _primitive(
+    sql: str, kind: IcebergType, column: FileColumn, source: FileSource, within: str
+) -> str:
     wanted = duckdb_type(kind, where=f"column {within}")
     read: str | None
     if wanted == column.type and not isinstance(kind, (FixedType, UUIDType)):
@@ -328,7 +332,7 @@ def _time(sql: str, wanted: str, held: str) -> str | None:
     return f"{made}({microseconds})"
 
 
-def _mismatch(kind: IcebergType, column: FileColumn, source: Source, within: str) -> DataError:
+def _mismatch(kind: IcebergType, column: FileColumn, source: FileSource, within: str) -> DataError:
     return DataError(
         f"column {within!r} is {kind} in the table, and {column.type} in a data file",
         where=source.path,

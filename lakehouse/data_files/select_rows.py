@@ -18,7 +18,7 @@ from lakehouse.constants import constant
 from lakehouse.data_files.footers import Shape, has_old_calendar, path_list, shapes_of
 from lakehouse.data_files.int96 import INT96_AS_STRUCT, holds_int96
 from lakehouse.data_files.nan_bounds import without_bounds
-from lakehouse.data_files.project_columns import Source, project_columns
+from lakehouse.data_files.project_columns import FileSource, project_columns
 from lakehouse.duckdb_types import column_types
 from lakehouse.local_path import local_path
 from lakehouse.remote.remote_files import know_files
@@ -120,7 +120,7 @@ def _select_alike(
     schema = table.schema()
     paths = [local_path(e.data_file.file_path) for e in entries]
     mapping = table.name_mapping()
-    source = Source(
+    source = FileSource(
         path=paths[0],
         shape=shape,
         mapping=None if mapping is None else mapping.root,

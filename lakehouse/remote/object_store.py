@@ -38,7 +38,7 @@ def _first(names: Sequence[str]) -> str | None:
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
-def require_plain_keys(properties: Mapping[str, str]) -> None:
+def check_plain_keys(properties: Mapping[str, str]) -> None:
     """Refuse a warehouse of an object store whose files would all have one key.
 
     pyiceberg takes what follows a ``?`` or ``#`` for no part of a file's place.

@@ -85,7 +85,7 @@ class Broker:
             raise self.explain(found.error, topic)
         return sorted(found.partitions)
 
-    def require_topic(self, topic: str) -> None:
+    def check_topic(self, topic: str) -> None:
         """Create a topic, of one partition, where there is none."""
         if topic in self._admin.list_topics(timeout=_ANSWER_S).topics:
             return

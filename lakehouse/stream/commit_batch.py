@@ -118,7 +118,7 @@ class BatchCommit:
         batch = self.batch
         if fence is None:
             return Fence(batch.topic, batch.topic_id, batch.ends)
-        require_same_topic(fence, batch.topic, batch.topic_id, self.identifier)
+        check_same_topic(fence, batch.topic, batch.topic_id, self.identifier)
         for partition, start in batch.starts.items():
             place = fence.places.get(partition)
             if (None if place is None else place.offset) != start:
@@ -184,7 +184,7 @@ def set_fence(catalog: Catalog, identifier: str, fence: Fence) -> None:
         return
 
 
-def require_same_topic(fence: Fence, topic: str, topic_id: str, identifier: str) -> None:
+def check_same_topic(fence: Fence, topic: str, topic_id: str, identifier: str) -> None:
     """Raise DataError where a table was read from another topic than this one."""
     if fence.topic != topic:
         raise DataError(

@@ -140,7 +140,7 @@ class Feed:
                 "`on_bad_row: dead_letter`; nothing of this batch was written",
             )
         if self._letters is None:
-            self.broker.require_topic(entry.dead_letter_topic)
+            self.broker.check_topic(entry.dead_letter_topic)
             self._letters = self.broker.producer()
         for place, reason in bad:
             message = messages[place]

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.table import Table
 
-from lakehouse.stream.commit_batch import require_same_topic, set_fence
+from lakehouse.stream.commit_batch import check_same_topic, set_fence
 from lakehouse.stream.feed import Feed, reset_fence
 from lakehouse.stream.topics import TopicReader
 
@@ -68,7 +68,7 @@ def open_reader(feeds: Sequence[Feed], group: str, reset: str | None = None) -> 
             set_fence(feed.catalog, feed.entry.table, fence)
         known = feed.fence()
         if known is not None:
-            require_same_topic(known, topic, ids[topic], feed.entry.table)
+            check_same_topic(known, topic, ids[topic], feed.entry.table)
     return TopicReader(broker, group, ids, lambda topic: by_topic[topic].fence())
 
 

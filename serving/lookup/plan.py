@@ -61,7 +61,7 @@ class ComputedPlan:
 
 
 @dataclass(frozen=True)
-class ViewPlan:
+class ViewLookup:
     """The part of a plan that one view answers.
 
     Attributes:
@@ -94,7 +94,7 @@ class Plan:
 
     features: tuple[Reference, ...]
     groups: tuple[KeyGroup, ...]
-    views: tuple[ViewPlan, ...]
+    views: tuple[ViewLookup, ...]
     in_order: bool
     needed: frozenset[str]
 
@@ -139,7 +139,9 @@ class Planner:
                 _feature(view, features[slot][1], places, context, needed) for slot in own
             )
             whole = asked == tuple(range(1, view.width))
-            made.append(ViewPlan(view, groups[entities], asked, tuple(own), whole, _picker(asked)))
+            made.append(
+                ViewLookup(view, groups[entities], asked, tuple(own), whole, _picker(asked))
+            )
         needed.update(name for group in keys for name, _ in group.columns)
         order = [slot for view_plan in made for slot in view_plan.slots]
         in_order = order == list(range(len(features)))

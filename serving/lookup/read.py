@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 from feature_specs.errors import ForebayError
 from feature_specs.instants import epoch_us
 from serving.lookup.computed import compute
-from serving.lookup.plan import Given, Plan, ViewPlan
+from serving.lookup.plan import Given, Plan, ViewLookup
 from serving.lookup.views import Loaded, ReadyView
 from serving.rows import NULL, SEPARATOR, header_text
 from serving.stores import OnlineStore, Slice, StoreDownError, StoredView
@@ -48,7 +48,7 @@ class Vector(NamedTuple):
     nulls: int
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Some entities' features of one view.
 
     Attributes:
@@ -75,7 +75,7 @@ class ViewRows:
         nulls: null features of the other entities, counted as they are read.
     """
 
-    plan: ViewPlan
+    plan: ViewLookup
     rows: list[bytes]
     loaded: Loaded
     absent: Mapping[int, str]
@@ -107,7 +107,7 @@ class ViewRows:
             self.nulls += nulls
         return Vector(fields[0] or self.loaded.header, values, nulls)
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[RowBlock]:
         """The features of all entities, some thousand values at a time."""
         size = max(1, _BLOCK // self.plan.view.width)
         for first in range(0, len(self.rows), size):
@@ -126,7 +126,7 @@ class ViewRows:
             return None
         return (epoch_us(self.now) - self.loaded.at) / 1e6
 
-    def _block(self, first: int, rows: list[bytes]) -> Block:
+    def _block(self, first: int, rows: list[bytes]) -> RowBlock:
         plan, view = self.plan, self.plan.view
         joined = SEPARATOR.join(rows)
         fields = joined.split(SEPARATOR)
@@ -151,7 +151,7 @@ class ViewRows:
                 nulls.append(column.count(NULL) - missing)
             columns.append(column)
         self.nulls += sum(nulls)
-        return Block(first, times, columns, nulls)
+        return RowBlock(first, times, columns, nulls)
 
 
 def check_side_by_side(views: Sequence[ViewRows], joined: bytes) -> None:
@@ -268,7 +268,7 @@ async def _read_within(
 
 
 def _unavailable(
-    plan: ViewPlan, keys: Sequence[bytes | None], given: Given, now: datetime
+    plan: ViewLookup, keys: Sequence[bytes | None], given: Given, now: datetime
 ) -> ViewRows:
     absent = {i: NOT_FOUND if key is None else UNAVAILABLE for i, key in enumerate(keys)}
     return ViewRows(plan, [NEVER + plan.view.nulls] * len(keys), _UNKNOWN, absent, given, now)
@@ -300,7 +300,7 @@ def _spread(keys: Sequence[bytes | None], found: Sequence[bytes | None]) -> list
 
 
 def _view_rows(
-    plan: ViewPlan,
+    plan: ViewLookup,
     loaded: Loaded,
     rows: list[bytes | None],
     given: Given,

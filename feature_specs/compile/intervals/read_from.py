@@ -48,7 +48,7 @@ def read_from(block: Block, derive: Derive) -> None:
     tree = block.tree
     start = tree.args.get("from_")
     if start is None:
-        _require_constants(tree)
+        _check_constants(tree)
         return
     joins = tree.args.get("joins") or []
     tree.set("from_", None)
@@ -70,7 +70,7 @@ def _pending(join: exp.Join) -> list[exp.Expr]:
     return [*lateral, *conjuncts(join.args.get("on"))]
 
 
-def _require_constants(tree: exp.Select) -> None:
+def _check_constants(tree: exp.Select) -> None:
     """Raises NoFormError unless the rows of a SELECT without FROM depend on nothing."""
     rest = ("where", "group", "having", "qualify", "distinct")
     inner = [n for n in tree.find_all(exp.Query, exp.Column, exp.Window) if n is not tree]

@@ -29,7 +29,7 @@ from feature_specs.compile.leaves.leaf_tables import leaf_table
 from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.compile.sql.time_axis import instant_parameter
 from feature_specs.compile.variants.trace_select import SelectTracer
-from feature_specs.compile.variants.traced import Column, Joined, Traced, UntracedError
+from feature_specs.compile.variants.traced import Joined, Traced, TracedColumn, UntracedError
 from feature_specs.leaf import Leaf
 from feature_specs.quote import quoted
 
@@ -149,7 +149,9 @@ class Tracer:
         affected, every = (
             self.cte(f"select {items} from {name}") for name in (found.affected, found.every)
         )
-        return Traced(tuple(Column(n, c.traced) for c, n in pairs), affected, every, found.still)
+        return Traced(
+            tuple(TracedColumn(n, c.traced) for c, n in pairs), affected, every, found.still
+        )
 
     def _set_operation(
         self, node: exp.SetOperation, known: Mapping[str, Traced], outer: Joined | None
@@ -165,7 +167,7 @@ class Tracer:
             self.cte(f"select {one} from {a} union all select {two} from {b}")
             for a, b in ((left.affected, right.affected), (left.every, right.every))
         )
-        columns = tuple(Column(a.name, a.traced and b.traced) for a, b in pairs)
+        columns = tuple(TracedColumn(a.name, a.traced and b.traced) for a, b in pairs)
         return Traced(columns, affected, every, left.still and right.still)
 
     def table(self, table: exp.Table, known: Mapping[str, Traced]) -> Traced:
@@ -186,7 +188,7 @@ class Tracer:
         changed = [self.changes.came.get(leaf.name), gone]
         written = [f"select {columns} from {relation}" for relation in changed if relation]
         return Traced(
-            tuple(Column(c) for c in leaf.columns),
+            tuple(TracedColumn(c) for c in leaf.columns),
             self.cte(" union all ".join(written) or f"{here} where false"),
             self.cte(f"{here} union all select {columns} from {gone}" if gone else here),
             # Even what is said never to change may be compared, as a state in a database is.

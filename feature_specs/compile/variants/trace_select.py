@@ -13,9 +13,9 @@ from feature_specs.compile.sql.conjuncts import conjuncts
 from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.compile.variants.trace_joins import join_rows, source_rows
 from feature_specs.compile.variants.traced import (
-    Column,
     Joined,
     Traced,
+    TracedColumn,
     UntracedError,
     clock_predicates,
     in_tests,
@@ -68,7 +68,7 @@ class SelectTracer:
         columns, items = [], []
         for number, item in enumerate(node.selects):
             sql = self._over_row(item.unalias(), rows, keys)
-            columns.append(Column(item.alias_or_name or f"fb_{number}", sql is not None))
+            columns.append(TracedColumn(item.alias_or_name or f"fb_{number}", sql is not None))
             if sql is not None:
                 items.append(f"{sql} as {quoted(columns[-1].name)}")
         made = ", ".join(items) or "1 as fb_one"

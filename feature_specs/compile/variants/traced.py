@@ -19,7 +19,7 @@ class UntracedError(Exception):
 
 
 @dataclass(frozen=True)
-class Column:
+class TracedColumn:
     """A column of a relation; whether it is an expression of leaf columns, of one row each."""
 
     name: str
@@ -34,7 +34,7 @@ class Traced:
         still: it neither changes with time nor, as long as static leaves stay, with data.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[TracedColumn, ...]
     affected: str
     every: str
     still: bool = False

@@ -15,7 +15,7 @@ from feature_specs.catalog import Column
 from feature_specs.names import fold_name
 from feature_specs.sql_types import parse_type
 from serving.keys import Coercer
-from serving.lookup.plan import ComputedPlan, KeyGroup, Plan, ViewPlan
+from serving.lookup.plan import ComputedPlan, KeyGroup, Plan, ViewLookup
 from serving.lookup.values import KeyColumn
 
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,39}\s*")
@@ -47,7 +47,7 @@ def _cast_column(column: Column, encode: KeyColumn) -> KeyColumn:
     return encode if cast is _same else cast_and_encode
 
 
-def _cast_view(view: ViewPlan) -> ViewPlan:
+def _cast_view(view: ViewLookup) -> ViewLookup:
     """Key columns that a read-time feature reads are cast too."""
     columns = {fold_name(column.name): column for column in view.view.entry.entities}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feature_specs.sql_types import parse_type
-from serving.lookup.plan import Plan, ViewPlan
+from serving.lookup.plan import Plan, ViewLookup
 from serving.lookup.rewrite import Rewrite, rewrite_of
 
 #: Of the features of one view of a plan, those that are rewritten: their position, and how.
@@ -21,7 +21,7 @@ def rewrites_of(plan: Plan, *, numbers: bool) -> tuple[Rewrites, ...]:
     return tuple(_view_rewrites(plan, view, numbers) for view in plan.views)
 
 
-def _view_rewrites(plan: Plan, view: ViewPlan, numbers: bool) -> Rewrites:
+def _view_rewrites(plan: Plan, view: ViewLookup, numbers: bool) -> Rewrites:
     found = []
     for at, slot in enumerate(view.slots):
         feature = view.view.entry.feature(plan.features[slot][1])

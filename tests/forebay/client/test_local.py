@@ -140,5 +140,5 @@ def test_a_budget_gives_what_has_come(small: Project, monkeypatch: pytest.Monkey
         assert part.to_dicts() == [{"delays__n": 1, "queues__n": None}]
         assert part.absent == (Absent(0, "queues", "UNAVAILABLE"),)
         for budget in (0, 61, float("nan")):
-            with pytest.raises(ForebayError, match="budget_ms|budget"):
+            with pytest.raises(ForebayError, match="budget"):
                 client.vectors(features, keys, budget=budget)

@@ -9,19 +9,19 @@ import pytest
 import yaml
 
 from forebay.import_feast.registry import (
+    FeastSource,
     Field,
     OnDemandView,
     Projection,
     Registry,
     Service,
-    Source,
     View,
     parse_registry,
 )
 from forebay.import_feast.translate import plain_name, translate
 from forebay.import_feast.write_texts import write_texts
 
-SOURCE = Source("trips", "BATCH_FILE", "seen", "created", path="trips.parquet")
+SOURCE = FeastSource("trips", "BATCH_FILE", "seen", "created", path="trips.parquet")
 VIEW = View(
     "stats",
     (Field("driver_id", "INT64"),),
