@@ -60,6 +60,7 @@ class ViewEntry:
         joined: of each static leaf, the columns of each join to it.
         semantic_hash: of what decides the rows of the table.
         definition_hash: of that and of what is applied when features are read, ttl included.
+        drift: thresholds (``feature_specs.drift_options``), by feature; those of all under "".
     """
 
     name: str
@@ -83,6 +84,7 @@ class ViewEntry:
     assumptions: tuple[str, ...] = ()
     definition_hash: str = ""
     joined: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, get_args
 
+from feature_specs.drift_options import read_drift
 from feature_specs.durations import parse_duration
 from feature_specs.errors import Location, SpecError, did_you_mean
 from feature_specs.view import Boundary
@@ -26,13 +27,14 @@ class ViewOptions:
     on_stale: str = "serve"
     boundary: Boundary = "inclusive"
     tie_break: tuple[str, ...] = ()
+    drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-_FIELDS = ("entities", "owner", "ttl", "freshness", "on_stale", "boundary", "tie_break")
+_FIELDS = ("entities", "owner", "ttl", "freshness", "on_stale", "boundary", "tie_break", "drift")
 
 
 def read_options(
-    raw: object, where: Location | str, *, boundary: str | None = None, field: str = "feature_view"
+    raw: object, where: Location | str, *, boundary: str | None = None, named: str = "feature_view"
 ) -> ViewOptions:
     """Validate the options.
 
@@ -43,12 +45,12 @@ def read_options(
     Raises:
         SpecError: names the field that is missing, unknown or of a wrong kind.
     """
-    path = f"config.meta.{field}"
+    path = f"config.meta.{named}"
     if not isinstance(raw, Mapping):
         raise SpecError(
             f"{path} is missing or not a mapping",
             where=where,
-            hint=f"add `config: {{meta: {{{field}: {{entities: [<key column>]}}}}}}`",
+            hint=f"add `config: {{meta: {{{named}: {{entities: [<key column>]}}}}}}`",
         )
     for name in raw:
         if name not in _FIELDS:
@@ -72,6 +74,7 @@ def read_options(
     values["boundary"] = _one_of(
         raw.get("boundary", boundary or "inclusive"), get_args(Boundary), f"{path}.boundary", where
     )
+    values["drift"] = read_drift(raw.get("drift"), f"{path}.drift", where)
     return ViewOptions(**values)
 
 

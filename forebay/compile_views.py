@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from feature_specs.catalog import Feature, LeafEntry, ViewEntry
 from feature_specs.check_past import check_past
+from feature_specs.drift_options import check_drifting
 from feature_specs.errors import ForebayError, TimeRoleError
 from feature_specs.leaf import Leaf
 from feature_specs.library_errors import explain_one, known_errors
@@ -193,6 +194,7 @@ def _check_read_time(entry: ViewEntry) -> None:
 
 def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
     node = view.node
+    check_drifting(view.options.drift, [name for name, *_ in parts.features], view.view.name)
     documented = {fold_name(name): c for name, c in (node.get("columns") or {}).items()}
     return ViewEntry.of(
         view.view.name,
@@ -220,6 +222,7 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         requests=parts.requests,
         assumptions=parts.assumptions,
         definition_hash=_digest(parts.definition),
+        drift=view.options.drift,
     )
 
 

@@ -25,7 +25,7 @@ _LEAF_CONFIG = (
     "hard_deletes",
 )  # fmt: skip
 #: Of a view's options, those that decide neither values nor whether they are served.
-_NOT_MEANT = ("owner",)
+_NOT_MEANT = ("owner", "drift")
 
 
 def define(

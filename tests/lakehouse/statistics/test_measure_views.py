@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pyarrow as pa
-import pytest
 
 from feature_specs.catalog import Catalog
-from feature_specs.view_entry import Column, Feature
 from lakehouse.lake import load_table, open_lake
-from lakehouse.plans import plan_folder
 from lakehouse.scan import pin
 from lakehouse.statistics import latest_statistics, read_baselines, read_statistics
 from lakehouse.statistics.keep_statistics import BASELINES, STATISTICS
@@ -19,26 +15,6 @@ from lakehouse.statistics.measure_views import measure_project
 from tests.serving.project import Project, carriers, instant, make_view
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project with the view ``delays``, whose third feature wants a request value."""
-    made = Project(tmp_path)
-    view = make_view("delays", definition_hash="meaning1")
-    asked = Feature("asked", "DOUBLE", expression=["add", ["column", "n"], ["request", "amount"]])
-    made.add(
-        make_view(
-            "delays",
-            definition_hash="meaning1",
-            features=(*view.features, asked),
-            requests=(Column("amount", "DOUBLE"),),
-        )
-    )
-    folder = plan_folder(tmp_path, "delays")
-    folder.mkdir(parents=True)
-    (folder / "features.sql").write_text("select carrier, n, delay from forebay_stored")
-    return made
 
 
 def build(project: Project, at: datetime, rows: pa.Table) -> None:

@@ -1,0 +1,149 @@
+"""The drift of a project's features: from their training sets, and from last week."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+from pyiceberg.catalog import Catalog as Lake
+
+from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.drift_options import thresholds_of
+from feature_specs.quote import quoted
+from feature_specs.view import FeatureReference
+from lakehouse.lake import find_table, open_lake
+from lakehouse.relations import connect, feature_relation_sql
+from lakehouse.scan import pin
+from lakehouse.statistics.feature_statistics import FeatureStatistics
+from lakehouse.statistics.keep_statistics import read_baselines, read_statistics
+from lakehouse.statistics.measure_columns import SAMPLED, measure_columns
+from lakehouse.statistics.measure_drift import Drift, measure_drift
+
+#: What is compared with last week's is a week old at least, and two weeks at most.
+WEEK = timedelta(days=7)
+
+
+def drift_of_views(
+    catalog: Catalog, folder: Path, views: Iterable[str] | None = None
+) -> list[Drift]:
+    """The drift of each feature as built last, from last week and from each training set.
+
+    A feature without such a baseline has no entry for it. `measure_project` has to have run.
+
+    Args:
+        folder: where compile writes, target/forebay.
+        views: names; None for all.
+    """
+    lake = open_lake(catalog.lake)
+    names = list(catalog.views if views is None else views)
+    found: list[Drift] = []
+    trained = _latest_training(lake)
+    connection = connect(catalog)
+    for view in map(catalog.view, names):
+        latest = _latest(read_statistics(lake, [view.name], measured="build"), view)
+        if not latest:
+            continue
+        at = next(iter(latest.values())).as_of
+        found += _from_last_week(lake, view, latest, at)
+        mine = [b for b in trained if b.view == view.name]
+        for name in dict.fromkeys(b.source for b in mine):
+            baselines = [b for b in mine if b.source == name]
+            found += _from_training(connection, catalog, lake, folder, view, latest, baselines)
+    return found
+
+
+def _latest(entries: Sequence[FeatureStatistics], view: ViewEntry) -> dict[str, FeatureStatistics]:
+    """By feature, the last of the view's present meaning."""
+    return {e.feature: e for e in entries if e.meaning == view.definition_hash}
+
+
+def _from_last_week(
+    lake: Lake, view: ViewEntry, latest: dict[str, FeatureStatistics], at: datetime
+) -> list[Drift]:
+    since, until = at - 2 * WEEK, at - WEEK
+    earlier = read_statistics(lake, [view.name], since=since, until=until, measured="build")
+    before = _latest(earlier, view)
+    return [
+        measure_drift(now, before[name], "last week", thresholds_of(view.drift, name))
+        for name, now in latest.items()
+        if name in before
+    ]
+
+
+def _latest_training(lake: Lake) -> list[FeatureStatistics]:
+    """The baselines of each training set as it was measured last."""
+    found = read_baselines(lake, measured="training")
+    last = {b.source: b.snapshot for b in found}
+    return [b for b in found if b.snapshot == last[b.source]]
+
+
+def _from_training(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    lake: Lake,
+    folder: Path,
+    view: ViewEntry,
+    latest: dict[str, FeatureStatistics],
+    baselines: Sequence[FeatureStatistics],
+) -> list[Drift]:
+    """Drift from one training set, into whose bins the values of now are counted."""
+    relation = feature_relation_sql(lake, folder, view)
+    baselines = [b for b in baselines if b.feature in latest]
+    if relation is None:
+        return []
+    bins = {b.feature: b.bins for b in baselines if b.bins is not None}
+    types = {name: latest[name].type for name in bins}
+    measures = measure_columns(connection, f"({relation})", view.keys, types, bins)
+    trained = _training_relation(catalog, lake, baselines)
+    found = []
+    for baseline in baselines:
+        name = baseline.feature
+        now, ks = latest[name], None
+        if name in measures:
+            now = replace(now, bins=measures[name].bins, counts=measures[name].counts)
+        if trained is not None and baseline.kind == "number" and name in measures:
+            column = FeatureReference(baseline.view, name).column
+            ks = kolmogorov_smirnov_of(connection, (relation, name), (trained, column))
+        limits = thresholds_of(view.drift, name)
+        against = f"training set {baseline.source}"
+        found.append(measure_drift(now, baseline, against, limits, ks=ks))
+    return found
+
+
+def _training_relation(
+    catalog: Catalog, lake: Lake, baselines: Sequence[FeatureStatistics]
+) -> str | None:
+    """A SELECT of the training set's rows; None where it is another one by now."""
+    entry = catalog.training_sets.get(baselines[0].source) if baselines else None
+    table = None if entry is None else find_table(lake, entry.table)
+    if table is None:
+        return None
+    pinned = pin(table)
+    return pinned.sql if pinned.snapshot == baselines[0].snapshot else None
+
+
+def kolmogorov_smirnov_of(
+    connection: duckdb.DuckDBPyConnection, now: tuple[str, str], before: tuple[str, str]
+) -> float | None:
+    """The two-sample statistic of the finite values of two columns, each a SELECT and a name.
+
+    Of more than SAMPLED values, of so many of them. None where either has none.
+    """
+    sides = [
+        f"(select cast({quoted(column)} as double) as x from ({sql}) as side "
+        f"where isfinite(cast({quoted(column)} as double)) using sample reservoir({SAMPLED} rows) "
+        "repeatable (1))"
+        for sql, column in (now, before)
+    ]
+    ((statistic,),) = connection.execute(
+        f"with a as {sides[0]}, b as {sides[1]}, "
+        "merged as (select x, 1 as up, 0 as down from a union all select x, 0, 1 from b), "
+        "upto as (select sum(up) over w as up, sum(down) over w as down from merged "
+        "window w as (order by x range unbounded preceding)) "
+        "select max(abs(up / (select count(*) from a) - down / (select count(*) from b))) "
+        "from upto where exists (from a) and exists (from b)"
+    ).fetchall()
+    return None if statistic is None else float(statistic)

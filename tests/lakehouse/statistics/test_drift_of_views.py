@@ -1,0 +1,90 @@
+"""What a project's features have drifted from: last week, and the training set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.special import rel_entr
+from scipy.stats import ks_2samp
+
+from feature_specs.catalog import TrainingSetEntry
+from lakehouse.commit import commit_rows
+from lakehouse.lake import open_lake
+from lakehouse.statistics.drift_of_views import drift_of_views
+from lakehouse.statistics.measure_drift import FLOOR
+from lakehouse.statistics.measure_views import measure_project
+from tests.serving.project import Project, carriers, instant
+
+START = instant("07-01T08:00")
+
+
+def build(project: Project, at: datetime, shift: int, rows: int = 200) -> None:
+    values: dict[str | None, tuple[int | None, float | None]] = {
+        f"c{n}": (n + shift, 1.0) for n in range(rows)
+    }
+    project.build(project.catalog.view("delays"), carriers(values), at)
+    measure_project(project.catalog, project.folder)
+
+
+def drifts(project: Project) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    found = drift_of_views(project.catalog, project.folder)
+    return {(d.feature, d.against): (d.psi, d.ks) for d in found}
+
+
+def test_from_last_week(project: Project) -> None:
+    build(project, START, 0)
+    assert drifts(project) == {}
+    build(project, START + timedelta(days=6, hours=23), 100)
+    assert drifts(project) == {}, "what is younger than a week is no baseline"
+    build(project, START + timedelta(days=7), 100)
+    found = drifts(project)
+    p = np.maximum(np.array([0, 0, 0, 0, 0, 20, 20, 20, 20, 120]) / 200, FLOOR)
+    q = np.full(10, 0.1)
+    expected = rel_entr(p, q).sum() + rel_entr(q, p).sum()
+    assert found["n", "last week"] == pytest.approx((expected, 0.5))
+    assert found["delay", "last week"] == (0.0, 0.0)
+    over = {d.feature for d in drift_of_views(project.catalog, project.folder) if d.over}
+    assert over == {"n"}
+
+
+def test_from_a_training_set_in_its_own_bins(project: Project) -> None:
+    lake = open_lake(project.catalog.lake)
+    trained = pa.table({"delays__n": list(range(0, 400, 2)), "label": [0] * 200})
+    commit_rows(lake, "main.train", trained, mode="append")
+    project.service("eta", ("delays", "n"), ("delays", "delay"))
+    sets = {"train": TrainingSetEntry("train", "model.x.train", "eta", "main.train")}
+    project.catalog = replace(project.catalog, training_sets=sets)
+    build(project, START, 0)
+    found = drifts(project)
+    assert set(found) == {("n", "training set train")}
+    psi, ks = found["n", "training set train"]
+    assert ks == pytest.approx(ks_2samp(range(200), range(0, 400, 2)).statistic)
+    deciles = np.quantile(np.arange(0, 400, 2), np.arange(1, 10) / 10)
+    now, before = (
+        np.maximum(np.bincount(np.searchsorted(deciles, side), minlength=10) / 200, FLOOR)
+        for side in (np.arange(200), np.arange(0, 400, 2))
+    )
+    assert psi == pytest.approx(rel_entr(now, before).sum() + rel_entr(before, now).sum())
+
+
+def test_a_training_set_made_anew_takes_the_place_of_the_old_one(project: Project) -> None:
+    lake = open_lake(project.catalog.lake)
+    project.service("eta", ("delays", "n"))
+    sets = {"train": TrainingSetEntry("train", "model.x.train", "eta", "main.train")}
+    project.catalog = replace(project.catalog, training_sets=sets)
+    for start in (0, 100):
+        rows = pa.table({"delays__n": list(range(start, start + 200))})
+        commit_rows(lake, "main.train", rows, mode="replace")
+        build(project, START + timedelta(hours=start), 100)
+    assert drifts(project)["n", "training set train"] == (0.0, 0.0)
+
+
+def test_few_rows_are_not_judged(project: Project) -> None:
+    build(project, START, 0, rows=10)
+    build(project, START + timedelta(days=8), 500, rows=10)
+    found = drift_of_views(project.catalog, project.folder)
+    assert [(d.over, d.why_not) for d in found] == [((), "fewer than 100 rows")] * 2
