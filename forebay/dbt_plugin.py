@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
-from lakehouse.dbt_plugin import Plugin
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from pyiceberg.catalog import Catalog as Lake
+
+from forebay.connect_engine import EMBEDDED, engine_connector
+from forebay.project import find_project
+from lakehouse.dbt_plugin import ENGINE_TARGET_VARIABLE, ENGINE_VARIABLE
+from lakehouse.dbt_plugin import Plugin as LakePlugin
+from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere
 
 __all__ = ["Plugin"]
+
+
+class Plugin(LakePlugin):
+    """The lake's plugin, whose feature views an engine may compute that `forebay build` names."""
+
+    @contextmanager
+    def computing(self, lake: Lake) -> Iterator[ComputeRows]:
+        name = os.environ.get(ENGINE_VARIABLE, EMBEDDED)
+        if name == EMBEDDED:
+            yield RowsHere
+            return
+        from lakehouse.engines.compute_there import RowsOnEngine
+        from lakehouse.engines.engine_run import EngineRun
+
+        project = find_project(self.root, os.environ.get(ENGINE_TARGET_VARIABLE) or None)
+        with EngineRun(lake, engine_connector(name, project)) as run:
+            yield partial(RowsOnEngine, run)

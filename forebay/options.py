@@ -42,6 +42,16 @@ def full_refresh_option(function: _F) -> _F:
     )(function)
 
 
+def engine_option(function: _F) -> _F:
+    return click.option(
+        "--engine",
+        default="duckdb",
+        show_default=True,
+        type=click.Choice(["duckdb", "trino", "spark"]),
+        help="What computes the feature views.",
+    )(function)
+
+
 def clock_source(project: Project, now: str | None) -> str:
     """Where T of a run comes from, for people."""
     if now is not None:

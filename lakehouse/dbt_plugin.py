@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from lakehouse.commit import commit_rows
 from lakehouse.copy_leaf import LEAVES, REFUSED, Copied, copy_leaf
 from lakehouse.define_each import define_each
 from lakehouse.duckdb_types import column_types
+from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere
 from lakehouse.feature_tables.materialize import advance_view
 from lakehouse.lake import load_table, open_lake
 from lakehouse.plans import read_plan
@@ -44,6 +46,10 @@ NOW_VARIABLE = "FOREBAY_NOW"
 
 #: Where that instant came from, for people.
 CLOCK_VARIABLE = "FOREBAY_CLOCK"
+
+#: The engine that computes feature views, and the target whose profile says how to reach it.
+ENGINE_VARIABLE = "FOREBAY_ENGINE"
+ENGINE_TARGET_VARIABLE = "FOREBAY_ENGINE_TARGET"
 
 
 class Plugin(BasePlugin):
@@ -117,6 +123,10 @@ class Plugin(BasePlugin):
         finally:
             cursor.close()
 
+    def computing(self, lake: Lake) -> AbstractContextManager[ComputeRows]:
+        """What computes feature views: DuckDB, in dbt's own connection."""
+        return nullcontext(RowsHere)
+
     def _check(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
         """Check what a model of dbt's own materializations reads of a service."""
         catalog = self._catalog()
@@ -161,21 +171,27 @@ class Plugin(BasePlugin):
         lake = self._lake(catalog)
         self._copy_leaves(cursor, catalog, view.leaves, request)
         self._require(catalog, view.leaves)
-        advance = advance_view(
-            cursor,
-            lake,
-            view,
-            read_plan(self.folder, view.name),
-            self.relations.pinned,
-            _now(request),
-            full_refresh=bool(request.get("full_refresh")),
-            roles=catalog.leaves,
-            clock=_clock(request),
-        )
+        with self.computing(lake) as compute:
+            advance = advance_view(
+                cursor,
+                lake,
+                view,
+                read_plan(self.folder, view.name),
+                self.relations.pinned,
+                _now(request),
+                full_refresh=bool(request.get("full_refresh")),
+                # To look for mistakes is to read the leaves here.
+                roles=catalog.leaves if compute is RowsHere else {},
+                clock=_clock(request),
+                compute=compute,
+            )
         request["warnings"], request["notes"] = list(advance.warnings), list(advance.notes)
+        if advance.refused:
+            request["notes"].append(f"in full: {advance.refused}")
         request["select"] = feature_relation_sql(lake, self.folder, view)
+        on = "" if compute is RowsHere else f" on {os.environ[ENGINE_VARIABLE]}"
         request["message"] = (
-            f"{advance.how} {advance.upserts} upserts, {advance.deletes} deletes, "
+            f"{advance.how}{on} {advance.upserts} upserts, {advance.deletes} deletes, "
             f"{advance.rows} rows"
         )
 

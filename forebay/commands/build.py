@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -11,6 +13,7 @@ from feature_specs.library_errors import MachineError
 from forebay.options import (
     SeveralValues,
     clock_source,
+    engine_option,
     full_refresh_option,
     now_option,
     run_instant,
@@ -32,6 +35,7 @@ from forebay.terminal import complain, progress, say
 @select_option
 @wait_option
 @full_refresh_option
+@engine_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and build nothing.")
 def build_command(
     target: str | None,
@@ -39,9 +43,14 @@ def build_command(
     select: tuple[str, ...],
     wait: float | None,
     full_refresh: bool,
+    engine: str,
     dry_run: bool,
 ) -> int:
-    """Compile, then dbt build: models, feature tables, training sets and their tests."""
+    """Compile, then dbt build: models, feature tables, training sets and their tests.
+
+    \b
+    Example: forebay build --select spending --engine trino
+    """
     project = find_project(target=target)
     if dry_run:
         from forebay.plan import make_plan, plan_text
@@ -51,7 +60,7 @@ def build_command(
             plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
         say(plan_text(plan))
         return 2 if complain(dict.fromkeys(p.error for p in plan if p.error)) else 0
-    build(project, now=now, select=select, full_refresh=full_refresh, wait=wait)
+    build(project, now=now, select=select, full_refresh=full_refresh, wait=wait, engine=engine)
     return 0
 
 
@@ -63,10 +72,12 @@ def build(
     full_refresh: bool = False,
     quiet: bool = False,
     wait: float | None = None,
+    engine: str = "duckdb",
 ) -> None:
     """Compile and build a project at one instant.
 
     Args:
+        engine: what computes the feature views; all else of a build is dbt's target's.
         wait: for how many seconds to wait for another build, or for whoever has the database open.
 
     Raises:
@@ -75,8 +86,29 @@ def build(
     """
     from lakehouse.run_lock import hold_project
 
-    with hold_project(project.folder, "forebay build", wait):
+    if engine != "duckdb":
+        from forebay.connect_engine import engine_connector
+
+        engine_connector(engine, project)  # what it lacks is told before anything runs
+    with hold_project(project.folder, "forebay build", wait), _computed_by(engine, project):
         _build(project, now, select, full_refresh, quiet, wait)
+
+
+@contextmanager
+def _computed_by(engine: str, project: Project) -> Iterator[None]:
+    """Tell the plugin, in whatever process dbt runs, which engine is to compute feature views."""
+    from lakehouse.dbt_plugin import ENGINE_TARGET_VARIABLE, ENGINE_VARIABLE
+
+    told = {ENGINE_VARIABLE: engine, ENGINE_TARGET_VARIABLE: project.target or ""}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _build(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
+from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.progress import Share
+from forebay.connect_engine import engine_connector
 from forebay.current_service import CompiledService
-from forebay.load_less import load_all
 from forebay.project import Project
 from lakehouse.ingest.spine import Spine
 from lakehouse.scan import Pinned
@@ -139,40 +138,19 @@ def _duckdb(project: Project, compiled: CompiledService) -> TrainingEngine:
     return DuckDBEngine(compiled.catalog)
 
 
-def _trino(project: Project, compiled: CompiledService) -> TrainingEngine:
-    check_package("trino", "trino", "--engine trino")
-    from forebay.training.lake_engine import LakeEngine
-    from forebay.trino_settings import trino_settings
-    from lakehouse.engines.trino import TrinoEngine
+def _on_lake(name: str) -> Callable[[Project, CompiledService], TrainingEngine]:
+    def open_it(project: Project, compiled: CompiledService) -> TrainingEngine:
+        connect_to = engine_connector(name, project)
+        from forebay.training.lake_engine import LakeEngine
 
-    settings = trino_settings(project)
-    return LakeEngine("trino", compiled.catalog, lambda run: TrinoEngine(settings, run))
+        return LakeEngine(name, compiled.catalog, connect_to)
 
-
-def _spark(project: Project, compiled: CompiledService) -> TrainingEngine:
-    check_package("pyspark", "spark", "--engine spark")
-    load_all()  # pyspark looks whether they are there
-    from forebay.spark_settings import spark_settings
-    from forebay.training.lake_engine import LakeEngine
-    from lakehouse.engines.spark import SparkEngine
-
-    settings = spark_settings(project)
-    return LakeEngine("spark", compiled.catalog, lambda run: SparkEngine(settings, run))
-
-
-def check_package(package: str, extra: str, where: str) -> None:
-    """Raises ForebayError where an optional client is not installed."""
-    if importlib.util.find_spec(package) is None:
-        raise ForebayError(
-            f"the client {package!r} is not installed",
-            where=where,
-            hint=f"run `pip install 'forebay[{extra}]'`",
-        )
+    return open_it
 
 
 #: Each is imported only where it is used.
 ENGINES: Mapping[str, Callable[[Project, CompiledService], TrainingEngine]] = {
     "duckdb": _duckdb,
-    "trino": _trino,
-    "spark": _spark,
+    "trino": _on_lake("trino"),
+    "spark": _on_lake("spark"),
 }

@@ -26,19 +26,18 @@ from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
 
 from feature_specs.catalog import LeafEntry, ViewEntry
-from feature_specs.deltas import added_relation
 from feature_specs.errors import DataError
 from feature_specs.instants import from_epoch_us
 from feature_specs.quote import quoted
 from lakehouse.commit import Columns, Mode
 from lakehouse.data_files.find_unreadable import BROKEN_ROWS, find_unreadable
-from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.change_rows import change_rows
 from lakehouse.feature_tables.choose_step import StepChoice, choose_step, stands_at, state_at
 from lakehouse.feature_tables.clean_files import clean_files
+from lakehouse.feature_tables.compute_rows import Asked, ComputeRows, RowsHere, StepRefusedError
 from lakehouse.feature_tables.key_index import find_rows, is_indexed
-from lakehouse.feature_tables.sum_up import add_deltas, sum_deltas, sum_up
+from lakehouse.feature_tables.sum_up import add_deltas
 from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, find_table, load_table, read_state
 from lakehouse.local_path import is_local
 from lakehouse.notice_rows import look_at_leaves, why_no_rows
@@ -65,6 +64,7 @@ class Advance:
         upserts, deletes: rows of the feature table that changed.
         warnings: what is commonly a mistake in the rows that were read.
         notes: what of them was left out.
+        refused: why a step could not be computed where it was asked for; empty where it could.
     """
 
     view: str
@@ -76,6 +76,7 @@ class Advance:
     rows: int
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    refused: str = ""
 
 
 def advance_view(
@@ -89,17 +90,19 @@ def advance_view(
     full_refresh: bool = False,
     roles: Mapping[str, LeafEntry] | None = None,
     clock: str = "the caller",
+    compute: ComputeRows = RowsHere,
 ) -> Advance:
     """Materialize a view at ``at`` over the pinned leaves, whose relations the connection has.
 
     Args:
         roles: what is known of the leaves, so that their mistakes can be told.
         clock: where ``at`` came from, for people.
+        compute: what computes the rows; DuckDB in this connection by default.
 
     Raises:
         DataError: the data breaks what the view declares, such as one row per entity.
     """
-    session = _Session(connection, catalog, view, plan, leaves, at)
+    session = _Session(connection, catalog, view, plan, leaves, at, compute)
     choice = session.decide(full_refresh)
     if choice.how == "nothing":
         session.note_definition()
@@ -120,7 +123,7 @@ def advance_view(
         ) from None
     rows = session.commit(how, touched, upserts + deletes > 0)
     session.clean()
-    done = Advance(view.name, how, why, touched, upserts, deletes, rows)
+    done = Advance(view.name, how, why, touched, upserts, deletes, rows, refused=session.refused)
     return session.look(done, roles or {}, clock)
 
 
@@ -133,6 +136,7 @@ class _Session:
         plan: ViewPlan,
         leaves: Mapping[str, Pinned],
         at: datetime,
+        compute: ComputeRows,
     ) -> None:
         self.connection, self.catalog, self.view, self.plan = connection, catalog, view, plan
         self.leaves, self.at = leaves, at
@@ -150,7 +154,9 @@ class _Session:
         self.held = ", ".join([self.listed, *self.sums])
         self.types: dict[str, str] = {}
         self.located: Pinned | None = None
+        self.refused = ""
         self.added: Mapping[str, tuple[ManifestEntry, ...]] = {}
+        self.rows = compute(Asked(view, plan, leaves, self.state.at, self._run))
 
     def decide(self, full_refresh: bool) -> StepChoice:
         """How to bring the table forward, and why not more cheaply."""
@@ -186,30 +192,21 @@ class _Session:
                 # Looking for touched keys, a step reads rows that the query itself leaves out.
                 how, why = "full", "rows that the query leaves out broke the step"
                 self.located = None
+            except StepRefusedError as refused:
+                how, why = "full", str(refused)
+                self.refused, self.located = why, None
         if how == "full":
             self._compute_all()
         self._fit_types()
         return how, why, self._count("forebay_touched" if how == "step" else "forebay_fresh")
 
     def _compute_all(self) -> None:
-        deltas = self.plan.deltas
-        if deltas is None:
-            self._run(f"create or replace temp table forebay_fresh as {self.plan.create}")
-        else:
-            sum_up(self._run, deltas, self.leaves[deltas.leaf], self.state.at)
+        self.rows.compute_all()
         self._run(f"create or replace temp table forebay_previous as {self._rows_before()}")
 
     def _compute_touched(self) -> None:
-        deltas = self.plan.deltas
-        if deltas is not None:
-            assert self.before is not None
-            leaf, added = self.leaves[deltas.leaf], self.added[deltas.leaf]
-            sum_deltas(self._run, deltas, leaf, self.before, self.state.at, added)
-        else:
-            for name in self.view.leaves:
-                select = select_rows(self.leaves[name].table, self.added[name])
-                self._run(f"create or replace temp view {added_relation(name)} as {select}")
-            self._run(f"create or replace temp table forebay_touched as {self.plan.touched}")
+        assert self.before is not None
+        self.rows.compute_touched(self.before, self.added)
         self.located = self._where_rows_are()
         if self.located is not None:
             find_rows(
@@ -225,10 +222,10 @@ class _Session:
                 "create or replace temp table forebay_previous as "
                 f"select * from forebay_before semi join forebay_touched using ({self.keys})"
             )
-        if deltas is not None:
-            add_deltas(self._run, deltas, [quoted(key) for key in self.view.keys])
+        if self.plan.deltas is not None:
+            add_deltas(self._run, self.plan.deltas, [quoted(key) for key in self.view.keys])
         else:
-            self._run(f"create or replace temp table forebay_fresh as {self.plan.step}")
+            self.rows.compute_step()
 
     def _fit_types(self) -> None:
         """Widen integers that Iceberg lacks."""

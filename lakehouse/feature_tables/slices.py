@@ -54,13 +54,16 @@ class Span:
         name = quoted(self.field.name)
         match self.field.field_type:
             case DateType():
-                low, high = (f"cast(make_timestamp({x}) as date)" for x in (self.low, self.high))
-                return f"({name} >= {low} and {name} <= {high})"
+                above, made = ">=", "cast(make_timestamp({}) as date)"
             case TimestampType():
-                made = "make_timestamp"
+                above, made = ">", "make_timestamp({})"
             case _:
-                made = "make_timestamptz"
-        return f"({name} > {made}({self.low}) and {name} <= {made}({self.high}))"
+                above, made = ">", "make_timestamptz({})"
+        # An end of the axis bounds nothing, and not every engine can write it.
+        low = f"{name} {above} {made.format(self.low)}" if self.low > -_FAR else None
+        high = f"{name} <= {made.format(self.high)}" if self.high < _FAR else None
+        ends = [end for end in (low, high) if end is not None]
+        return f"({' and '.join(ends)})" if ends else "true"
 
     def row_filter(self) -> BooleanExpression:
         """The same for pyiceberg."""

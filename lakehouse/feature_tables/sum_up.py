@@ -8,7 +8,7 @@ from pyiceberg.manifest import ManifestEntry
 
 from feature_specs.deltas import Deltas, added_relation, kept_relation
 from lakehouse.data_files.select_rows import select_rows
-from lakehouse.feature_tables.slices import living_where, rows_in, spans_between
+from lakehouse.feature_tables.slices import Span, living_where, rows_in, spans_between
 from lakehouse.lake import FeatureState
 from lakehouse.scan import Pinned
 
@@ -16,15 +16,21 @@ from lakehouse.scan import Pinned
 Run = Callable[[str], object]
 
 
-def sum_up(run: Run, deltas: Deltas, leaf: Pinned, at: int) -> None:
-    """Fill ``forebay_fresh`` with every entity's values and sums, from all of the leaf."""
+def all_sums(deltas: Deltas, leaf: Pinned, at: int) -> str:
+    """SQL of every entity's values and sums, from all of the leaf."""
     living = living_where(leaf.table.schema(), deltas.starts, deltas.ends, at)
     leaf_rows = f"select * from {deltas.leaf} where {living}"
-    run(
-        "create or replace temp table forebay_fresh as with "
-        f"{added_relation(deltas.leaf)} as ({leaf_rows}), "
+    return (
+        f"with {added_relation(deltas.leaf)} as ({leaf_rows}), "
         f"forebay_summed as ({deltas.fold}) {deltas.finish}"
     )
+
+
+def changed_spans(deltas: Deltas, leaf: Pinned, before: FeatureState, at: int) -> list[Span]:
+    """Where the rows lie of what was there before that start or end until ``at``."""
+    if at <= before.at:
+        return []
+    return spans_between(leaf.table.schema(), deltas.edges, before.at, at)
 
 
 def sum_deltas(
@@ -41,8 +47,7 @@ def sum_deltas(
         before: the state to which it is to be added.
         added: the files that came since.
     """
-    schema = leaf.table.schema()
-    spans = spans_between(schema, deltas.edges, before.at, at) if at > before.at else []
+    spans = changed_spans(deltas, leaf, before, at)
     kept = rows_in(leaf.table, before.snapshots.get(deltas.leaf), spans)
     came = select_rows(leaf.table, added)
     run(

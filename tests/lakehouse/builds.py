@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,7 @@ from feature_specs.compile.leaves.find_join_keys import find_join_keys
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
+from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere
 from lakehouse.feature_tables.feature_types import table_types
 from lakehouse.feature_tables.materialize import Advance, advance_view
 from lakehouse.lake import STATE_PROPERTY, load_table, open_lake, read_state
@@ -92,7 +93,11 @@ class _Spied:
 
 @dataclass
 class Build:
-    """A lake with one view's leaves and tables, and the oracle over the same rows."""
+    """A lake with one view's leaves and tables, and the oracle over the same rows.
+
+    Attributes:
+        where: what opens the lake; by default one in the folder.
+    """
 
     folder: Path
     view: FeatureView
@@ -101,10 +106,12 @@ class Build:
     by_day: bool = False
     spy: Callable[[str], None] | None = None
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    where: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         self.lake = open_lake(
-            {
+            self.where
+            or {
                 "name": "lake",
                 "uri": f"sqlite:///{self.folder}/catalog.db",
                 "warehouse": str(self.folder / "warehouse"),
@@ -145,7 +152,9 @@ class Build:
             pq.write_table(rows.filter(pa.array([d == day for d in days])), local)
         table.add_files(paths)
 
-    def advance(self, at: datetime, *, full_refresh: bool = False) -> Advance:
+    def advance(
+        self, at: datetime, *, full_refresh: bool = False, compute: ComputeRows = RowsHere
+    ) -> Advance:
         connection = connect()
         if self.spy is not None:
             connection = cast("duckdb.DuckDBPyConnection", _Spied(connection, self.spy))
@@ -153,8 +162,9 @@ class Build:
         for name, table in pinned.items():
             define_relation(connection, name, table)
         return advance_view(
-            connection, self.lake, self.entry, self.plan, pinned, at, full_refresh=full_refresh
-        )
+            connection, self.lake, self.entry, self.plan, pinned, at,
+            full_refresh=full_refresh, compute=compute,
+        )  # fmt: skip
 
     def check(self, at: datetime) -> None:
         """The table, read at its own instant, is F(D, T); the log folds to the same keys."""
