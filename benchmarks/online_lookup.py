@@ -6,8 +6,8 @@ can do, and beside Feast.
 Servers are pinned to one core and the client to another; sides take turns, and medians of three rounds
 are shown. The first figure, CPU a request of the server's process, holds on a busy machine too; rates
 and percentiles need both cores free. "Bare" is an ASGI application on uvloop and httptools that answers
-the same bytes. Then latency under a given rate (open loop), and workers:
-the second shares the client's core.
+the same bytes. Then latency under a given rate (open loop), under more than the server can do, and with workers: the
+second shares the client's core.
 """
 
 from __future__ import annotations
@@ -130,6 +130,16 @@ def run(stack: ExitStack, feast_python: Path | None, seconds: float) -> None:
             print(
                 f"{name:36}{share:4.0%} of peak, {m['rps']:6.0f} rps"
                 f"   p50 {m['p50']:.2f} ms   p99 {m['p99']:.2f} ms   p99.9 {m['p99.9']:.2f} ms",
+                flush=True,
+            )
+    print("\nOverload, 1 entity x 100 features, 2,000 connections")
+    for name, peak in peaks.items():
+        for share in (1.5, 2.0):
+            m = asked[1][name].load(CLIENT_CPU, 2 * seconds, 2_000, share * peak, busy=True)
+            print(
+                f"{name:36}{share:4.0%} of peak, {m['rps']:6.0f} answers a second"
+                f"   p50 {m['p50']:.0f} ms   p99 {m['p99']:.0f} ms;"
+                f" refused {m['refused']:6.0f} a second, p99 {m['refused_p99']:.0f} ms",
                 flush=True,
             )
     print("\nWorkers, 100 entities x 100 features on Feast's shape, 32 connections")

@@ -5,7 +5,8 @@
 
 Prints a line of JSON: answers a second, and percentiles of the time to an answer in milliseconds. In
 an open loop requests are due at fixed instants, whatever came of those before, and a time counts from
-when its request was due: a server that stalls is not spared by a client that waits for it.
+when its request was due: a server that stalls is not spared by a client that waits for it. Answers
+that refuse because the server is busy (429, 503) are counted apart where the load says so.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Load:
     Attributes:
         rate: requests a second of an open loop; None for a closed loop.
         cpu: the core that the client is pinned to.
+        busy: the server may refuse; else an answer that is not 200 ends the run.
     """
 
     port: int
@@ -40,6 +42,7 @@ class Load:
     seconds: float
     rate: float | None
     cpu: int
+    busy: bool = False
 
 
 class Client(asyncio.Protocol):
@@ -51,6 +54,7 @@ class Client(asyncio.Protocol):
         self._missing = -1
         self._head = b""
         self._due = 0.0
+        self._refused = False
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -67,14 +71,13 @@ class Client(asyncio.Protocol):
             head, end, rest = self._head.partition(b"\r\n\r\n")
             if not end:
                 return
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError((head + rest)[:500])
+            self._refused = self._run.is_refused(head)
             length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
             self._missing = int(length) - len(rest)
         else:
             self._missing -= len(data)
         if self._missing == 0:
-            self._run.answered(self, self._due)
+            self._run.answered(self, self._due, self._refused)
 
 
 class Run:
@@ -83,14 +86,24 @@ class Run:
     def __init__(self, load: Load) -> None:
         self._load = load
         self.times: list[float] = []
+        self.refused: list[float] = []
         self._idle: list[Client] = []
         self._waiting: list[float] = []
         self._ends = 0.0
 
-    def answered(self, client: Client, due: float) -> None:
+    def is_refused(self, head: bytes) -> bool:
+        """Whether an answer's head says that the server is busy. Raises unless that or 200."""
+        status = head[9:12]
+        if status == b"200":
+            return False
+        if self._load.busy and status in (b"429", b"503"):
+            return True
+        raise RuntimeError(head[:500])
+
+    def answered(self, client: Client, due: float, refused: bool) -> None:
         """An answer has come: ask again, as soon as something is due."""
         now = time.perf_counter()
-        self.times.append(now - due)
+        (self.refused if refused else self.times).append(now - due)
         if self._load.rate is None:
             if now < self._ends:
                 client.ask(now)
@@ -125,7 +138,11 @@ class Run:
         took = time.perf_counter() - started
         count = len(self.times)
         await asyncio.sleep(0.05)
-        return {"count": count, "rps": count / took, **percentiles_ms(self.times)}
+        found = {"count": count, "rps": count / took, **percentiles_ms(self.times)}
+        if load.busy:
+            every = percentiles_ms(self.refused) if self.refused else {"p99": 0.0}
+            found |= {"refused": len(self.refused) / took, "refused_p99": every["p99"]}
+        return found
 
     async def _at_rate(self, rate: float, started: float) -> None:
         sent = 0

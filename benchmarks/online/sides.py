@@ -54,16 +54,30 @@ class Side:
             return answer
 
     def load(
-        self, cpu: int, seconds: float, connections: int = 16, rate: float | None = None
+        self,
+        cpu: int,
+        seconds: float,
+        connections: int = 16,
+        rate: float | None = None,
+        busy: bool = False,
     ) -> dict[str, float]:
         """Ask for some seconds, from a client on a core of its own.
+
+        Args:
+            busy: the server may refuse, which is counted.
 
         Returns:
             ``cpu``: microseconds of the server's CPU a request; ``rps`` and the percentiles of
             `benchmarks.online.load`.
         """
         told = {"port": self.server.port, "path": self.path, "body": self.body.decode()}
-        told |= {"connections": connections, "seconds": seconds, "rate": rate, "cpu": cpu}
+        told |= {
+            "connections": connections,
+            "seconds": seconds,
+            "rate": rate,
+            "cpu": cpu,
+            "busy": busy,
+        }
         before = self.server.cpu_us()
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.online.load", json.dumps(told)],
