@@ -1,4 +1,4 @@
-"""The Kafka broker: its clients, which topics it has, and what its errors mean to a user."""
+"""The Kafka broker: its clients, its topics, and what its errors mean to a user."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Broker:
             raise _refused(error) from None
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
-        """The id that each topic was given when it was created.
+        """The id of each topic, which the broker assigns when it creates one.
 
         Raises:
             ForebayError: the broker does not answer, or has no such topic.
@@ -86,7 +86,7 @@ class Broker:
         return sorted(found.partitions)
 
     def check_topic(self, topic: str) -> None:
-        """Create a topic, of one partition, where there is none."""
+        """Create a topic with one partition unless it exists."""
         if topic in self._admin.list_topics(timeout=_ANSWER_S).topics:
             return
         asked = self._admin.create_topics([NewTopic(topic, num_partitions=1)])[topic]
@@ -97,7 +97,7 @@ class Broker:
                 raise self.explain(error.args[0], topic) from None
 
     def consumer(self, group: str, **more: Any) -> Any:
-        """A consumer of a group, which neither commits nor chooses offsets by itself."""
+        """A consumer in a group, which neither commits offsets nor chooses them by itself."""
         given = {
             "group.id": group,
             "enable.auto.commit": False,
@@ -118,7 +118,7 @@ class Broker:
             raise _refused(error) from None
 
     def producer(self) -> Any:
-        """A producer whose messages are there once they are flushed."""
+        """A producer whose messages are durable once they are flushed."""
         return kafka.Producer({**self._of_client(), "acks": "all", "enable.idempotence": True})
 
     def explain(self, error: Any, topic: str) -> ForebayError:

@@ -1,4 +1,4 @@
-"""Committing a batch of events with its fence, as a compare-and-set on the table's head."""
+"""Commit a batch of events with its fence, as a compare-and-set on the table's head."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _PAUSE_S = 0.05
 
 
 def _of_the_catalog() -> tuple[type[Exception], ...]:
-    """Errors after which a commit may have landed or not, or may yet be made."""
+    """Errors after which a commit may have landed, or may still land."""
     return (CommitStateUnknownException, *catalog_errors())
 
 
 class OvertakenError(Exception):
-    """Another process has committed messages of a batch's partitions since it was begun."""
+    """Another process has committed messages of a batch's partitions since the batch began."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class BatchCommit:
         transaction.commit_transaction()
 
     def _remove_files(self) -> None:
-        """Files that surely no commit names."""
+        """Delete the files, if no commit can refer to them."""
         if self._files and not self._unknown:
             io = load_table(self.catalog, self.identifier).io
             for file in self._files:
@@ -169,7 +169,7 @@ class BatchCommit:
 
 
 def set_fence(catalog: Catalog, identifier: str, fence: Fence) -> None:
-    """Say from where a table's topic is to be read on, in a commit without rows."""
+    """Set where a table's topic is read from next, in a commit without rows."""
     while True:
         table = load_table(catalog, identifier)
         told = {FENCE: fence.dumps()}

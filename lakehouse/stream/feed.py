@@ -1,4 +1,4 @@
-"""One source: its topic's messages become rows of its table, each once."""
+"""One source: commit its topic's messages to its table, each exactly once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lakehouse.stream.topics import TopicReader, created_anew, place_after
 
 @dataclass
 class Counts:
-    """What became of a source's messages so far.
+    """Counts of what has become of a source's messages.
 
     Attributes:
         rows: committed.
@@ -58,11 +58,11 @@ class Feed:
     _seen: SeenEvents | None = None
 
     def fence(self) -> Fence | None:
-        """What the table has of the topic."""
+        """How far the table has read the topic."""
         return read_fence(load_table(self.catalog, self.entry.table))
 
     def read(self, messages: Sequence[Any]) -> ReadRows:
-        """The messages' rows, for the table's columns as they are now."""
+        """Read messages as rows with the table's current columns."""
         table = load_table(self.catalog, self.entry.table)
         if self._reader is None or self._schema != table.metadata.current_schema_id:
             self._schema = table.metadata.current_schema_id
@@ -124,10 +124,10 @@ class Feed:
         return self._seen.new_of(table, rows)
 
     def _set_aside(self, messages: Sequence[Any], bad: Sequence[BadRow]) -> None:
-        """Send what is no row to the dead-letter topic, with the reason, or stop.
+        """Send messages that are not valid rows to the dead-letter topic, with the reason, or stop.
 
-        It is there before the batch is committed, so that none is lost; after a crash in between
-        it comes twice, with the same headers.
+        They are sent before the batch is committed, so that none is lost; a crash in between sends
+        them twice, with the same headers.
         """
         entry = self.entry
         if entry.on_bad_row == "stop":
@@ -168,7 +168,7 @@ class Feed:
 
 
 def reset_fence(feed: Feed, broker: Broker, topic_id: str, where: str) -> Fence:
-    """The fence from which ``--reset`` lets a source go on.
+    """The fence from which ``--reset`` resumes a source.
 
     Args:
         where: ``earliest``, ``latest``, or offsets such as ``0:120,1:98``.

@@ -1,7 +1,7 @@
-"""Up to where a topic was read into a table, kept with the rows themselves.
+"""How far a topic has been read into a table, kept with the rows themselves.
 
-It stands in the table's properties and in the snapshot's summary, written by the same commit as the
-rows. The summary tells when a table was rolled back; the property survives snapshots that expire.
+It is in the table's properties and in the snapshot's summary, written by the same commit as the rows.
+The summary shows that a table was rolled back; the property survives the expiry of snapshots.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FENCE = "forebay.stream"
 
 @dataclass(frozen=True)
 class Place:
-    """Where to go on in a partition.
+    """Where to resume a partition.
 
     Attributes:
         offset: of the next message to read.
@@ -36,10 +36,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Fence:
-    """What of a topic is in a table: of each partition all messages before its place.
+    """What a table holds of a topic: all messages of each partition before its place.
 
     Attributes:
-        topic_id: which the broker gives when a topic is created, another one each time.
+        topic_id: assigned by the broker when it creates a topic; a re-created topic has another.
     """
 
     topic: str

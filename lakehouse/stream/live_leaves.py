@@ -1,4 +1,4 @@
-"""The leaves of streamed views in memory: loaded once, then only what came is added."""
+"""The leaves of streamed views in memory: loaded once, then appended to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCHEMA = "forebay_live"
 
 
 class RewrittenError(Exception):
-    """A table's rows were removed or rewritten, or its columns changed: what is in memory is stale."""
+    """A table's rows were removed or rewritten, or its columns changed: the copy in memory is stale."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class _Held:
 
 
 class LiveLeaves:
-    """The tables of some leaves, as relations of a connection under the leaves' own names.
+    """The tables of some leaves, as relations of a connection named like the leaves.
 
     Each step the relations ``forebay_added_<leaf>`` hold what came with it.
     """
@@ -58,16 +58,16 @@ class LiveLeaves:
 
     @property
     def tables(self) -> list[str]:
-        """The Iceberg tables that are held."""
+        """Names of the Iceberg tables in memory."""
         return list(self._held)
 
     def snapshots(self, leaves: Iterable[str]) -> dict[str, int | None]:
-        """D: the snapshot at which each leaf of these names stands."""
+        """D: the snapshot of each of these leaves."""
         by_name = {leaf.name: h.snapshot for h in self._held.values() for leaf in h.leaves}
         return {name: by_name[name] for name in sorted(leaves)}
 
     def take(self, committed: Mapping[str, tuple[Table, pa.Table]]) -> set[str]:
-        """Add what came to the tables; the names of the leaves to which rows came.
+        """Append new rows of the tables; return the names of the leaves that gained rows.
 
         Args:
             committed: tables to which this process has just committed, with the rows; the others
@@ -96,7 +96,7 @@ class LiveLeaves:
         return came
 
     def _what_came(self, held: _Held, table: Table, rows: pa.Table | None) -> pa.Table | str | None:
-        """Rows that a table has gained, or a SELECT of them; None where it stands as it did."""
+        """Rows that a table has gained, or a SELECT of them; None if it has not changed."""
         if reading_of(table) != held.reading:
             raise RewrittenError  # what is in memory has the columns of before
         head = table.current_snapshot()

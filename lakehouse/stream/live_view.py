@@ -51,7 +51,7 @@ class LiveView:
         self.rows = self._count(self.relation)
 
     def step(self, at: datetime, came: Set[str] = frozenset()) -> int:
-        """Bring the rows to ``at`` over the leaves as they are now; how many changed.
+        """Bring the rows to ``at`` over the current leaves; return how many changed.
 
         What changed stands in ``CHANGES``. T must not go back.
 
@@ -90,7 +90,7 @@ class LiveView:
         return changed
 
     def _touch(self, at: datetime, came: Set[str]) -> int | None:
-        """Fill ``forebay_touched``; how many entities. None where any may have changed."""
+        """Fill ``forebay_touched``; return how many entities, or None if any may have changed."""
         new = [added_relation(name) for name in self.view.leaves if name in came]
         # New rows of a static leaf change any entity.
         if self.plan.touched is None or any(name not in self.plan.touched for name in new):
@@ -127,7 +127,7 @@ class LiveView:
         return ", ".join(map(quoted, self.view.keys))
 
     def _listed(self, select: str) -> str:
-        """The columns that the online store keeps, of their declared types."""
+        """The columns that the online store keeps, with their declared types."""
         timed = [self.view.time_column] if self.view.time_column else []
         keys = {k: c.type for k, c in zip(self.view.keys, self.view.entities, strict=True)}
         typed = {**keys, **{c.name: c.type for c in self.view.stored}}

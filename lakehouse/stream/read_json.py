@@ -1,6 +1,6 @@
-"""Read JSON messages as rows of a table: each comes through unchanged, or is told apart with its reason.
+"""Read JSON messages as table rows: each value comes through unchanged, or its message is rejected.
 
-The same law as for files (`lakehouse.ingest`): the values are read by the same SQL.
+The rules are those for files (`lakehouse.ingest`), and the same SQL reads the values.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NO_ROW = "a row's object has the table's columns as keys"
 
 
 class JsonReader:
-    """Reads values of messages as rows of a table with a schema."""
+    """Reads message values as rows of a schema."""
 
     def __init__(self, schema: Schema) -> None:
         self._types = column_types(schema)
@@ -43,7 +43,7 @@ class JsonReader:
         self._connection.execute("set threads = 1")
 
     def read(self, values: Sequence[bytes | None]) -> ReadRows:
-        """The rows of the values that are one, in their order, and the others by their place."""
+        """Read values in order; return valid rows, and rejected messages with their places."""
         plain: list[list[Any]] = []
         places: list[int] = []
         doubtful: list[tuple[int, str]] = []
@@ -78,7 +78,7 @@ class JsonReader:
     def _read_doubtful(
         self, messages: Sequence[tuple[int, str]]
     ) -> tuple[pa.Table, list[int], list[BadRow]]:
-        """Rows with their places, and the messages that are none, by the SQL that reads files."""
+        """Rows with their places, and rejected messages, by the SQL that reads files."""
         places, texts = zip(*messages, strict=True)
         self._connection.register("messages", pa.table({"place": places, "raw": texts}))
         bad = self._take_objects()
@@ -87,7 +87,7 @@ class JsonReader:
         return rows, kept, bad + misfits
 
     def _take_objects(self) -> list[BadRow]:
-        """Fill ``objects`` with the messages that are JSON objects of known, single keys."""
+        """Fill ``objects`` with the messages that are JSON objects with known, unrepeated keys."""
         known = ", ".join(literal(name) for name in self._types)
         loose = (
             f"regexp_matches(raw, {literal(LOOSE_COMMA)}) and regexp_matches("
@@ -147,7 +147,7 @@ class JsonReader:
         ]
 
     def _misfit(self, place: int) -> str:
-        """Which value of an object does not come through, and why."""
+        """Name the value of an object that does not fit, and why."""
         tests = ", ".join(self._tests.values())
         found = self._connection.execute(
             f"select [{tests}] from objects where forebay_place = {place}"

@@ -1,4 +1,4 @@
-"""Read the JSON values that are plainly what their column holds, without SQL.
+"""Read the JSON values that obviously fit their column, without SQL.
 
 What is not plain, good or bad, is left to `read_json`, which costs twenty times as much: numbers with
 more digits than a double keeps, times in rarer spellings, nested values. So this decides only where
@@ -23,7 +23,7 @@ _EXACT = 2**53
 
 
 class NotPlainError(Exception):
-    """A message that has to be looked at more closely."""
+    """A message that needs the slower reader."""
 
 
 class _Digits(str):

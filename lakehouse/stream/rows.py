@@ -1,4 +1,4 @@
-"""What became of the messages of a batch: rows, and those that are none."""
+"""The result of reading a batch of messages: valid rows and rejected messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 class BadRow(NamedTuple):
-    """A message that is no row of the table: its place among those read, and why it is none."""
+    """A rejected message: its place among those read, and the reason."""
 
     place: int
     reason: str
@@ -18,15 +18,15 @@ class BadRow(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadRows:
-    """Rows of the table, in the order of their messages, and the messages that are none."""
+    """Valid rows, in the order of their messages, and rejected messages."""
 
     rows: pa.Table
     bad: Sequence[BadRow]
 
 
 class RowReader(Protocol):
-    """Reads values of messages as rows of a table."""
+    """Reads message values as table rows."""
 
     def read(self, values: Sequence[bytes | None]) -> ReadRows:
-        """The rows of the values that are one, in their order, and the others by their place."""
+        """Read values in order; return valid rows, and rejected messages with their places."""
         ...

@@ -1,4 +1,4 @@
-"""The loop of a stream process: collect, commit, let others know, until it is told to stop."""
+"""The loop of a stream process: collect, commit, notify, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_MESSAGES, MOST_BYTES = 50_000, 64 << 20
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a process collects, and when it ends by itself.
+    """How long a process collects between commits, and whether it ends by itself.
 
     Attributes:
         every: seconds between commits.
@@ -51,7 +51,7 @@ class Cycle:
 
 
 def open_reader(feeds: Sequence[Feed], group: str, reset: str | None = None) -> TopicReader:
-    """Join the group, once each topic is known to be the one that its table was read from.
+    """Join the group, after checking that each table was read from the topic of today.
 
     Args:
         reset: from where to go on instead of where the tables are, as `reset_fence` takes it.
@@ -79,10 +79,10 @@ def run_feeds(
     stop: threading.Event,
     after: Callable[[Cycle], None],
 ) -> None:
-    """Commit what comes until ``stop`` is set; what was read by then is committed too.
+    """Commit messages until ``stop`` is set; what has been read by then is committed too.
 
     Args:
-        after: called after each round, also where nothing came.
+        after: called after each round, even if nothing came.
     """
     by_topic = {f.entry.topic: f for f in feeds}
     while True:
@@ -96,7 +96,7 @@ def run_feeds(
 
 
 def leads(feeds: Sequence[Feed], reader: TopicReader) -> bool:
-    """Whether this process is the one of its group that does what one alone should do."""
+    """Whether this process does the group's work that only one process should do."""
     return (min(f.entry.topic for f in feeds), 0) in reader.positions
 
 

@@ -1,4 +1,4 @@
-"""Which events a table has, by the columns that tell one from another, so that none comes in twice."""
+"""The events that a table already holds, by their identifying columns, so that none is added twice."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lakehouse.scan import added_files, pin
 class SeenEvents:
     """The keys of all events in a table, in memory.
 
-    Of several events of one key the first that is committed counts. A key with a null in it is like no
-    other.
+    Of several events with one key the first to be committed counts. A key that contains a null equals
+    no other.
 
     Raises:
         SpecError: the table lacks one of the columns.
@@ -42,7 +42,7 @@ class SeenEvents:
         self._load(table)
 
     def new_of(self, table: Table, rows: pa.Table) -> pa.Table:
-        """The rows of a batch whose events are not in the table as it stands."""
+        """The rows of a batch whose events are not in the table yet."""
         self._catch_up(table)
         numbered = rows.append_column("forebay_place", pa.array(range(rows.num_rows), pa.int64()))
         self._connection.register("batch", numbered)
