@@ -114,7 +114,7 @@ class LeftOut:
     hint: str
 
     def problem(self) -> UnknownNameError:
-        """The error of whoever asks for it."""
+        """The error for a request that asks for it."""
         return UnknownNameError(self.what, where=self.where, hint=self.hint)
 
 

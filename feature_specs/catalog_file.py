@@ -1,4 +1,4 @@
-"""catalog.json as it is now, for a process that lives while others compile."""
+"""The current catalog.json, for a process that runs while others compile."""
 
 from __future__ import annotations
 

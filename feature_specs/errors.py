@@ -82,7 +82,7 @@ def errors_of(error: ForebayError) -> tuple[ForebayError, ...]:
 
 
 def raise_all(errors: Iterable[ForebayError]) -> None:
-    """Raise all errors as one, each once; do nothing where there are none.
+    """Raise all errors as one, each once; do nothing if there are none.
 
     Raises:
         ForebayError: the one, or CombinedError.

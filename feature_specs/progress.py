@@ -1,4 +1,4 @@
-"""What is called as work goes on."""
+"""Callbacks for the progress of long work."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def _access(manifest: Manifest, roles: Mapping[str, Role]) -> dict[str, ViewAcce
 
 
 def _chosen(manifest: Manifest, only: str | None) -> dict[str, str]:
-    """Unique id to name of the views to compile. Raises UnknownNameError where there is none."""
+    """Unique id to name of the views to compile. Raises UnknownNameError if there is none."""
     names = manifest.view_ids()
     if only is None:
         return names

@@ -1,4 +1,4 @@
-"""One service, compiled as the project stands now, for whoever computes its features anew."""
+"""One service, compiled as the project stands now, for code that recomputes its features."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def database_of(project: Project) -> Path | None:
-    """The target's DuckDB file; None where its database is no local file."""
+    """The target's DuckDB file; None if its database is not a local file."""
     path = str((project.profile_target.output or {}).get("path") or ":memory:")
     if path.startswith(":memory:") or re.match(r"\w{2,}:", path):
         return None

@@ -305,7 +305,7 @@ class OpenProject(Closing):
             return self._opened
 
     def _online(self) -> list[Feature] | None:
-        """The features as the online store has them; None where there is no store."""
+        """The features that the online store has; None if there is no store."""
         try:
             return self._client().features()
         except NoStoreError:

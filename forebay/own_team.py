@@ -23,7 +23,7 @@ VARIABLE = "FOREBAY_TEAM"
 
 
 def own_team(project: Project) -> Team:
-    """The team of whoever runs this: by FOREBAY_TEAM, else by the profile; of no name where neither says.
+    """The user's team: from FOREBAY_TEAM, else from the profile; without a name if neither is set.
 
     Raises:
         ForebayError: what is named is no team's name.

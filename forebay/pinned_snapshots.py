@@ -26,7 +26,7 @@ def pinned_snapshots(project: Project, tables: Iterable[Table]) -> Pins:
 
 
 def _of_store(project: Project) -> Pins:
-    """What the next `sync` and a stream go on from."""
+    """What the next `sync` and a stream resume from."""
     try:
         with closing(open_store(project.online, readonly=True)) as store:
             states = [load_state(raw) for raw in store.states().values()]

@@ -1,4 +1,4 @@
-"""Tables of notebooks: HTML that is escaped, and text where there is none."""
+"""Tables for notebooks: escaped HTML, and text where HTML cannot be shown."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def run_stream(
 
 
 def _views(project: Project, feeds: Sequence[Feed], request: StreamRequest) -> StreamViews | None:
-    """What steps the views over the streamed tables; None where there is none, or nobody asked."""
+    """What steps the views over the streamed tables; None if there is none, or nobody asked."""
     if request.events_only:
         return None
     catalog = project.catalog()

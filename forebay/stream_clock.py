@@ -1,4 +1,4 @@
-"""The clock of a stream: the present, or one that was set and goes on from there."""
+"""The clock of a stream: real time, or one that was set and runs on from there."""
 
 from __future__ import annotations
 

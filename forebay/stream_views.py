@@ -124,7 +124,7 @@ class StreamViews:
         return None if found is None else found[0]
 
     def kept(self) -> set[int]:
-        """The snapshots of streamed tables from which feature tables go on."""
+        """The snapshots of streamed tables from which feature tables resume."""
         lake = open_lake(self.catalog.lake)
         states = (read_state(find_table(lake, v.history_table)) for v in self.views)
         found = {s for state in states if state is not None for s in state.snapshots.values()}

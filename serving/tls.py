@@ -73,7 +73,7 @@ class Renewal:
         self._written = tls.written()
 
     def look(self) -> None:
-        """Take the files as they are now; the certificate stays as it was where they are no pair."""
+        """Load the current files; keep the certificate if they are not a pair."""
         try:
             written = self._tls.written()
             if written == self._written:

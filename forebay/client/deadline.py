@@ -26,7 +26,7 @@ class Deadline:
         self._tried = 0
 
     def left(self) -> float:
-        """Seconds left, more than 0. Raises UnavailableError where there are none."""
+        """Seconds left, more than 0. Raises UnavailableError if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise self.passed()

@@ -19,7 +19,7 @@ _SAME = ("BOOLEAN", "VARCHAR")
 
 
 def parse_json(body: bytes) -> Any:
-    """An answer's JSON. Raises ValueError where it is none."""
+    """An answer's JSON. Raises ValueError unless it is valid JSON."""
     raw = orjson.loads(body)
     # orjson, which is ten times as fast, makes doubles of integers beyond 64 bits.
     if isinstance(raw, dict) and any("HUGEINT" in name for name in raw.get("types", ())):

@@ -22,7 +22,7 @@ def read_listing(response: Response, url: str) -> dict[str, Any]:
 
 
 def read_health(response: Response, url: str) -> Health:
-    """The answer of GET /health. Raises ForebayError where it is none."""
+    """The answer of GET /health. Raises ForebayError unless it is one."""
     health = _object(response.body)
     if response.status not in (_OK, _DEGRADED) or health is None or "not_ready" not in health:
         raise error_of(response, url)

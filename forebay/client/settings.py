@@ -58,7 +58,7 @@ class Server:
 
     @classmethod
     def of(cls, settings: Settings) -> Server:
-        """Raises ForebayError where the address is none."""
+        """Raises ForebayError unless the address is valid."""
         url = settings.url.rstrip("/")
         parts = urlsplit(url)
         secure = parts.scheme == "https"

@@ -46,7 +46,7 @@ def fail(check: str, said: str, hint: str) -> Finding:
 
 
 def findings_of(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """What a check finds; the errors that it meets are findings too, so that others go on."""
+    """What a check finds; errors that it meets are findings too, so that the other checks still run."""
     try:
         yield from look()
     except known_errors() as error:

@@ -40,7 +40,7 @@ from forebay.scaffold.write_folder import IGNORED
 
 @dataclass(frozen=True)
 class Edit:
-    """A file's text before, None where there is no file, and after."""
+    """A file's text before, None if there is no file, and after."""
 
     path: Path
     before: str | None

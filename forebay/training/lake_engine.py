@@ -52,7 +52,7 @@ _ON_ENGINE = 0.95
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is to be run, and what comes of it.
+    """What to run, and what it returns.
 
     Attributes:
         features: DuckDB types of the features, in order.

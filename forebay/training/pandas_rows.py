@@ -28,7 +28,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
 
 
 def rows_of_pandas(frame: pd.DataFrame) -> TableRows:
-    """A frame's rows. Its index is no column.
+    """A frame's rows, without its index.
 
     NaN and NaT in columns of NumPy's types are null, as everywhere in pandas; in Arrow's types NaN
     is a number.

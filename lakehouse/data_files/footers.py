@@ -91,7 +91,7 @@ def shapes_of(paths: Sequence[str]) -> dict[str, Shape]:
 
 
 def shape_of(path: str) -> Shape:
-    """The columns of one file as it is now: one that may be written anew.
+    """The current columns of one file, which may be rewritten.
 
     Raises:
         DataError: as ``shapes_of``.

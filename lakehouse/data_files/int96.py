@@ -27,7 +27,7 @@ def int96_microseconds(sql: str) -> str:
 
 
 def is_finer(sql: str, column: FileColumn) -> str | None:
-    """SQL of whether a time as a struct is no whole microsecond; None for other columns."""
+    """SQL of whether a time as a struct is not a whole microsecond; None for other columns."""
     return f"epoch_ns({sql}.time) % 1000 != 0" if column.type == INT96 else None
 
 

@@ -32,7 +32,7 @@ def without_bounds(relation: str, columns: Mapping[str, FileColumn]) -> str:
 
 
 def _without_bounds(sql: str, column: FileColumn, depth: int = 0) -> str:
-    """SQL of the same value; ``sql`` itself where there is no float in it."""
+    """SQL of the same value; ``sql`` itself if there is no float in it."""
     item = item_variable(depth)
     match column.kind:
         case "struct":

@@ -45,7 +45,7 @@ _PROC = Path("/proc/self/ns/pid").exists()
 
 
 def started(pid: int) -> int | None:
-    """When a process started, in ticks since the boot; None where there is none, or no /proc."""
+    """When a process started, in ticks since boot; None if there is no such process, or no /proc."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -78,7 +78,7 @@ class Scratch:
         self._renewer.start()
 
     def drop_all(self, engine: SqlEngine) -> None:
-        """Drop what the run made; the lease last, since it says that the run goes on."""
+        """Drop what the run made; the lease last, since it says that the run is alive."""
         self._over.set()
         if self._renewer is None:
             return

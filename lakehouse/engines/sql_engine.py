@@ -24,7 +24,7 @@ class SqlEngine(Protocol):
         """The columns of a query, and the engine's types of them; no row is computed."""
 
     def kill_of(self, run: str) -> None:
-        """End what statements of a dead run still go on; best effort."""
+        """Cancel statements of a dead run that are still running; best effort."""
 
     def cancel(self) -> None:
         """End the statement that runs, if any. Any thread may call it."""

@@ -110,7 +110,7 @@ def choose_files(pinned: Pinned, dead: Sequence[Mapping[str, Positions]]) -> Cle
 
 
 def _full_tier(sizes: Mapping[int, int]) -> list[int]:
-    """The smallest files of about one size of which there are enough."""
+    """The smallest files of about one size, if there are enough of them."""
     tiers: dict[int, list[int]] = defaultdict(list)
     for place, size in sizes.items():
         tiers[int(np.log(max(size, 1)) / np.log(FAN))].append(place)

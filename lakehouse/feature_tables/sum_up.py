@@ -1,4 +1,4 @@
-"""The running sums of a feature table: brought forward by what came and went, or made anew."""
+"""The running sums of a feature table: updated by the rows that came and went, or recomputed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a CSV file's header, and refuse by its line what is not CSV (RFC 4180).
+"""Read a CSV file's header, and refuse what is not CSV (RFC 4180), naming its line.
 
 DuckDB splits the file into values, on all cores. This pass says what lines and columns there are, so
 that a row that DuckDB reads otherwise is noticed: by counting, where the file is plainly CSV, else by

@@ -181,7 +181,7 @@ def read_rows(
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema, source: Source, seen: int) -> pa.RecordBatch:
-    """A batch as the table's columns; the first row that is none is named."""
+    """A batch as the table's columns; the first row that does not fit is named."""
     try:
         return batch.cast(schema)
     except pa.ArrowInvalid as error:

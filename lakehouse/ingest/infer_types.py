@@ -110,7 +110,7 @@ def _without_values(source: Source, names: Sequence[str]) -> DataError:
 def _odd_number(
     connection: duckdb.DuckDBPyConnection, source: Source, column: _Column
 ) -> DataError:
-    """The error for a column's first number that is no double."""
+    """The error for a column's first number that is not a double."""
     row = first_row(
         connection,
         f"select row, text from (select row_number() over () as row, {column.text} as text, "

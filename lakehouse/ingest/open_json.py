@@ -1,4 +1,4 @@
-"""Take JSON objects apart into a column a key, and name the line of what is no object."""
+"""Split JSON objects into a column a key, and name the line of anything that is not an object."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _NO_NUMBERS = "'nan', 'inf', '+inf', '-inf', 'infinity', '+infinity', '-infinity
 
 
 def read_text(text: str, target: str, timezone: str | None, rounding: Rounding) -> str | None:
-    """SQL of a text's value; null where the text is null or is no such value. None: no such type.
+    """SQL of a text's value; null if the text is null or not such a value. None: no such type.
 
     Args:
         text: SQL of the text.

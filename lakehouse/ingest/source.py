@@ -76,7 +76,7 @@ class Source:
     stamp: Stamp | None = None
 
     def check_unchanged(self) -> None:
-        """Raise DataError where the file is no longer as it was when it was opened."""
+        """Raise DataError if the file has changed since it was opened."""
         if self.stamp is not None and self.stamp != stamp_of(self.path):
             raise DataError(
                 "the file changed while it was read",
@@ -86,7 +86,7 @@ class Source:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """What is another once a file was written to or replaced; None where there is none."""
+    """An identity that changes when a file is written to or replaced; None if there is no file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -95,24 +95,24 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def first_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...] | None:
-    """A query's first row, or None. All are fetched: DuckDB then goes on to the next query."""
+    """A query's first row, or None. All are fetched, so that DuckDB can take the next query."""
     rows = connection.execute(sql).fetchall()
     return rows[0] if rows else None
 
 
 def format_of(path: Path) -> str | None:
-    """``csv``, ``parquet`` or ``json``; None for what is none of them."""
+    """``csv``, ``parquet`` or ``json``; None for anything else."""
     return FORMATS.get(suffix_of(path))
 
 
 def suffix_of(path: Path) -> str:
-    """The end of a file's name that says its format, without ``.gz``; empty where there is none."""
+    """The end of a file's name that says its format, without ``.gz``; empty if there is none."""
     suffixes = [s.lower() for s in path.suffixes if s.lower() != ".gz"]
     return suffixes[-1] if suffixes else ""
 
 
 def check_file(path: Path) -> None:
-    """Raise DataError where there is no such file, or it is of no format that we know."""
+    """Raise DataError if there is no such file, or its format is unknown."""
     if str(path) == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         raise DataError(
             "it is a stream, and a file is read more than once",

@@ -13,7 +13,7 @@ from lakehouse.training_record import Record, read_property
 
 
 def pins_of_tables(tables: Iterable[Table]) -> Pins:
-    """What feature tables go on from, and what training sets were made of."""
+    """What feature tables resume from, and what training sets were made of."""
     read: set[int] = set()
     onward: set[int] = set()
     for table in tables:

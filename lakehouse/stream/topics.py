@@ -261,7 +261,7 @@ class TopicReader:
 
 
 def place_after(message: Any) -> Place:
-    """Where to go on after a message."""
+    """Where to resume after a message."""
     return Place(message.offset() + 1, message.leader_epoch(), digest(message))
 
 

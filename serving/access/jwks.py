@@ -1,4 +1,4 @@
-"""Public keys of whoever signs tokens, from a file or a URL (RFC 7517), read anew as they change."""
+"""Public keys of token issuers, from a file or a URL (RFC 7517), read anew as they change."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class OwnHosts:
 
 
 def is_own(host: str, name: str) -> bool:
-    """Whether a Host header means this machine, whoever answers for names.
+    """Whether a Host header means this machine, whatever names resolve to.
 
     Any address does: what a browser connects to by its address has no name that could change.
 

@@ -115,7 +115,7 @@ class TakeOver:
         return error
 
     def _stored_names(self) -> Collection[str]:
-        """The views of which there are rows, of whatever meaning."""
+        """The views that have rows, under any definition."""
         read_at, names = self._names
         if time.monotonic() - read_at > _NAMES_KEPT_S:
             names = {view_of(view.name) for view in self.lookup.store.states()}

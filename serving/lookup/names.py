@@ -108,7 +108,7 @@ class Names:
         return found
 
     def check_request_value(self, name: str, where: str) -> None:
-        """Refuse what is sent as a request value and is none of any view.
+        """Refuse a request value that no view has.
 
         Raises:
             UnknownNameError: no view has a request value of that name.

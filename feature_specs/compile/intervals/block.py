@@ -72,7 +72,7 @@ class Block:
             self.appended = exp.column(relation.appended, table=alias, quoted=True)
 
     def add_unique(self, alias: str, unique: frozenset[str] | None) -> None:
-        """Rows are told apart by what tells both sides' rows apart."""
+        """Rows are identified by what identifies the rows of both sides."""
         theirs = frozenset((alias, c) for c in unique) if unique is not None else None
         if len(self.columns) == 1:
             self.unique = theirs

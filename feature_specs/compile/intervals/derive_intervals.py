@@ -211,7 +211,7 @@ def _gather(block: Block) -> GroupedQuery:
 
 
 def _groups_as_block(grouped: GroupedQuery) -> Block:
-    """Derive the groups, and go on with the rest of the SELECT over them."""
+    """Derive the groups, then the rest of the SELECT over them."""
     block = grouped.block
     names = {f"key{i}": k for i, k in enumerate(grouped.keys)}
     form = IntervalForm(

@@ -22,7 +22,7 @@ from feature_specs.quote import quoted
 
 
 def lowers_to_latest(form: IntervalForm) -> str | None:
-    """The reason why the form is no history of rows that never end, or None if it is one."""
+    """Why the form is not a history of rows that never end, or None if it is one."""
     if form.grouped or form.event_time is None:
         return "it is not a history of plain rows"
     if not form.window.never_ends:

@@ -103,7 +103,7 @@ _BY_NODE: Mapping[type[exp.Expr], Aggregate] = {known.node: known for known in K
 
 
 def known_aggregate(function: exp.Expr) -> Aggregate | None:
-    """What is known of a function; None where it is no aggregate, or nothing is.
+    """What is known of a function; None if it is not an aggregate, or nothing is known.
 
     >>> known_aggregate(exp.Stddev(this=exp.column("x"))).names["trino"]
     'stddev_samp'

@@ -60,7 +60,7 @@ class Shape:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body. Raises MalformedRequestError where it is none."""
+    """The JSON object of a body. Raises MalformedRequestError unless it is one."""
     hint = 'send {"features": ["view:feature"], "entities": {"key": [1, 2]}}'
     try:
         raw = orjson.loads(body)

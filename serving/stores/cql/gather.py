@@ -40,7 +40,7 @@ class _Gather:
                 return
 
     def _send(self) -> bool:
-        """Send the next statement; False where there is none, or nothing more is wanted."""
+        """Send the next statement; False if there is none, or no more are wanted."""
         with self._lock:
             following = None if self._finished else next(self._pending, None)
             if following is not None:
@@ -99,7 +99,7 @@ def run(connection: Connection, statements: Iterable[Any], profile: str) -> list
 async def run_async(
     connection: Connection, statements: Sequence[Any], profile: str
 ) -> list[list[Any]]:
-    """`run` for an event loop, which goes on meanwhile."""
+    """`run` for an event loop, without blocking it."""
     if len(statements) == 1:
         return [await _run_one(connection, statements[0], profile)]
     loop = asyncio.get_running_loop()

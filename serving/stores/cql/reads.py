@@ -39,7 +39,7 @@ class Reads:
         return run(self._connection, self._bound(statements), profile)
 
     async def run_async(self, statements: Sequence[Statement], profile: str) -> list[list[Any]]:
-        """`run` for an event loop, which goes on meanwhile."""
+        """`run` for an event loop, without blocking it."""
         if self._fast is None or not await self._fast.ready():
             return await run_async(self._connection, self._bound(statements), profile)
         if statements[0][0] != READ_VIEWS:

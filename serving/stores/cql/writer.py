@@ -1,4 +1,4 @@
-"""Writes to a CQL store that readers see at once or not at all, whoever else writes or is killed.
+"""Writes to a CQL store that readers see whole or not at all, even if other writers interfere or are killed.
 
 A write takes the view's next version by compare-and-set, puts its rows into the slots that readers
 do not see, and commits its version by a second compare-and-set, which fails if another writer has

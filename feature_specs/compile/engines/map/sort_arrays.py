@@ -26,7 +26,7 @@ def with_order(node: exp.Expr) -> tuple[exp.Expr, list[exp.Ordered], bool]:
 
 
 def sorted_values(node: exp.Expr, at: Call) -> exp.Expr:
-    """An array of the values in their order, nulls among them; null where there is no row."""
+    """An array of the values in their order, nulls among them; null if there is no row."""
     value, keys, distinct = with_order(node)
     if at.engine == "trino":
         inner: exp.Expr = exp.Distinct(expressions=[value]) if distinct else value

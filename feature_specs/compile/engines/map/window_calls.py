@@ -102,6 +102,6 @@ class Call:
 
     @property
     def moving(self) -> bool:
-        """Rows leave the frame as it goes on."""
+        """Rows leave the frame as it moves."""
         spec = self.over.args.get("spec") if self.over is not None else None
         return spec is not None and str(spec.args.get("start")).upper() != "UNBOUNDED"
