@@ -36,6 +36,7 @@ class ViewParts:
         files: its plan on disk, file name to text.
         definition: what it is made of, as plain data.
         lineage: which leaf columns reach each feature: `ViewLineage.dump`.
+        bounds: of each scan of a leaf, what bounds it in the point-in-time statement.
     """
 
     entities: tuple[Column, ...]
@@ -51,6 +52,7 @@ class ViewParts:
     files: Mapping[str, str]
     definition: Mapping[str, Any]
     lineage: Mapping[str, Any]
+    bounds: tuple[tuple[str, str], ...] = ()
 
 
 class CompileCache:
@@ -119,6 +121,7 @@ def _view_parts(raw: dict[str, Any]) -> ViewParts:
         raw[name] = tuple(Column(**c) for c in raw[name])
     raw["features"] = tuple((name, kind, tree) for name, kind, tree in raw["features"])
     raw["leaves"], raw["assumptions"] = tuple(raw["leaves"]), tuple(raw["assumptions"])
+    raw["bounds"] = tuple((leaf, bound) for leaf, bound in raw.get("bounds", ()))
     return ViewParts(**raw)
 
 

@@ -36,6 +36,7 @@ def parts_of(view: CompiledView) -> ViewParts:
         files=plan_files(_statements(view), view.deltas()),
         definition=define_view(view.draft, features),
         lineage=follow_columns(view.draft).dump(),
+        bounds=tuple((scan.leaf, scan.bound) for scan in view.certificate.scans),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from feature_specs.access import ViewAccess
 from feature_specs.catalog import Catalog, LeftOut, Role, ServiceEntry, TrainingSetEntry, ViewEntry
+from feature_specs.catalogue_facts import FACTS
 from feature_specs.compiler_version import COMPILER_VERSION
 from feature_specs.errors import ForebayError, SpecError, UnknownNameError, did_you_mean, raise_all
 from feature_specs.manifest import DeclaredService, Manifest
@@ -22,6 +23,7 @@ from feature_specs.read_access import group_names, read_access
 from forebay.compile_cache import CompileCache, ViewParts
 from forebay.compile_views import Leaves, Views
 from forebay.copy_leaves import copy_leaves
+from forebay.gather_facts import gather_facts
 from forebay.generate_macros import ServiceSql
 from forebay.lineage_of import lineage_of
 from forebay.project import Project
@@ -32,6 +34,7 @@ from forebay.write_compiled import write_compiled
 from lakehouse.lake import open_lake, table_names
 from lakehouse.plans import DEFINITION
 from lakehouse.write_text import write_if_changed
+from lineage.project_lineage import FILE as LINEAGE
 from lineage.project_lineage import ProjectLineage
 
 if TYPE_CHECKING:
@@ -354,7 +357,11 @@ def _write(project: Project, compiled: Compiled) -> None:
         name: {**parts.files, DEFINITION: compiled.definition(name)}
         for name, parts in compiled.parts.items()
     }
-    write_compiled(project, compiled.catalog, plans, compiled.services, compiled.lineage().dumps())
+    beside = {
+        LINEAGE: compiled.lineage().dumps(),
+        FACTS: gather_facts(compiled.manifest, compiled.catalog, compiled.parts).dumps(),
+    }
+    write_compiled(project, compiled.catalog, plans, compiled.services, beside)
     for name, parts in compiled.parts.items():
         compiled.cache.keep_view(name, parts)
     for name, service in compiled.services.items():

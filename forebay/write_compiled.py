@@ -12,7 +12,6 @@ from forebay.project import Project
 from lakehouse.plans import plan_folder
 from lakehouse.run_lock import hold_project
 from lakehouse.write_text import write_if_changed
-from lineage.project_lineage import FILE
 
 
 def write_compiled(
@@ -20,19 +19,20 @@ def write_compiled(
     catalog: Catalog,
     plans: Mapping[str, Mapping[str, str]],
     services: Mapping[str, ServiceSql],
-    lineage: str,
+    beside: Mapping[str, str],
 ) -> None:
     """Write plans, services, macros and, last, the catalog. What is there already stays as it is.
 
     Args:
         plans: view name to the files of its plan.
-        lineage: the text of lineage.json.
+        beside: files that stand beside the catalog and that no build reads, name to text.
 
     Raises:
         HeldError: something must be written, and a build of another process is reading it.
     """
     folder = project.folder
-    files = {folder / FILE: lineage, **_files(folder, catalog, plans, services)}
+    files = {folder / name: text for name, text in beside.items()}
+    files |= _files(folder, catalog, plans, services)
     stale = _stale(folder, files)
     if not stale and all(p.exists() and p.read_text() == text for p, text in files.items()):
         return

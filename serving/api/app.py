@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,16 +28,13 @@ from serving.api.feast.errors import feast_error_response
 from serving.api.listing import NOT_READY, Online, listing, online_views
 from serving.api.metrics import CONTENT_TYPE, Metrics
 from serving.api.openapi import openapi
-from serving.api.page import render
 from serving.api.take_over import TakeOver
 from serving.api.vectors.endpoint import PATH, PREFIX, SUFFIX, VectorAnswerer
 from serving.api.watch import Watch
+from serving.catalogue.routes import CatalogueRoutes, Served
 from serving.clock import catalog_clock
 from serving.lookup.limits import LIMITS, Limits
 from serving.lookup.lookup import Lookup
-
-# Nothing on the page comes from elsewhere, and nothing on it runs.
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
 
 _FEAST = "/get-online-features"
 #: Asked by load balancers, which have no key.
@@ -72,7 +69,7 @@ def create_app(
         ForebayError: there is no online store yet, or no view of the catalog can be served.
     """
     lookup = Lookup(catalog, clock or catalog_clock(catalog), limits=limits)
-    return App(TakeOver(lookup, path, clock), on_switch, gate, audit)
+    return App(TakeOver(lookup, path, clock), on_switch, gate, audit, path)
 
 
 class App:
@@ -84,6 +81,7 @@ class App:
         on_switch: Callable[[Catalog], None] | None = None,
         gate: Gate | None = None,
         audit: Audit | None = None,
+        path: Path | None = None,
     ) -> None:
         self._take_over = take_over
         self._on_switch = on_switch
@@ -116,6 +114,18 @@ class App:
             audit=audit,
             limits=limits,
         )
+        catalogue = CatalogueRoutes(
+            Served(
+                catalog=lambda: self.lookup.catalog,
+                access=lambda: self._take_over.access[0],
+                store=lambda: self.lookup.store,
+                online=self._online,
+                may_read=self._may,
+                ask=self._ask,
+                path=path,
+                keys=gate is not None,
+            )
+        )
         self._routes = Starlette(
             routes=[
                 Route(_FEAST, self._feast, methods=["POST"]),
@@ -125,7 +135,7 @@ class App:
                 Route("/openapi.json", self._openapi),
                 Route("/health", self._health),
                 Route("/metrics", self._show_metrics),
-                Route("/", self._page),
+                *catalogue.routes(),
             ],
             exception_handlers={ForebayError: on_forebay_error, HTTPException: on_http_error},
             lifespan=self._lifespan,
@@ -251,11 +261,9 @@ class App:
         allowed = {n: v.freshness_us / 1e6 for n, v in views.items() if v.freshness_us is not None}
         return Response(self._metrics.render(ages, rows, allowed), media_type=CONTENT_TYPE)
 
-    async def _page(self, request: Request) -> Response:
-        query = request.query_params.get("q", "")[:200]
-        access = self._take_over.access[0]
-        text = render(self.lookup.catalog, await self._online(), query, access)
-        return HTMLResponse(text, headers={"content-security-policy": _PAGE_POLICY})
+    async def _ask(self, scope: Scope, body: bytes) -> bytes:
+        """Answer a lookup for a page, as one of the page's reader."""
+        return (await self._vectors.answerer.answer(scope, body)).body
 
     async def _online(self) -> dict[str, Online]:
         lookup = self.lookup

@@ -1,0 +1,165 @@
+"""catalogue.json: what the catalogue tells people of a project, beside catalog.json.
+
+Lookups need none of it, so that it is a file of its own, read when somebody opens a page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: The file, beside catalog.json.
+FACTS = "catalogue.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FeatureFacts:
+    """What is known of one feature.
+
+    Attributes:
+        sql: its expression in canonical SQL; empty where it is a column of a subquery.
+        tags: dbt tags of the column.
+        sources: the source columns that its value depends on, as ``leaf.column``.
+    """
+
+    sql: str = ""
+    tags: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ViewFacts:
+    """What is known of a feature view.
+
+    Attributes:
+        definition_hash: of the view that this is said of (`ViewEntry.definition_hash`).
+        sql: the author's text.
+        model: the dbt model's name, which versions share.
+        version: of the model; empty where it has none.
+        latest_version: of the model.
+        deprecated: the date from which it is; ISO 8601, or empty.
+        tags: dbt tags of the model.
+        bounds: of each scan of a leaf, what bounds it in the point-in-time statement.
+        features: by name.
+    """
+
+    definition_hash: str
+    sql: str = ""
+    model: str = ""
+    version: str = ""
+    latest_version: str = ""
+    deprecated: str = ""
+    tags: tuple[str, ...] = ()
+    bounds: tuple[tuple[str, str], ...] = ()
+    features: Mapping[str, FeatureFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServiceFacts:
+    """What dbt knows of a feature service's exposure."""
+
+    label: str = ""
+    maturity: str = ""
+    url: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What dbt knows of a leaf: its description, and that of its columns."""
+
+    description: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Something of the project that reads feature views: a model, a training set, an exposure.
+
+    Attributes:
+        kind: ``model``, ``training set``, or the exposure's type.
+        reads: names of the views; services: of the services whose training set it is or reads.
+    """
+
+    name: str
+    kind: str
+    owner: str = ""
+    url: str = ""
+    description: str = ""
+    reads: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """A dbt group."""
+
+    description: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class CatalogueFacts:
+    """All that a project's people are told beside its catalog. Names are those of the catalog."""
+
+    views: Mapping[str, ViewFacts] = field(default_factory=dict)
+    services: Mapping[str, ServiceFacts] = field(default_factory=dict)
+    sources: Mapping[str, SourceFacts] = field(default_factory=dict)
+    groups: Mapping[str, GroupFacts] = field(default_factory=dict)
+    consumers: tuple[Consumer, ...] = ()
+
+    def dumps(self) -> str:
+        """The facts as JSON text, an entry a line."""
+        fields = {"format": _FORMAT, **vars(self)}
+        return "{" + ",".join(f"\n{json.dumps(n)}: {_json(v)}" for n, v in fields.items()) + "\n}\n"
+
+
+def load_facts(path: Path) -> CatalogueFacts:
+    """The facts of a project; none where the file is missing or of another version of forebay.
+
+    The pages then tell less, and what they tell is of catalog.json.
+    """
+    try:
+        return parse_facts(path.read_text())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return CatalogueFacts()
+
+
+def parse_facts(text: str) -> CatalogueFacts:
+    """The facts of `CatalogueFacts.dumps`. Raises ValueError where it is of another version."""
+    raw = json.loads(text)
+    if raw.pop("format") != _FORMAT:
+        raise ValueError("written by another version of forebay")
+    return CatalogueFacts(
+        views={name: _view(view) for name, view in raw["views"].items()},
+        services={n: ServiceFacts(**_tupled(v, "tags")) for n, v in raw["services"].items()},
+        sources={n: SourceFacts(**_tupled(v, "tags")) for n, v in raw["sources"].items()},
+        groups={n: GroupFacts(**v) for n, v in raw["groups"].items()},
+        consumers=tuple(Consumer(**_tupled(c, "reads", "services")) for c in raw["consumers"]),
+    )
+
+
+def _view(raw: dict[str, Any]) -> ViewFacts:
+    features = {
+        n: FeatureFacts(**_tupled(f, "tags", "sources")) for n, f in raw["features"].items()
+    }
+    bounds = tuple((leaf, bound) for leaf, bound in raw["bounds"])
+    return ViewFacts(**{**_tupled(raw, "tags"), "bounds": bounds, "features": features})
+
+
+def _tupled(raw: dict[str, Any], *names: str) -> dict[str, Any]:
+    return raw | {name: tuple(raw[name]) for name in names if name in raw}
+
+
+def _json(value: object) -> str:
+    if not isinstance(value, Mapping) or not value:
+        return json.dumps(value, default=vars)
+    lines = (f"\n  {json.dumps(k)}: {json.dumps(v, default=vars)}" for k, v in value.items())
+    return "{" + ",".join(lines) + "\n}"

@@ -1,0 +1,1 @@
+"""The catalogue: pages for people who look for a feature, from a server or as a static site."""
