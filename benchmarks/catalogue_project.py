@@ -14,6 +14,7 @@ from feature_specs.catalogue_facts import (
     Consumer,
     FeatureFacts,
     GroupFacts,
+    Reach,
     ServiceFacts,
     SourceFacts,
     ViewFacts,
@@ -103,7 +104,7 @@ def make_project(
         while len(named) < features:
             measure, kind, window = (draw.choice(x) for x in (_MEASURES, _COUNTS, _WINDOWS))
             feature = f"{kind}_{measure}_{window}"
-            source = f'"shop"."raw"."{event}".{measure}_net'
+            source = Reach(f'"shop"."raw"."{event}"', f"{measure}_net", ("AGGREGATION",))
             named[feature] = FeatureFacts(
                 f'{kind.upper()}("{event}"."{measure}_net")',
                 (draw.choice(_TAGS),) if draw.random() < 0.3 else (),

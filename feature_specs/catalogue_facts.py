@@ -17,18 +17,32 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Reach:
+    """A source column that reaches a feature.
+
+    Attributes:
+        leaf: its name in the catalog.
+        effects: how, in OpenLineage's words: ``AGGREGATION``, ``FILTER`` and the like.
+    """
+
+    leaf: str
+    column: str
+    effects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FeatureFacts:
     """What is known of one feature.
 
     Attributes:
         sql: its expression in canonical SQL; empty where it is a column of a subquery.
         tags: dbt tags of the column.
-        sources: the source columns that its value depends on, as ``leaf.column``.
+        sources: the source columns that reach its value, those that decide a view's rows apart.
     """
 
     sql: str = ""
     tags: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
+    sources: tuple[Reach, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,7 @@ class ViewFacts:
         deprecated: the date from which it is; ISO 8601, or empty.
         tags: dbt tags of the model.
         bounds: of each scan of a leaf, what bounds it in the point-in-time statement.
+        rows: the source columns that decide which rows the view has, and so reach every feature.
         features: by name.
     """
 
@@ -55,6 +70,7 @@ class ViewFacts:
     deprecated: str = ""
     tags: tuple[str, ...] = ()
     bounds: tuple[tuple[str, str], ...] = ()
+    rows: tuple[Reach, ...] = ()
     features: Mapping[str, FeatureFacts] = field(default_factory=dict)
 
 
@@ -148,10 +164,15 @@ def parse_facts(text: str) -> CatalogueFacts:
 
 def _view(raw: dict[str, Any]) -> ViewFacts:
     features = {
-        n: FeatureFacts(**_tupled(f, "tags", "sources")) for n, f in raw["features"].items()
+        n: FeatureFacts(**{**_tupled(f, "tags"), "sources": _reaches(f["sources"])})
+        for n, f in raw["features"].items()
     }
-    bounds = tuple((leaf, bound) for leaf, bound in raw["bounds"])
-    return ViewFacts(**{**_tupled(raw, "tags"), "bounds": bounds, "features": features})
+    known = {"bounds": tuple(map(tuple, raw["bounds"])), "rows": _reaches(raw["rows"])}
+    return ViewFacts(**{**_tupled(raw, "tags"), **known, "features": features})
+
+
+def _reaches(raw: list[dict[str, Any]]) -> tuple[Reach, ...]:
+    return tuple(Reach(r["leaf"], r["column"], tuple(r["effects"])) for r in raw)
 
 
 def _tupled(raw: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -11,13 +11,16 @@ from feature_specs.catalogue_facts import (
     Consumer,
     FeatureFacts,
     GroupFacts,
+    Reach,
     ServiceFacts,
     SourceFacts,
     ViewFacts,
 )
 from feature_specs.leaf_nodes import leaf_relation, meta_of
-from feature_specs.manifest import Manifest, is_feature_view
+from feature_specs.manifest import Manifest, is_feature_view, owner_of
 from forebay.compile_cache import ViewParts
+from lineage.effects import DIRECT, INDIRECT, NOTHING, Effects
+from lineage.view_lineage import load_lineage
 
 #: Tags that say how a model is built rather than what it is about.
 _BUILD_TAGS = frozenset({"feature_view"})
@@ -47,6 +50,7 @@ def gather_facts(
 def _view(node: Mapping[str, Any], definition_hash: str, parts: ViewParts) -> ViewFacts:
     columns = {str(n).lower(): c for n, c in (node.get("columns") or {}).items()}
     known = parts.definition.get("features", {})
+    lineage = load_lineage(parts.lineage)
     return ViewFacts(
         definition_hash=definition_hash,
         sql=str(node.get("raw_code") or "").strip(),
@@ -56,13 +60,26 @@ def _view(node: Mapping[str, Any], definition_hash: str, parts: ViewParts) -> Vi
         deprecated=_text(node.get("deprecation_date")),
         tags=_tags(node),
         bounds=parts.bounds,
+        rows=_reaches(lineage.rows),
         features={
             name: FeatureFacts(
-                str(known.get(name, {}).get("sql", "")), _tags(columns.get(name.lower(), {}))
+                str(known.get(name, {}).get("sql", "")),
+                _tags(columns.get(name.lower(), {})),
+                _reaches(lineage.features.get(name, NOTHING)),
             )
             for name, _, _ in parts.features
         },
     )
+
+
+def _reaches(effects: Effects) -> tuple[Reach, ...]:
+    """Those that do more than settle ties."""
+    found = []
+    for (leaf, column), how in sorted(effects.items()):
+        names = {effect.subtype for effect in how if not effect.tie}
+        if names:
+            found.append(Reach(leaf, column, tuple(n for n in (*DIRECT, *INDIRECT) if n in names)))
+    return tuple(found)
 
 
 def _service(node: Mapping[str, Any]) -> ServiceFacts:
@@ -70,7 +87,7 @@ def _service(node: Mapping[str, Any]) -> ServiceFacts:
         label=_text(node.get("label")),
         maturity=_text(node.get("maturity")),
         url=_text(node.get("url")),
-        owner=_owner(node.get("owner")),
+        owner=owner_of(node),
         tags=_tags(node),
     )
 
@@ -115,7 +132,7 @@ def _consumers(manifest: Manifest, catalog: Catalog) -> Iterator[Consumer]:
         yield Consumer(
             name=str(node["name"]),
             kind=known.get(kind) or str(node.get("type") or kind),
-            owner=_owner(node.get("owner")) or _text(meta_of(node).get("owner")),
+            owner=owner_of(node) if kind == "exposure" else _text(meta_of(node).get("owner")),
             url=_text(node.get("url")),
             description=_text(node.get("description")),
             reads=reads,
@@ -124,12 +141,7 @@ def _consumers(manifest: Manifest, catalog: Catalog) -> Iterator[Consumer]:
 
 
 def _group(group: Mapping[str, Any]) -> GroupFacts:
-    return GroupFacts(_text(group.get("description")), _owner(group.get("owner")))
-
-
-def _owner(owner: Mapping[str, Any] | None) -> str:
-    given = owner or {}
-    return _text(given.get("email")) or _text(given.get("name"))
+    return GroupFacts(_text(group.get("description")), owner_of(group))
 
 
 def _tags(node: Mapping[str, Any]) -> tuple[str, ...]:

@@ -77,6 +77,20 @@ _FEATURES = _object(
     }
 )
 
+_FOUND = _object(
+    {
+        "project": _TEXT,
+        "query": _TEXT,
+        "total": {"type": "integer"},
+        "offset": {"type": "integer"},
+        "features": _list(
+            {"type": "object", "required": ["reference", "type", "entities", "page", "readable"]}
+        ),
+        "facets": _list({"type": "object", "required": ["name", "label", "values"]}),
+        "others": _list({"type": "object", "required": ["kind", "name", "page"]}),
+    }
+)
+
 
 def _requests(limits: Limits) -> dict[str, Schema]:
     """What requests may be, by the name of their schema."""
@@ -166,6 +180,30 @@ def _post(
     }
 
 
+def _found(key: Mapping[str, Schema]) -> Schema:
+    """The search: parameters in the query string."""
+    text: Schema = {"type": "string"}
+    numbers = {
+        "limit": {"type": "integer", "minimum": 0, "maximum": 1_000},
+        "offset": {"type": "integer", "minimum": 0, "maximum": 1_000_000_000},
+    }
+    facets = ("status", "entity", "tag", "source", "owner", "group", "type")
+    lists: dict[str, Schema] = {name: {"type": "array", "items": text} for name in facets}
+    given: dict[str, Schema] = {"q": text, **numbers, **lists}
+    wrong = _response(_MISTAKES["422"], {_JSON: _ref("Error")})
+    made = _get(
+        "Features that words and facets find, ranked.",
+        {_JSON: _ref("Found")},
+        **{"422": wrong},
+        **key,
+    )
+    made["get"]["parameters"] = [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in given.items()
+    ]
+    return made
+
+
 def openapi(project: str, limits: Limits, *, keys: bool = False) -> dict[str, Any]:
     """The document of a project's server.
 
@@ -199,11 +237,12 @@ def openapi(project: str, limits: Limits, *, keys: bool = False) -> dict[str, An
             "/v1/vectors": {"post": vectors},
             "/v1/services/{service}/vectors": {"post": {**of_service, "parameters": [in_path]}},
             "/features": _get("Views, features and services.", {_JSON: _ref("Features")}, **key),
+            "/v1/features": _found(key),
             "/health": _get(
                 "Whether all views can be served.", {_JSON: _ref("Health")}, **{"503": health}
             ),
             "/metrics": _get("Metrics for Prometheus.", {"text/plain": _TEXT}, **key),
-            "/": _get("The catalogue page.", {"text/html": _TEXT}, **key),
+            "/": _get("The catalogue.", {"text/html": _TEXT}, **key),
         },
         **({"security": [{"key": []}]} if keys else {}),
         "components": {
@@ -220,6 +259,7 @@ def openapi(project: str, limits: Limits, *, keys: bool = False) -> dict[str, An
                 "VectorsAnswer": _VECTORS_ANSWER,
                 "Health": _HEALTH,
                 "Features": _FEATURES,
+                "Found": _FOUND,
             },
         },
     }

@@ -186,7 +186,7 @@ class Directory:
                 access,
                 entity,
                 tuple(dict.fromkeys((*known.tags, *(facts.tags if facts else ())))),
-                tuple(self._column(column) for column in known.sources),
+                tuple(f"{self.leaf_name(r.leaf)}.{r.column}" for r in known.sources),
                 leaves,
                 f"feature/{part}/{names[feature.name]}",
             )
@@ -194,9 +194,9 @@ class Directory:
             self.by_reference[view.name, feature.name] = item
             self._paths[item.path] = "feature", item
 
-    def _column(self, column: str) -> str:
-        leaf, _, name = column.rpartition(".")
-        return f"{self.leaf_names.get(leaf, leaf)}.{name}"
+    def leaf_name(self, leaf: str) -> str:
+        """A leaf as pages show it."""
+        return self.leaf_names.get(leaf, leaf)
 
     def _place_all(self, kind: str, things: Mapping[str, object]) -> None:
         for name, part in unique_slugs(things).items():

@@ -26,7 +26,7 @@ class Facet:
 
 
 #: Name, label and values of each facet but the state, which a catalog does not know.
-_FACETS: tuple[tuple[str, str, Callable[[Item], Sequence[str]]], ...] = (
+FACETS: tuple[tuple[str, str, Callable[[Item], Sequence[str]]], ...] = (
     ("entity", "Entity", lambda item: (item.entity,)),
     ("tag", "Tag", lambda item: item.tags),
     ("source", "Source", lambda item: item.leaves),
@@ -35,7 +35,7 @@ _FACETS: tuple[tuple[str, str, Callable[[Item], Sequence[str]]], ...] = (
     ("type", "Type", lambda item: (item.feature.type,)),
 )
 STATUS = "status"
-NAMES = (STATUS, *(name for name, _, _ in _FACETS))
+NAMES = (STATUS, *(name for name, _, _ in FACETS))
 
 
 class Facets:
@@ -43,7 +43,7 @@ class Facets:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._views = [item.view.name for item in items]
-        self._values = {name: [values(item) for item in items] for name, _, values in _FACETS}
+        self._values = {name: [values(item) for item in items] for name, _, values in FACETS}
 
     def chosen(
         self, numbers: Iterable[int], chosen: Chosen, status: Mapping[str, str]
@@ -70,7 +70,7 @@ class Facets:
         all_chosen = self.chosen(found, chosen, status)
         made = []
         labels = [(STATUS, "Freshness")] if status else []
-        for name, label in [*labels, *((name, label) for name, label, _ in _FACETS)]:
+        for name, label in [*labels, *((name, label) for name, label, _ in FACETS)]:
             others = {n: v for n, v in chosen.items() if n != name}
             of = self.chosen(found, others, status) if name in chosen else all_chosen
             counts = self._counts(of, name, status)

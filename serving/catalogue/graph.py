@@ -19,7 +19,8 @@ class Node:
         key: tells it from others.
         kind: ``source``, ``column``, ``view``, ``feature``, ``service`` or ``consumer``.
         note: a second line below its name.
-        path: of its page; empty where it has none.
+        path: of its page; empty where it has none. fragment: the place there.
+        faint: it decides which rows count, rather than what a value is made of.
         here: whether the page is of it.
     """
 
@@ -29,6 +30,8 @@ class Node:
     note: str = ""
     path: str = ""
     here: bool = False
+    fragment: str = ""
+    faint: bool = False
 
     @property
     def short(self) -> str:
@@ -58,12 +61,12 @@ class Graph:
     """A graph ready to be drawn.
 
     Attributes:
-        curves: SVG paths of the edges.
+        curves: SVG paths of the edges, and whether each is faint.
         hidden: how many nodes did not fit.
     """
 
     boxes: tuple[Box, ...]
-    curves: tuple[str, ...]
+    curves: tuple[tuple[str, bool], ...]
     width: int
     height: int
     hidden: int = 0
@@ -93,7 +96,7 @@ def lay_out(
             y = top + (room - used) / 2 + row * (HEIGHT + ROOM)
             boxes.setdefault(node.key, Box(node, x, y))
     curves = [
-        _curve(boxes[left], boxes[right])
+        (_curve(boxes[left], boxes[right]), boxes[left].node.faint)
         for left, right in dict.fromkeys(edges)
         if left in boxes and right in boxes
     ]

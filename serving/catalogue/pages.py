@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from feature_specs.catalog import LeafEntry, ServiceEntry, ViewEntry
+from feature_specs.catalogue_facts import Reach
+from lineage.effects import DIRECT
 from serving.catalogue.directory import Directory, Item, entity_of
 from serving.catalogue.graph import Graph, Node, lay_out
 from serving.catalogue.live import Live
 from serving.catalogue.similar import Similarity
 from serving.catalogue.snippets import feature_snippets, service_snippets
-from serving.catalogue.words import certificate, plural
+from serving.catalogue.words import EFFECTS, anchor, certificate, plural
 
 #: Paths of lists to their titles, in the order of the navigation.
 LISTS = {
@@ -80,6 +82,7 @@ def _feature(
         "consumers": consumers,
         "similar": similarity.like(item),
         "examples": examples,
+        "compiled": readable and _known(directory, view) and bool(live.statements(view.name)),
         "snippets": feature_snippets(
             view, feature.name, services, _first_key(view, live, readable), live.place
         ),
@@ -203,14 +206,16 @@ def _first_key(view: ViewEntry, live: Live, readable: bool) -> Mapping[str, str]
 
 def _feature_graph(directory: Directory, item: Item, services: Sequence[str]) -> Graph:
     me = Node("me", item.feature.name, "feature", item.view.name, item.path, here=True)
-    if item.sources:
-        before = [_column_node(directory, column) for column in item.sources]
-    else:
-        before = [_leaf_node(directory, leaf) for leaf in item.leaves]
+    facts = directory.view_facts(item.view)
+    own = {(r.leaf, r.column): r for r in item.facts.sources}
+    rows = {(r.leaf, r.column): r for r in (facts.rows if facts else ())}
+    # Of a column that does both, what it does to the feature alone says more.
+    nodes = [_column_node(directory, reach) for reach in {**own, **rows, **own}.values()]
+    before = nodes or [_leaf_node(directory, leaf) for leaf in item.leaves]
     after = _after(directory, services, item.view.name)
     edges = [(node.key, "me") for node in before]
     edges += [("me", node.key) for node in after]
-    title = "Source columns" if item.sources else "Sources"
+    title = "Source columns" if nodes else "Sources"
     return lay_out([(title, before), ("This feature", [me]), ("Read by", after)], edges)
 
 
@@ -291,9 +296,18 @@ def _leaf_node(directory: Directory, name: str) -> Node:
     return Node(f"source {name}", name, "source", "source", directory.path("source", name))
 
 
-def _column_node(directory: Directory, column: str) -> Node:
-    leaf, _, name = column.rpartition(".")
-    return Node(f"column {column}", name, "column", leaf, directory.path("source", leaf))
+def _column_node(directory: Directory, reach: Reach) -> Node:
+    leaf = directory.leaf_name(reach.leaf)
+    how = ", ".join(EFFECTS.get(effect, effect) for effect in reach.effects[:2])
+    return Node(
+        f"column {leaf}.{reach.column}",
+        f"{leaf.rpartition('.')[2]}.{reach.column}",
+        "column",
+        how,
+        directory.path("source", leaf),
+        fragment=f"column-{anchor(reach.column)}",
+        faint=reach.effects[0] not in DIRECT,
+    )
 
 
 _CONTEXTS: Mapping[str, Callable[[Directory, Any, Live], dict[str, Any]]] = {

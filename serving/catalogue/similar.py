@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lineage.effects import DIRECT
 from serving.catalogue.directory import Item
 
 _COLUMN = re.compile(r'(?:"(?:[^"]|"")+"\.)*"(?:[^"]|"")+"')
@@ -56,9 +57,14 @@ class Similarity:
 
 
 def columns_of(item: Item) -> frozenset[str]:
-    """The source columns of a feature; where they are not traced, those that its expression names."""
-    if item.sources:
-        return frozenset(item.sources)
+    """The source columns that a feature is made of, or else that decide it.
+
+    Where they are not traced, those that its expression names.
+    """
+    reaches = item.facts.sources
+    made_of = [r for r in reaches if r.effects[0] in DIRECT] or reaches
+    if made_of:
+        return frozenset(f"{r.leaf}.{r.column}" for r in made_of)
     named = (m[0].replace('"', "").rpartition(".")[2] for m in _COLUMN.finditer(item.facts.sql))
     return frozenset(f"{leaf}.{name}" for name in named for leaf in item.leaves)
 

@@ -18,7 +18,7 @@ from serving.catalogue.highlight import highlight
 from serving.catalogue.live import Live
 from serving.catalogue.pages import LISTS, list_context, page_context
 from serving.catalogue.similar import Similarity
-from serving.catalogue.words import STATUSES, duration, on_stale, plural, visible_from
+from serving.catalogue.words import STATUSES, anchor, duration, on_stale, plural, visible_from
 
 HERE = Path(__file__).parent
 ASSETS = HERE / "assets"
@@ -112,11 +112,6 @@ class Site:
 def assets() -> Mapping[str, bytes]:
     """The files that pages load, by name."""
     return {path.name: path.read_bytes() for path in sorted(ASSETS.iterdir())}
-
-
-def anchor(text: str) -> str:
-    """A text as an id: letters and digits, the rest as their codes."""
-    return "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in text)
 
 
 @cache

@@ -25,6 +25,20 @@ _ON_STALE = {
 }
 
 
+#: How a source column reaches a feature, by OpenLineage's word for it.
+EFFECTS = {
+    "IDENTITY": "as it is",
+    "TRANSFORMATION": "computed with",
+    "AGGREGATION": "aggregated",
+    "JOIN": "joins rows",
+    "GROUP_BY": "groups rows",
+    "FILTER": "filters rows",
+    "SORT": "orders rows",
+    "WINDOW": "frames rows",
+    "CONDITIONAL": "decides a case",
+}
+
+
 @dataclass(frozen=True)
 class LeafWords:
     """What a certificate says of one source.
@@ -99,6 +113,11 @@ def visible_from(leaf: LeafEntry) -> str:
 def plural(count: int, noun: str, many: str = "") -> str:
     """A number with its noun: ``1 view``, ``2,000 views``."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def anchor(text: str) -> str:
+    """A text as an id: letters and digits, the rest as their codes."""
+    return "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in text)
 
 
 class _Named(dict[str, str]):

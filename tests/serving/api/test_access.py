@@ -24,6 +24,9 @@ from tests.serving.project import make_view
 
 PAGES = (
     "/features",
+    "/v1/features",
+    "/feature/open/n",
+    "/assets/catalogue.js",
     "/metrics",
     "/",
     "/openapi.json",

@@ -289,6 +289,8 @@ def test_headers(client: TestClient, headers: dict[str, str]) -> None:
     [
         "/",
         "/features",
+        "/v1/features",
+        "/feature/delays/n",
         "/health",
         "/metrics",
         "/nothing",

@@ -25,7 +25,7 @@ def test_the_server_does_as_the_document_says(served: Project, mode: GenerationM
     rejects = found.config.checks.negative_data_rejection
     rejects.expected_statuses = [*rejects.expected_statuses, "413"]
     operations = [result.ok() for result in found.get_all_operations() if isinstance(result, Ok)]
-    assert len(operations) == 7
+    assert len(operations) == 8
     for operation in operations:
         if mode is GenerationMode.NEGATIVE and not operation.body:
             continue  # there is nothing in it that could be wrong

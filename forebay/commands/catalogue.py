@@ -1,0 +1,52 @@
+"""forebay catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from forebay.options import json_option, target_option
+from forebay.project import find_project
+from forebay.terminal import emit_json, progress, say
+
+
+@click.command()
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The folder to write, as a whole."
+)
+@click.option(
+    "--url",
+    default="http://localhost:6566",
+    show_default=True,
+    help="Of the server that snippets ask.",
+)
+@click.option("--dry-run", is_flag=True, help="Count the pages, and write nothing.")
+@target_option
+@json_option
+def catalogue_command(
+    out: Path, url: str, dry_run: bool, target: str | None, as_json: bool
+) -> None:
+    """Write the catalogue as a static site: it needs no server, and opens as a file.
+
+    Example: forebay catalogue --out site/
+    """
+    from feature_specs.catalogue_facts import FACTS, load_facts
+    from forebay.project_changes import tell_changes
+    from serving.catalogue.export import export_site
+    from serving.catalogue.live import Live
+    from serving.catalogue.snippets import Place
+
+    project = find_project(target=target)
+    catalog = project.catalog()
+    tell_changes(project, catalog, "The catalogue is of what was compiled last")
+    facts = load_facts(project.folder / FACTS)
+    live = Live(place=Place(url.rstrip("/"), now=catalog.now or ""), folder=project.folder)
+    with progress(as_json) as report:
+        pages = export_site(catalog, facts, out.absolute(), live, report, dry_run=dry_run)
+    features = sum(len(view.features) for view in catalog.views.values())
+    if as_json:
+        emit_json({"out": str(out), "pages": pages, "features": features})
+        return
+    where = " (--dry-run)" if dry_run else f": {out / 'index.html'}"
+    say(f"{pages:,} pages{where}")
