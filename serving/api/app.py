@@ -114,18 +114,6 @@ class App:
             audit=audit,
             limits=limits,
         )
-        catalogue = CatalogueRoutes(
-            Served(
-                catalog=lambda: self.lookup.catalog,
-                access=lambda: self._take_over.access[0],
-                store=lambda: self.lookup.store,
-                online=self._online,
-                may_read=self._may,
-                ask=self._ask,
-                path=path,
-                keys=gate is not None,
-            )
-        )
         self._routes = Starlette(
             routes=[
                 Route(_FEAST, self._feast, methods=["POST"]),
@@ -135,7 +123,7 @@ class App:
                 Route("/openapi.json", self._openapi),
                 Route("/health", self._health),
                 Route("/metrics", self._show_metrics),
-                *catalogue.routes(),
+                *CatalogueRoutes(self._served(path)).routes(),
             ],
             exception_handlers={ForebayError: on_forebay_error, HTTPException: on_http_error},
             lifespan=self._lifespan,
@@ -260,6 +248,19 @@ class App:
         views = self.lookup.catalog.views
         allowed = {n: v.freshness_us / 1e6 for n, v in views.items() if v.freshness_us is not None}
         return Response(self._metrics.render(ages, rows, allowed), media_type=CONTENT_TYPE)
+
+    def _served(self, path: Path | None) -> Served:
+        """What the catalogue's pages are made of."""
+        return Served(
+            catalog=lambda: self.lookup.catalog,
+            access=lambda: self._take_over.access[0],
+            store=lambda: self.lookup.store,
+            online=self._online,
+            may_read=self._may,
+            ask=self._ask,
+            path=path,
+            keys=self._gate is not None,
+        )
 
     async def _ask(self, scope: Scope, body: bytes) -> bytes:
         """Answer a lookup for a page, as one of the page's reader."""

@@ -17,7 +17,8 @@ from feature_specs.progress import Progress
 from serving.catalogue.directory import Directory
 from serving.catalogue.facets import FACETS
 from serving.catalogue.live import Live
-from serving.catalogue.site import LISTS, Site, assets
+from serving.catalogue.pages import LISTS
+from serving.catalogue.site import Site, assets
 
 #: The file that says that a folder is an earlier export, which the next one replaces.
 MARK = ".forebay-catalogue"
