@@ -129,7 +129,7 @@ class Plugin(BasePlugin):
 
     def _check(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
         """Check what a model of dbt's own materializations reads of a service."""
-        catalog = self._catalog()
+        catalog = self.compiled()
         check_services(catalog, request["unique_id"], [request["service"]])
         spine = {"relation": request["spine"]}
         reading = SpineReading(request["service"], spine, request["timestamp"])
@@ -155,7 +155,7 @@ class Plugin(BasePlugin):
         (self.folder / REFUSED).write_text(json.dumps(refused))
 
     def _store_view(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
-        catalog = self._catalog()
+        catalog = self.compiled()
         view = next(
             (v for v in catalog.views.values() if v.unique_id == request["unique_id"]), None
         )
@@ -178,7 +178,7 @@ class Plugin(BasePlugin):
                 view,
                 read_plan(self.folder, view.name),
                 self.relations.pinned,
-                _now(request),
+                instant_of(request),
                 full_refresh=bool(request.get("full_refresh")),
                 # To look for mistakes is to read the leaves here.
                 roles=catalog.leaves if compute is RowsHere else {},
@@ -196,7 +196,7 @@ class Plugin(BasePlugin):
         )
 
     def _store_rows(self, cursor: duckdb.DuckDBPyConnection, request: dict[str, Any]) -> None:
-        catalog = self._catalog()
+        catalog = self.compiled()
         lake = self._lake(catalog)
         readings = readings_of(request["sql"])
         check_services(catalog, request["unique_id"], [r.service for r in readings])
@@ -276,7 +276,8 @@ class Plugin(BasePlugin):
     def _lake(self, catalog: Catalog) -> Lake:
         return open_lake(with_credentials(catalog.lake, self.own_lake))
 
-    def _catalog(self) -> Catalog:
+    def compiled(self) -> Catalog:
+        """What was compiled last."""
         catalog = self.catalog_file.load()
         check_root(catalog, self.root)
         return catalog
@@ -304,7 +305,8 @@ def _notes(leaf: LeafEntry, done: Copied) -> list[str]:
     return [note + (", although it is declared append-only" if appended else "")]
 
 
-def _now(request: dict[str, Any]) -> datetime:
+def instant_of(request: dict[str, Any]) -> datetime:
+    """T of this run of dbt's: the environment's, else the var's that the request brings."""
     text = os.environ.get(NOW_VARIABLE) or request["now"]
     if isinstance(text, datetime):
         return text.astimezone(UTC)
