@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "Show what changed since the last build, and what that touches.",
     "compile": "Compile features into variants, catalog and macros.",
     "explain": "Show how a view is compiled, why, and why it cannot leak.",
+    "lineage": "Show what a feature is made of, and what a raw column reaches.",
     "preview": "Show one feature vector with the rows it came from.",
     "build": "Compile, then dbt build: feature tables land in Iceberg.",
     "advance": "Step feature tables through time by their incremental variant.",

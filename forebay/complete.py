@@ -32,6 +32,21 @@ def complete_table(ctx: click.Context, argument: click.Parameter, begun: str) ->
     return _names(begun, _tables())
 
 
+def complete_lineage(ctx: click.Context, argument: click.Parameter, begun: str) -> list[str]:
+    """Names that have a lineage: views, services, training sets and tables; after a dot, columns."""
+    owners = [*_entries("views"), *_entries("services"), *_entries("training_sets"), *_tables()]
+    if "." not in begun:
+        return _names(begun, owners)
+    columns: list[str] = []
+    for name, view in _entries("views").items():
+        if begun.startswith(f"{name}.") and isinstance(view, dict):
+            columns += (f"{name}.{f.get('name')}" for f in view.get("features") or ())
+    for leaf in _entries("leaves").values():
+        if isinstance(leaf, dict) and begun.startswith(f"{leaf.get('table')}."):
+            columns += (f"{leaf['table']}.{column}" for column in leaf.get("columns") or ())
+    return _names(begun, [*owners, *columns])
+
+
 def complete_key(ctx: click.Context, argument: click.Parameter, begun: str) -> list[str]:
     """``NAME=`` of the key columns of the view that the line names, but those that it has already."""
     # Click leaves the arguments unread where the last option lacks its value.

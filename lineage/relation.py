@@ -67,8 +67,8 @@ def of_leaf(leaf: Leaf, spelled: Mapping[str, str]) -> Relation:
     for name, known in masked.items():
         columns[name] = together([columns[name], effect([known], Effect("CONDITIONAL"))])
     loaded = None if leaf.visibility == "event" else leaf.loaded_at
-    ends = None if leaf.visibility == "history" else leaf.valid_to
-    times = [leaf.event_time, loaded, leaf.valid_from, ends]
+    # Of a history too: a version that ends before it begins is never visible.
+    times = [leaf.event_time, loaded, leaf.valid_from, leaf.valid_to]
     rows = [effect(times, Effect("FILTER"))]
     if leaf.changelog is not None:
         rows.append(effect(leaf.changelog.key, Effect("GROUP_BY")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,20 @@ def test_a_projects_lineage(shop: Shell) -> None:
     assert after.views["last_payment"] == before
     changed = after.views["spending"]
     assert changed.semantic_hash != found.views["spending"].semantic_hash
+
+
+def test_lineage_on_the_command_line(shop: Shell) -> None:
+    assert "nothing is compiled yet" in shop.refused("lineage", "fraud")
+    assert shop.run("compile") == 0, shop.err
+    assert shop.run("lineage", "spending.spent_60d", "--upstream") == 0
+    assert "├─ stg_payments.amount (model)  AGGREGATION" in shop.out
+    assert "did you mean 'spending.spent_60d'" in shop.refused("lineage", "spending.spent")
+    assert shop.run("lineage", "raw.payments.amount", "--json", "--downstream", "--depth", "1") == 0
+    found = json.loads(shop.out)
+    assert found["node"] == {"kind": "column", "name": "raw.payments.amount"}
+    assert {e["target"]["name"] for e in found["downstream"]} == {
+        "last_payment.amount", "last_payment.twice", "stg_payments.amount",
+    }  # fmt: skip
+    assert "upstream" not in found
+    assert shop.run("lineage", "fraud", "--mermaid") == 0
+    assert shop.out.startswith("flowchart LR")

@@ -1,0 +1,124 @@
+"""Walking the graph, and drawing what was found."""
+
+from __future__ import annotations
+
+import pytest
+
+from feature_specs.errors import UnknownNameError
+from lineage.draw import as_json, mermaid, tree
+from lineage.effects import Effect, Effects
+from lineage.project_lineage import Consumer, ProjectLineage, ViewNode
+from lineage.view_lineage import ViewLineage
+from lineage.walk import Edge, Graph, Node
+
+
+def _to(*columns: tuple[str, str], how: Effect) -> Effects:
+    return {column: frozenset({how}) for column in columns}
+
+
+_SUM, _KEPT = Effect("AGGREGATION"), Effect("IDENTITY")
+_AMOUNT, _PAID = ("raw.pays", "Amount"), ("raw.pays", "paid")
+_SPENDING = ViewLineage(
+    {"spent": _to(_AMOUNT, how=_SUM), "n": {}},
+    {"who": _to(("raw.pays", "who"), how=_KEPT)},
+    _to(_PAID, how=Effect("FILTER")),
+    {"stg": {"amount": _to(_AMOUNT, how=_KEPT)}},
+    {"spent": _to(("stg", "amount"), how=_SUM)},
+)
+_LAST = ViewLineage(
+    {"amount": _to(_AMOUNT, how=_KEPT)}, {}, _to(_AMOUNT, _PAID, how=Effect("SORT", tie=True))
+)
+GRAPH = Graph(
+    ProjectLineage(
+        "shop",
+        {"raw.pays": {"who": "VARCHAR", "Amount": "INTEGER", "paid": "TIMESTAMP"}},
+        {
+            "spending": ViewNode("main.spending", "risk", "h1", _SPENDING.dump()),
+            "last": ViewNode("main.last", "", "h2", _LAST.dump()),
+        },
+        {"fraud": (("spending", "spent"), ("last", "amount"))},
+        {"fraud": "Risk"},
+        {"fraud_set": "fraud"},
+        {
+            "exposure.shop.fraud": Consumer("fraud", "ml", "Risk", ("spending",)),
+            "exposure.shop.report": Consumer("report", "dashboard", "BI", ("spending",)),
+            "exposure.shop.paper": Consumer("paper", "analysis", "", ("fraud_set",)),
+        },
+    )
+)
+_DOWN = """\
+raw.pays.Amount
+├─ last.amount  IDENTITY
+│  └─ fraud (service)
+│     └─ fraud_set (training set)
+│        └─ paper (exposure)
+└─ stg.amount (model)  IDENTITY
+   └─ spending.spent  AGGREGATION
+      ├─ report (exposure)
+      └─ fraud (service)  ..."""
+
+
+def test_downstream_of_a_column_as_a_tree() -> None:
+    start = GRAPH.find("RAW.pays.amount")
+    edges = GRAPH.walk(start, "downstream")
+    assert tree(start, edges, "downstream") == _DOWN
+    assert as_json(edges)[0] == {
+        "source": {"kind": "column", "name": "raw.pays.Amount"},
+        "target": {"kind": "feature", "name": "last.amount"},
+        "effects": ["IDENTITY"],
+    }
+
+
+def test_upstream_of_a_feature_goes_through_models() -> None:
+    spent = Node("feature", "spending.spent")
+    assert [(e.source.name, e.effects) for e in GRAPH.edges(spent, "upstream")] == [
+        ("raw.pays.paid", ("FILTER",)),
+        ("stg.amount", ("AGGREGATION",)),
+    ]
+    upward = {e.source.name for e in GRAPH.walk(GRAPH.find("paper"), "upstream")}
+    assert {"fraud_set", "fraud", "spending.spent", "stg.amount", "raw.pays.Amount"} <= upward
+
+
+def test_every_edge_down_is_an_edge_up() -> None:
+    down: set[Edge] = set()
+    for column in ("who", "Amount", "paid"):
+        start = GRAPH.find(f"raw.pays.{column}")
+        down |= set(GRAPH.walk(start, "downstream", ties=True))
+    assert down
+    for edge in down:
+        assert edge in GRAPH.edges(edge.target, "upstream")
+
+
+def test_ties_are_left_out_unless_asked_for() -> None:
+    start = GRAPH.find("raw.pays.paid")
+    plain = {e.target.name for e in GRAPH.walk(start, "downstream", 1)}
+    assert plain == {"spending.spent", "spending.n"}
+    assert "last.amount" in {e.target.name for e in GRAPH.walk(start, "downstream", 1, ties=True)}
+
+
+def test_depth_bounds_the_walk() -> None:
+    start = GRAPH.find("raw.pays.Amount")
+    assert {e.target.name for e in GRAPH.walk(start, "downstream", 1)} == {
+        "last.amount",
+        "stg.amount",
+    }
+
+
+def test_a_mermaid_flowchart() -> None:
+    text = mermaid(GRAPH.walk(GRAPH.find("spending.spent"), "upstream"))
+    assert text.startswith("flowchart LR\n")
+    assert "-.->|FILTER|" in text and "-->|AGGREGATION|" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("spending.spen", "'spending.spent'"),
+        ("raw.pays.amont", "'raw.pays.Amount'"),
+        ("frau", "'fraud'"),
+    ],
+)
+def test_a_name_that_is_not_there(name: str, hint: str) -> None:
+    with pytest.raises(UnknownNameError, match="nothing in the lineage") as error:
+        GRAPH.find(name)
+    assert hint in str(error.value)
