@@ -21,7 +21,9 @@ def pinned_snapshots(project: Project, tables: Iterable[Table]) -> Pins:
     Raises:
         ForebayError: the online store cannot be read.
     """
-    records = {s for record in kept_records(project) for s in snapshots_of(record)}
+    # Sets with an id have tags of their own, which `forebay maintain --forget` removes.
+    untagged = (record for record in kept_records(project) if "id" not in record)
+    records = {s for record in untagged for s in snapshots_of(record)}
     return pins_of_tables(tables) | Pins(read=frozenset(records)) | _of_store(project)
 
 

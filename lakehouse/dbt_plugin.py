@@ -30,6 +30,7 @@ from feature_specs.library_errors import explain_one, known_errors
 from lakehouse.check_current import RECOMPILE, check_services, check_view
 from lakehouse.check_spine import check_relation
 from lakehouse.commit import commit_rows
+from lakehouse.content_hash import hash_batches
 from lakehouse.copy_leaf import LEAVES, REFUSED, Copied, copy_leaf
 from lakehouse.define_each import define_each
 from lakehouse.duckdb_types import column_types
@@ -212,7 +213,10 @@ class Plugin(BasePlugin):
             if readings
             else None
         )
-        rows: pa.Table = relation.to_arrow_table()
+        # In the one order that their values give, so that the hash is of the values alone.
+        rows: pa.Table = (relation.order("all") if readings else relation).to_arrow_table()
+        if record is not None:
+            record["content"]["hash"] = hash_batches(rows.schema, rows.to_batches())
         commit_rows(
             lake,
             request["table"],

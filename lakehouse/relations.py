@@ -95,8 +95,12 @@ def define_relations(connection: duckdb.DuckDBPyConnection, pinned: Mapping[str,
         define_relation(connection, relation, table)
 
 
-def define_named(connection: duckdb.DuckDBPyConnection, catalog: Catalog, query: str) -> None:
+def define_named(
+    connection: duckdb.DuckDBPyConnection, catalog: Catalog, query: str
+) -> dict[str, Pinned]:
     """Make the lake's tables readable that a query names, as ``schema.table`` or alone.
+
+    Returns those tables by relation.
 
     Raises:
         ForebayError: one of them cannot be read. Names that are no table of the lake are left to the
@@ -108,18 +112,20 @@ def define_named(connection: duckdb.DuckDBPyConnection, catalog: Catalog, query:
             for name in connection.get_table_names(query, qualified=True)
         }
     except duckdb.Error:
-        return  # the query's own run says what is wrong with it
+        return {}  # the query's own run says what is wrong with it
     wanted = {}
     for relation, table in catalog.relations.items():
         parts = fold_name(relation.replace('"', "")).split(".")
         if named & {".".join(parts[n:]) for n in range(len(parts))}:
             wanted[relation] = table
-    define_relations(connection, pin_relations(open_lake(catalog.lake), wanted))
+    pinned = pin_relations(open_lake(catalog.lake), wanted)
+    define_relations(connection, pinned)
     for relation in wanted:
         _, schema, name = relation.rsplit(".", 2)
         connection.execute(f"create schema if not exists {schema}")
         for short in (f"{schema}.{name}", name):
             connection.execute(f"create or replace view {short} as select * from {relation}")
+    return pinned
 
 
 def tune(connection: duckdb.DuckDBPyConnection) -> None:

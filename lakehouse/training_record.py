@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,10 +22,13 @@ from pyiceberg.table import Table
 
 from feature_specs.catalog import Catalog
 from feature_specs.view import FeatureReference
+from lakehouse.content_hash import ALGORITHM, UNKNOWN
 from lakehouse.lake import find_table
 from lakehouse.scan import Pinned
 
 FORMAT = 1
+#: The packages by whose versions bytes may differ.
+_DECIDING = ("duckdb", "pyarrow", "pyiceberg")
 #: The key of the record in a Parquet file's metadata, and in the properties of an Iceberg table.
 FOOTER_KEY, PROPERTY = "forebay", "forebay.training"
 
@@ -58,6 +62,7 @@ def make_record(
     pinned: Mapping[str, Pinned],
     types: Mapping[str, str],
     root: Path,
+    recipe: Record | None = None,
 ) -> Record:
     """The record of a training set about to be written.
 
@@ -66,6 +71,7 @@ def make_record(
         pinned: the tables read, by relation.
         types: of the training set's columns, for those that are features.
         root: the project's folder, whose git commit is recorded.
+        recipe: what makes the set again, beside the tables: its engine's name and its statement.
     """
     references = [
         FeatureReference(*pair) for r in readings for pair in catalog.service(r.service).features
@@ -75,9 +81,11 @@ def make_record(
     first, *others = (asdict(r) for r in readings)
     return {
         "format": FORMAT,
+        "id": secrets.token_hex(8),
         "made_at": datetime.now(UTC).isoformat(),
         "forebay": version("forebay"),
         "compiler": catalog.compiler_version,
+        "versions": {name: version(name) for name in _DECIDING},
         "project": catalog.project,
         "git": git_commit(root),
         **first,
@@ -96,9 +104,11 @@ def make_record(
             for name, view in views.items()
         },
         "leaves": {
-            leaf: _table(pinned[entry.relation].table, entry.table, pinned[entry.relation])
+            leaf: table_of(pinned[entry.relation])
             for leaf, entry in ((name, catalog.leaves[name]) for name in leaves)
         },
+        **({"recipe": recipe} if recipe else {}),
+        "content": {"algorithm": ALGORITHM, "hash": UNKNOWN},
     }  # fmt: skip
 
 
@@ -106,6 +116,11 @@ def _keys(catalog: Catalog, name: str) -> Record:
     """Of a role, the columns that it reads its view by, which no hash of the view is of."""
     role = catalog.roles.get(name)
     return {} if role is None else {"view": role.view, "keys": dict(role.keys)}
+
+
+def table_of(pinned: Pinned) -> Record:
+    """A table that is read, by name and uuid, at the snapshot and schema that it is read at."""
+    return _table(pinned.table, ".".join(pinned.table.name()), pinned)
 
 
 def _table(table: Table | None, name: str, pinned: Pinned | None = None) -> Record:
@@ -139,6 +154,9 @@ def exported(record: Record | None, table: Table, types: Mapping[str, str]) -> R
         record: None of a table that forebay wrote before it kept records.
     """
     made: Record = {"format": FORMAT, "made_at": None, **(record or {})}
+    made["id"] = secrets.token_hex(8)  # another set, of the table's snapshot
+    made["content"] = {"algorithm": ALGORITHM, "hash": UNKNOWN}
+    made["versions"] = {name: version(name) for name in _DECIDING}
     made["features"] = [
         {**feature, "type": types.get(feature["name"])} for feature in made.get("features", [])
     ]

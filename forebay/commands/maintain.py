@@ -14,6 +14,8 @@ from forebay.project import find_project
 from forebay.terminal import complain, counted, emit_json, say, size_text
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
     from lakehouse.maintain.maintain_table import Upkeep
 
 
@@ -41,6 +43,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Keep so many older metadata files, whatever their age.",
 )
+@click.option(
+    "--forget",
+    type=click.Path(),
+    metavar="FILE",
+    help="Let go of the snapshots that the training set FILE was made of, or the set of that id, "
+    "and do nothing else.",
+)
 @target_option
 @json_option
 def maintain_command(
@@ -49,6 +58,7 @@ def maintain_command(
     keep_hours: float,
     orphan_days: float,
     keep_metadata: int,
+    forget: str | None,
     target: str | None,
     as_json: bool,
 ) -> int:
@@ -64,6 +74,8 @@ def maintain_command(
 
     project = find_project(target=target)
     lake = open_lake(project.lake)
+    if forget is not None:
+        return _forget(lake, forget, dry_run, as_json)
     for name in tables:
         load_table(lake, name)
     held = all_tables(lake)
@@ -90,6 +102,36 @@ def maintain_command(
         say(f"{size_text(sum(e.bytes for e in done))} in "
             f"{counted(sum(e.files for e in done), 'file')} {verb}")  # fmt: skip
     return 2 if complain(map(str, failed)) or any(e.failed for e in done) else 0
+
+
+def _forget(lake: Catalog, named: str, dry_run: bool, as_json: bool) -> int:
+    """Remove a training set's tags; its snapshots go with the next run."""
+    from pathlib import Path
+
+    from feature_specs.errors import UnknownNameError, did_you_mean
+    from forebay.training.remake_set import read_recorded
+    from lakehouse.keep_snapshots import forget_snapshots, sets_kept
+    from lakehouse.maintain.maintain_table import all_tables
+
+    known = sets_kept(all_tables(lake))
+    set_id = str(read_recorded(Path(named)).get("id")) if Path(named).is_file() else named
+    if set_id not in known and not Path(named).is_file():
+        raise UnknownNameError(
+            f"there is no file {named!r}, and no training set of that id whose snapshots are kept",
+            where="--forget",
+            hint=did_you_mean(named, known),
+        )
+    tables = known.get(set_id, [])
+    if not dry_run:
+        tables = forget_snapshots(lake, set_id, tables)
+    if as_json:
+        emit_json({"id": set_id, "tables": tables, "dry_run": dry_run})
+    elif tables:
+        would = "would be" if dry_run else "are"
+        say(f"set {set_id}: snapshots of {', '.join(tables)} {would} no longer kept for it")
+    else:
+        say(f"set {set_id}: no snapshots are kept for it")
+    return 0
 
 
 def _line(done: Upkeep) -> str:

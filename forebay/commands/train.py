@@ -16,7 +16,7 @@ from forebay.terminal import emit_json, progress, say
 @click.command(
     epilog="Example: forebay train dispute_risk_v1 --spine labels.parquet --out train.parquet"
 )
-@click.argument("service", shell_complete=complete_service)
+@click.argument("service", required=False, shell_complete=complete_service)
 @click.option(
     "--spine",
     help="Keys and instants: a Parquet, CSV or JSON file, a table of the lake, or a query; "
@@ -37,22 +37,36 @@ from forebay.terminal import emit_json, progress, say
     show_default=True,
     help="What computes it.",
 )
+@click.option(
+    "--as-recorded",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Make the set again that FILE, or its record, tells of: the same bytes. Without --out it "
+    "is made and compared, and nothing is written.",
+)
 @click.option("--dry-run", is_flag=True, help="Check and count, but write nothing.")
 @target_option
 @json_option
 def train_command(
-    service: str,
+    service: str | None,
     spine: str | None,
     timestamp: str | None,
     out: Path | None,
     lag: str | None,
     timezone: str | None,
     engine: str,
+    as_recorded: Path | None,
     dry_run: bool,
     target: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Write SERVICE's features for every row of a spine, each as of its own instant."""
+    if as_recorded is not None:
+        if spine or timestamp or lag or timezone or dry_run:
+            raise click.UsageError("--as-recorded takes all but --out from the record")
+        return _remake(as_recorded, service, out, target, as_json)
+    if service is None:
+        raise click.UsageError("Missing argument 'SERVICE'.")
     from forebay.project_changes import shorten, tell_changes
     from forebay.training import export_training_set, write_training_set
     from forebay.training.spine_input import spine_words
@@ -73,7 +87,7 @@ def train_command(
             )  # fmt: skip
     if as_json:
         emit_json(asdict(made))
-        return
+        return 0
     if made.recompiled:
         say(
             f"compiled anew for this set: {shorten(made.recompiled)} changed since `forebay compile`"
@@ -85,3 +99,33 @@ def train_command(
     say(f"{made.rows} rows, {made.columns} columns{' (--dry-run)' if dry_run else f': {made.out}'}")
     if made.without_entity:
         say(f"{made.without_entity} rows have a null key or instant: features of that key are null")
+    return 0
+
+
+def _remake(
+    recorded: Path, service: str | None, out: Path | None, target: str | None, as_json: bool
+) -> int:
+    from feature_specs.errors import DataError
+    from forebay.training.remake_set import read_recorded, remake_set
+
+    project = find_project(target=target)
+    found = read_recorded(recorded)["service"]
+    if service not in (None, found):
+        raise DataError(
+            f"it is a training set of {found!r}, not of {service!r}",
+            where=str(recorded),
+            hint=f"write {found}, or leave the service away",
+        )
+    with progress(as_json) as report:
+        made = remake_set(project, recorded, out, report)
+    if as_json:
+        emit_json(asdict(made))
+        return 0
+    told = {
+        True: f"the same bytes as {recorded}",
+        False: f"the same values as {recorded}, in other bytes{made.note and ': ' + made.note}",
+        None: "the same values as recorded",
+    }
+    place = f": {made.out}" if made.out else ""
+    say(f"{made.rows} rows, {made.columns} columns, {told[made.same_bytes]}{place}")
+    return 0

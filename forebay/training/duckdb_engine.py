@@ -36,13 +36,15 @@ class DuckDBEngine:
         self._catalog = catalog
         self._connection = connect(catalog)
         self._read: tuple[Pinned, ...] = ()
+        self.spine_tables: Mapping[str, Pinned] = {}
         self._running: list[duckdb.DuckDBPyConnection] = [self._connection]
 
     def load_spine(self, source: SpineFile | SpineQuery, reading: SpineReading) -> Spine:
         if isinstance(source, SpineQuery):
-            define_named(self._connection, self._catalog, source.sql)
-            return read_spine_query(self._connection, source.sql, **asdict(reading))
-        return read_spine(self._connection, source.path, **asdict(reading))
+            self.spine_tables = define_named(self._connection, self._catalog, source.sql)
+            return read_spine_query(self._connection, source.sql, **asdict(reading), numbered=True)
+        numbered = not source.numbered
+        return read_spine(self._connection, source.path, **asdict(reading), numbered=numbered)
 
     def count_rows(self, spine: Spine, needed: set[str]) -> tuple[int, int]:
         nulls = " or ".join(f"{quoted(name)} is null" for name in sorted(needed)) or "false"
@@ -56,13 +58,21 @@ class DuckDBEngine:
     ) -> str:
         define_relations(self._connection, pinned)
         self._read = tuple(pinned.values())
-        return filled(compiled.template, f"({spine.sql})", spine.timestamp, lag_us)
+        sql = filled(compiled.template, f"({spine.sql})", spine.timestamp, lag_us)
+        if not spine.row:
+            return sql
+        return f"select * exclude ({spine.row}) from (\n{sql}\n) as made order by {spine.row}"
 
     def table_statement(self, table: Pinned) -> tuple[str, int]:
         """SQL of a table's rows, and how many there are."""
-        self._read = (table,)
+        sql = self.whole_table(table)
         (rows,) = self._one_row(f"select count(*) from ({table.sql})")
-        return table.sql, rows
+        return sql, rows
+
+    def whole_table(self, table: Pinned) -> str:
+        """SQL of a table's rows, in the one order that their values give."""
+        self._read = (table,)
+        return f"select * from ({table.sql}) as built order by all"
 
     def column_types(self, sql: str) -> dict[str, str]:
         described = self._connection.execute(f"describe {sql}").fetchall()
@@ -101,6 +111,9 @@ class DuckDBEngine:
         self, sql: str, out: Path, metadata: Mapping[str, str], report: Share | None
     ) -> None:
         copy_to_parquet(self._connection, sql, out, metadata, report, self._read)
+
+    def use_threads(self, threads: int) -> None:
+        self._connection.execute(f"set threads = {threads}")
 
     def cancel(self) -> None:
         for connection in self._running:

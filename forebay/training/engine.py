@@ -26,11 +26,13 @@ class SpineFile:
         path: Parquet, CSV or JSON.
         facts: what a record says of it: ``path``, ``sha256`` of its bytes.
         named: what errors call it.
+        numbered: whether its rows are numbered by a column of their own.
     """
 
     path: Path
     facts: Mapping[str, Any]
     named: str
+    numbered: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class TrainingEngine(Protocol):
 
     #: As `--engine` names it.
     name: str
+    #: The tables that a spine's query reads, by relation, as far as this process knows them.
+    spine_tables: Mapping[str, Pinned]
 
     def load_spine(self, source: SpineFile | SpineQuery, reading: SpineReading) -> Spine:
         """Make a spine readable by `Spine.sql`, each value as it stands in its source."""
@@ -111,6 +115,9 @@ class TrainingEngine(Protocol):
         Args:
             metadata: keys and texts for the file's footer.
         """
+
+    def use_threads(self, threads: int) -> None:
+        """Compute on so many threads of this process, where it is this process that computes."""
 
     def cancel(self) -> None:
         """End the statement that runs, if any. Any thread may call it."""

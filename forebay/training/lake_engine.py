@@ -74,6 +74,7 @@ class LakeEngine:
 
     def __init__(self, name: str, catalog: Catalog, connect_to: Callable[[str], SqlEngine]) -> None:
         self.name = name
+        self.spine_tables: Mapping[str, Pinned] = {}
         self._catalog = catalog
         self._lake = open_lake(catalog.lake)
         self._scratch = Scratch(self._lake)
@@ -189,6 +190,9 @@ class LakeEngine:
         copy_to_parquet(self._here, chosen, out, metadata)
         if report is not None:
             report(1.0)
+
+    def use_threads(self, threads: int) -> None:
+        """The engine has threads of its own."""
 
     def cancel(self) -> None:
         self._engine.cancel()

@@ -32,6 +32,7 @@ from forebay.training.engine import (
 from forebay.training.number_rows import ROW, write_numbered
 from forebay.training.own_rows import SPINE, OwnRows
 from forebay.training.pandas_rows import index_hint
+from forebay.training.recipe import Recipe, threads_for
 from forebay.training.spine_input import read_input
 from forebay.training.training_set import TrainingSet
 from lakehouse import training_record
@@ -40,7 +41,7 @@ from lakehouse.ingest.spine import Spine, choose_instant
 from lakehouse.lake import open_lake
 from lakehouse.relations import leaf_relations, pin_relations
 from lakehouse.scan import Pinned
-from lakehouse.training_record import file_hash
+from lakehouse.training_record import file_hash, table_of
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,11 @@ class _Making:
         lake = open_lake(self.catalog.lake)
         rows, lost = self.engine.count_rows(spine, {spine.timestamp, *keys})
         pinned = _pin_leaves(lake, self.catalog, self.views)
+        recipe = self._recipe()
         sql = self.engine.statement(self.compiled, spine, self.lag_us, pinned)
         types = self.engine.column_types(sql)
-        record = self._record(lake, {**source.facts, "rows": rows}, spine, pinned, types)
+        facts = {**source.facts, "rows": rows}
+        record = self._record(lake, facts, spine, pinned, types, recipe)
         return TrainingSet(
             self.project, self.engine, sql, types, record, rows, lost, self.compiled.changed
         )
@@ -147,7 +150,7 @@ class _Making:
         path = folder / "spine.parquet"
         names = self._needed(own, chosen)
         write_numbered(own, names, path)
-        source = SpineFile(path, {}, SPINE)
+        source = SpineFile(path, {}, SPINE, numbered=True)
         try:
             spine = self._load(source, chosen, self.options.timezone)
         except ForebayError as error:
@@ -158,16 +161,27 @@ class _Making:
         lake = open_lake(self.catalog.lake)
         rows, lost = self.engine.count_rows(spine, {spine.timestamp, *keys})
         pinned = _pin_leaves(lake, self.catalog, self.views)
+        recipe = self._recipe()
         sql = self.engine.statement(self.compiled, spine, self.lag_us, pinned)
         types = self.engine.column_types(sql)
         features = {n: kind for n, kind in types.items() if n not in spine.columns}
         facts = {"frame": own.kind, "sha256": file_hash(path), "rows": rows}
-        record = self._record(lake, facts, spine, pinned, types)
+        record = self._record(lake, facts, spine, pinned, types, recipe)
         made = TrainingSet(
             self.project, self.engine, sql, features, record, rows, lost, self.compiled.changed
         )
         made.stand_beside(own, self.engine.in_order(sql, list(features), ROW))
         return made
+
+    def _recipe(self) -> Recipe:
+        """How the set is computed, by which the engine computes it."""
+        entries = [self.catalog.view(name) for name in dict.fromkeys(self.views)]
+        statement = self.compiled.template
+        threads = threads_for(entries, statement)
+        if threads:
+            self.engine.use_threads(threads)
+        types = _agreed_types(self.catalog, self.views)
+        return Recipe(self.engine.name, statement, types, threads)
 
     def _load(
         self, source: SpineFile | SpineQuery, timestamp: str | None, timezone: str | None
@@ -198,13 +212,18 @@ class _Making:
         spine: Spine,
         pinned: dict[str, Pinned],
         types: dict[str, str],
+        recipe: Recipe,
     ) -> training_record.Record:
         reading = training_record.SpineReading(
             self.service, facts, spine.timestamp, self.lag_us, self.options.timezone
         )
-        return training_record.make_record(
-            self.catalog, lake, [reading], pinned, types, self.project.root
+        record = training_record.make_record(
+            self.catalog, lake, [reading], pinned, types, self.project.root, recipe.as_record()
         )
+        beside = self.engine.spine_tables
+        if beside:
+            record["spine_tables"] = {name: table_of(read) for name, read in beside.items()}
+        return record
 
 
 def _told_of(error: ForebayError, path: Path) -> ForebayError:

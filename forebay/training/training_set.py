@@ -22,7 +22,10 @@ from forebay.training.changes import TrainingChanges, compare, keep_record, last
 from forebay.training.check_out import check_out
 from forebay.training.engine import TrainingEngine
 from forebay.training.own_rows import OwnRows
+from forebay.training.seal_file import seal, sealing
 from forebay.training.write_batches import write_batches
+from lakehouse.keep_snapshots import forget_snapshots, keep_snapshots, kept_of
+from lakehouse.lake import open_lake
 from lakehouse.training_record import FOOTER_KEY, Record
 
 if TYPE_CHECKING:
@@ -186,19 +189,33 @@ class TrainingSet(Closing):
     def write(self, out: str | Path, *, report: Progress | None = None) -> Path:
         """Write the rows and their record to a Parquet file, which appears whole or not at all.
 
+        The snapshots that it was made of are tagged, and stay until the set is forgotten.
+
         Raises:
             ForebayError: it is the spine's own file, says another format, or has a column that
                 Parquet has no type for.
         """
-        path, facts = Path(out), {FOOTER_KEY: json.dumps(self.record)}
+        path = Path(out)
         spine = self.record.get("spine", {}).get("path")
         check_out(path, None if spine is None else Path(spine), "write()")
+        keep_snapshots(open_lake(self._project.lake), self.record)
+        try:
+            with sealing(path) as staged:
+                self.write_rows(staged, json.dumps(self.record), report)
+                self.record["content"]["hash"] = seal(staged)
+        except BaseException:
+            forget_snapshots(open_lake(self._project.lake), self.record["id"], kept_of(self.record))
+            raise
+        keep_record(self._project, self.record)
+        return path
+
+    def write_rows(self, path: Path, record: str, report: Progress | None = None) -> None:
+        """Write the rows and a record's JSON to a Parquet file, and nothing else anywhere."""
+        facts = {FOOTER_KEY: record}
         if self._own is None:
             self._engine.write_parquet(self.sql, path, facts, self._told(report))
         else:
             write_batches(self._batches(122_880, report), self.schema, path, facts)
-        keep_record(self._project, self.record)
-        return path
 
     def log_to_mlflow(
         self, *, context: str | None = "training", tags: Mapping[str, str] | None = None

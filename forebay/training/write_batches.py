@@ -24,11 +24,12 @@ def write_batches(
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
-    noted = schema.with_metadata({**(schema.metadata or {}), **metadata})
     try:
-        with pq.ParquetWriter(partial, noted, version="2.6") as writer:
+        with pq.ParquetWriter(partial, schema, version="2.6") as writer:
             for batch in batches:
-                writer.write_batch(batch.replace_schema_metadata(noted.metadata))
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+            # Not as the schema's own, a copy of which is kept in another form beside it.
+            writer.add_key_value_metadata(dict(metadata))
         partial.replace(out)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise DataError(

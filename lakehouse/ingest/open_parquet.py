@@ -39,11 +39,14 @@ def open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> Source:
     except (duckdb.Error, OSError, ValueError) as error:
         raise unreadable_file(path, error) from None
     check_names(schema.names, str(path))
-    relation = without_bounds(call, {column.name: column for column in shape_of(str(path))})
+    shape = {column.name: column for column in shape_of(str(path))}
+    relation, numbered = without_bounds(call, shape), ""
+    if "file_row_number" not in map(fold_name, schema.names):
+        numbered = without_bounds(f"{call.removesuffix(')')}, file_row_number = true)", shape)
     for field in schema:
         _check(field, field.name, path)
     kinds = {column: kind for column, kind, *_ in described}
-    return Source(path, relation, kinds, lambda number: Location(f"{path}, row {number}"))
+    return Source(path, relation, kinds, lambda n: Location(f"{path}, row {n}"), numbered=numbered)
 
 
 def _read_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> str:

@@ -66,6 +66,8 @@ class Source:
         place: where in the file the row of a number stands, counted from 1.
         raw: SQL of each row's whole JSON text; None where there is none.
         stamp: of the file before any of it was read.
+        numbered: ``relation`` with a further column ``file_row_number``, from 0; empty where one of
+            its own has that name, or nothing but the order of a table says it.
     """
 
     path: Path
@@ -74,6 +76,7 @@ class Source:
     place: Callable[[int], Location | str]
     raw: str | None = None
     stamp: Stamp | None = None
+    numbered: str = ""
 
     def check_unchanged(self) -> None:
         """Raise DataError if the file has changed since it was opened."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -32,16 +33,23 @@ from lakehouse.ingest.source import (
 )
 
 _TABLE = "forebay_spine_file"
+#: The column that numbers a spine's rows, from 0 in the order of the file.
+ROW = "forebay_row"
 _EVENT = "event_timestamp"
 
 
 @dataclass(frozen=True)
 class Spine:
-    """A spine's rows: SQL that reads them, DuckDB types by column, and the column of instants."""
+    """A spine's rows: SQL that reads them, DuckDB types by column, and the column of instants.
+
+    Attributes:
+        row: the further column of ``sql`` that numbers the rows; empty where they are not numbered.
+    """
 
     sql: str
     columns: Mapping[str, str]
     timestamp: str
+    row: str = ""
 
 
 def read_spine(
@@ -51,10 +59,12 @@ def read_spine(
     timestamp: str | None,
     timezone: str | None,
     types: Mapping[str, str],
+    numbered: bool = False,
 ) -> Spine:
     """The rows of a Parquet, CSV or JSON file, each value as it stands there.
 
     Args:
+        numbered: with the column ROW.
         timestamp: the column of instants; by default ``event_timestamp``, or the only time there is.
         timezone: the zone of instants that have none.
         types: DuckDB types of keys and request values, as which text and JSON are read.
@@ -65,12 +75,13 @@ def read_spine(
     """
     if timezone is not None:
         check_zone(timezone, where="--timezone")
-    with tempfile.TemporaryDirectory(prefix="forebay") as folder:
+    with tempfile.TemporaryDirectory(prefix="forebay") as folder, _kept_in_order(connection):
         try:
             if _holds_nothing(path, Path(folder)):
-                return _no_rows(types, timestamp)
+                return _no_rows(types, timestamp, ROW if numbered else "")
             source = open_source(connection, path, FileOptions(), Path(folder), _TABLE)
-            return _read_source(connection, source, str(path), timestamp, timezone, types)
+            named = str(path)
+            return _read_source(connection, source, named, timestamp, timezone, types, numbered)
         except duckdb.Error as error:
             raise unreadable_file(path, error) from None
 
@@ -82,6 +93,7 @@ def read_spine_query(
     timestamp: str | None,
     timezone: str | None,
     types: Mapping[str, str],
+    numbered: bool = False,
 ) -> Spine:
     """The rows of a query, which is run once, its instants as `read_spine` has them.
 
@@ -97,8 +109,22 @@ def read_spine_query(
     except duckdb.Error as error:
         raise DataError(first_line(error), where="spine query", hint="fix the query") from None
     kinds = {name: kind for name, kind, *_ in described}
-    source = Source(Path("spine query"), f"{_TABLE}_query", kinds, lambda row: "spine query")
-    return _read_source(connection, source, "spine query", timestamp, timezone, types)
+    rows = f"{_TABLE}_query"
+    source = Source(Path("spine query"), rows, kinds, lambda row: "spine query")
+    if "file_row_number" not in map(fold_name, kinds):
+        source = replace(source, numbered=f"(select *, rowid as file_row_number from {rows})")
+    named = "spine query"
+    return _read_source(connection, source, named, timestamp, timezone, types, numbered)
+
+
+@contextmanager
+def _kept_in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Text is read into a table whose rows stand as in the file."""
+    connection.execute("set preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        connection.execute("set preserve_insertion_order = false")
 
 
 def read_rows(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, Mapping[str, str]]:
@@ -123,11 +149,21 @@ def _read_source(
     timestamp: str | None,
     timezone: str | None,
     types: Mapping[str, str],
+    numbered: bool,
 ) -> Spine:
     columns = _types(connection, source, types, timestamp)
     chosen = choose_instant(columns, timestamp, named)
     _check_instant(columns[chosen], chosen, timezone, named)
-    return _read(connection, source, columns, chosen, timezone)
+    if not numbered:
+        return _read(connection, source, columns, chosen, timezone)
+    taken = next((n for n in columns if fold_name(n) == ROW), None)
+    if taken is not None:
+        raise DataError(
+            f"the spine has a column {taken!r}, by whose name forebay numbers rows",
+            where=named,
+            hint="rename the column",
+        )
+    return _read(connection, source, columns, chosen, timezone, ROW)
 
 
 def _holds_nothing(path: Path, folder: Path) -> bool:
@@ -139,10 +175,11 @@ def _holds_nothing(path: Path, folder: Path) -> bool:
     return text.stat().st_size < 100 and text.read_text().strip("\ufeff \t\r\n") in ("", "[]")
 
 
-def _no_rows(types: Mapping[str, str], timestamp: str | None) -> Spine:
+def _no_rows(types: Mapping[str, str], timestamp: str | None, row: str) -> Spine:
     columns = {**types, timestamp or _EVENT: INSTANT}
     listed = ", ".join(f"cast(null as {kind}) as {quoted(n)}" for n, kind in columns.items())
-    return Spine(f"select {listed} where false", columns, timestamp or _EVENT)
+    listed += f", cast(null as bigint) as {row}" if row else ""
+    return Spine(f"select {listed} where false", columns, timestamp or _EVENT, row)
 
 
 def _types(
@@ -225,8 +262,13 @@ def _read(
     columns: dict[str, str],
     chosen: str | None,
     timezone: str | None,
+    row: str = "",
 ) -> Spine:
-    """Text is read once, into a table; of a Parquet file only its instants are."""
+    """Text is read once, into a table; of a Parquet file only its instants are.
+
+    Args:
+        row: a further column, which numbers the rows; none where it is empty.
+    """
     columns = columns if chosen is None else {**columns, chosen: INSTANT}
     stored = [n for n, kind in source.kinds.items() if kind not in (TEXT, JSON) and n != chosen]
     stored = [n for n in stored if source.kinds[n] == columns[n]]
@@ -235,10 +277,15 @@ def _read(
     refuse_changed(connection, source, readings, cast, timezone=timezone)
     readings = {n: readings.get(n) or ColumnReading(quoted(n), None) for n in columns}
     select = ", ".join(f"{r.value} as {quoted(n)}" for n, r in readings.items())
-    sql = f"select {select} from {source.relation}"
-    if not any(kind in (TEXT, JSON) for kind in source.kinds.values()):
-        return Spine(sql, columns, chosen or "")
+    sql, timestamp = f"select {select} from {source.relation}", chosen or ""
+    is_text = any(kind in (TEXT, JSON) for kind in source.kinds.values())
+    if row and source.numbered and not is_text:
+        sql = f"select {select}, file_row_number as {row} from {source.numbered}"
+        return Spine(sql, columns, timestamp, row)
+    if not is_text and not row:
+        return Spine(sql, columns, timestamp)
     # No temporary table: other cursors read it too.
     connection.execute(f"create or replace table {_TABLE}_rows as {sql}")
-    connection.execute(f"drop table {_TABLE}")
-    return Spine(f"select * from {_TABLE}_rows", columns, chosen or "")
+    connection.execute(f"drop table if exists {_TABLE}")
+    number = f", rowid as {row}" if row else ""
+    return Spine(f"select *{number} from {_TABLE}_rows", columns, timestamp, row)

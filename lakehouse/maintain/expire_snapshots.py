@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
-from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import AssertRefSnapshotId
 
@@ -83,7 +83,7 @@ def expire_snapshots(
 def _of_refs(table: Table) -> Iterator[int]:
     for name, ref in table.metadata.refs.items():
         yield ref.snapshot_id
-        if name != MAIN_BRANCH:
+        if name != MAIN_BRANCH and ref.snapshot_ref_type == SnapshotRefType.BRANCH:
             yield from (s.snapshot_id for s in _line(table, ref.snapshot_id))
 
 

@@ -1,0 +1,44 @@
+"""Read an Iceberg table again as it was when a training set was made of it."""
+
+from __future__ import annotations
+
+from pyiceberg.catalog import Catalog as Lake
+from pyiceberg.table import Table
+
+from feature_specs.errors import DataError
+from lakehouse.lake import find_table
+from lakehouse.scan import Pinned
+from lakehouse.training_record import Record
+
+
+def pin_recorded(lake: Lake, told: Record) -> Pinned:
+    """A table at the snapshot and under the schema that a record tells of.
+
+    Raises:
+        DataError: the table is gone, another one has its name now, or the snapshot has expired.
+    """
+    name, snapshot = str(told["table"]), told["snapshot"]
+    table = find_table(lake, name)
+    if table is None or str(table.metadata.table_uuid) != told["uuid"]:
+        gone = "is gone" if table is None else "was dropped and made anew"
+        raise DataError(
+            f"table {name}, of which the training set was made, {gone}",
+            where=name,
+            hint="make a new set of the tables as they are: leave --as-recorded away",
+        )
+    if snapshot is not None and table.snapshot_by_id(snapshot) is None:
+        raise DataError(
+            f"snapshot {snapshot} of table {name}, of which the training set was made, has expired",
+            where=name,
+            hint="make a new set of the tables as they are: leave --as-recorded away. Snapshots of a "
+            "set stay until `forebay maintain --forget`",
+        )
+    return Pinned(_under_schema(table, told["schema"]), snapshot)
+
+
+def _under_schema(table: Table, number: int) -> Table:
+    """The same table as it was called and typed under one of its schemas."""
+    if table.metadata.current_schema_id == number:
+        return table
+    metadata = table.metadata.model_copy(update={"current_schema_id": number})
+    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)
