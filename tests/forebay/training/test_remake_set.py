@@ -119,8 +119,10 @@ def test_views_that_mean_something_else_since_change_nothing(shell: Shell) -> No
 
 def test_columns_that_were_renamed_and_added_since_change_nothing(shell: Shell) -> None:
     first = (shell.folder / "a.parquet").read_bytes()
-    with load_table(open_lake(lake_of(shell.folder)), "raw.payments").update_schema() as change:
+    lake = open_lake(lake_of(shell.folder))
+    with load_table(lake, "raw.payments").update_schema() as change:
         change.rename_column("amount", "cents")
+    with load_table(lake, "raw.payments").update_schema() as change:
         change.add_column("amount", LongType())
     assert again(shell, "a.parquet", "b.parquet") == first
 
