@@ -190,10 +190,12 @@ def test_sums_of_doubles_have_the_same_last_digits(
     """Of frames and joins, whose rows threads would meet in another order each time."""
     spread = SPENDING.replace("max(amount) as most_60d", "stddev(amount / 7.0) as spread_60d")
     shell = Shell(make_project(tmp_path, {"models/spending.sql": spread}), monkeypatch, capsys)
-    rows = duckdb.sql(
+    drawn = duckdb.sql(
         "select chr(97 + (i % 3)::int) as customer, 1 + hash(i) % 99991 as amount, timestamptz "
         "'2024-01-01 00:00:00+00' + to_seconds(i) as paid_at from range(300000) as t(i)"
-    ).to_arrow_table()
+    )
+    assert drawn is not None
+    rows = drawn.to_arrow_table()
     names = ["customer", "paid_at", "amount"]
     rows = rows.select(names).cast(pa.schema([(n, payments().schema.field(n).type) for n in names]))
     commit_rows(open_lake(lake_of(tmp_path)), "raw.payments", rows, mode="append")
