@@ -109,28 +109,32 @@ def _forget(lake: Catalog, named: str, dry_run: bool, as_json: bool) -> int:
     from pathlib import Path
 
     from feature_specs.errors import UnknownNameError, did_you_mean
-    from forebay.training.remake_set import read_recorded
+    from forebay.training.combine_parts import parts_of
+    from forebay.training.recorded_set import read_recorded
     from lakehouse.keep_snapshots import forget_snapshots, sets_kept
     from lakehouse.maintain.maintain_table import all_tables
 
     known = sets_kept(all_tables(lake))
-    set_id = str(read_recorded(Path(named)).get("id")) if Path(named).is_file() else named
-    if set_id not in known and not Path(named).is_file():
+    ids = [named]
+    if Path(named).is_file():
+        ids = [str(part.get("id")) for part in parts_of(read_recorded(Path(named)))]
+    elif named not in known:
         raise UnknownNameError(
             f"there is no file {named!r}, and no training set of that id whose snapshots are kept",
             where="--forget",
             hint=did_you_mean(named, known),
         )
-    tables = known.get(set_id, [])
+    tables = sorted({table for set_id in ids for table in known.get(set_id, [])})
     if not dry_run:
-        tables = forget_snapshots(lake, set_id, tables)
+        for set_id in ids:
+            forget_snapshots(lake, set_id, known.get(set_id, []))
     if as_json:
-        emit_json({"id": set_id, "tables": tables, "dry_run": dry_run})
+        emit_json({"ids": ids, "tables": tables, "dry_run": dry_run})
     elif tables:
         would = "would be" if dry_run else "are"
-        say(f"set {set_id}: snapshots of {', '.join(tables)} {would} no longer kept for it")
+        say(f"set {ids[-1]}: snapshots of {', '.join(tables)} {would} no longer kept for it")
     else:
-        say(f"set {set_id}: no snapshots are kept for it")
+        say(f"set {ids[-1]}: no snapshots are kept for it")
     return 0
 
 

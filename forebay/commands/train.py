@@ -44,6 +44,9 @@ from forebay.terminal import emit_json, progress, say
     help="Make the set again that FILE, or its record, tells of: the same bytes. Without --out it "
     "is made and compared, and nothing is written.",
 )
+@click.option(
+    "--append", is_flag=True, help="Add the rows of the spine that the set at --out has not yet."
+)
 @click.option("--dry-run", is_flag=True, help="Check and count, but write nothing.")
 @target_option
 @json_option
@@ -56,13 +59,14 @@ def train_command(
     timezone: str | None,
     engine: str,
     as_recorded: Path | None,
+    append: bool,
     dry_run: bool,
     target: str | None,
     as_json: bool,
 ) -> int:
     """Write SERVICE's features for every row of a spine, each as of its own instant."""
     if as_recorded is not None:
-        if spine or timestamp or lag or timezone or dry_run:
+        if spine or timestamp or lag or timezone or append or dry_run:
             raise click.UsageError("--as-recorded takes all but --out from the record")
         return _remake(as_recorded, service, out, target, as_json)
     if service is None:
@@ -71,6 +75,12 @@ def train_command(
     from forebay.training import export_training_set, write_training_set
     from forebay.training.spine_input import spine_words
 
+    if append:
+        if spine is None or timestamp or lag or timezone or engine != "duckdb":
+            raise click.UsageError(
+                "--append needs --spine, and takes the rest from the set at --out"
+            )
+        return _append(service, spine, out, dry_run, target, as_json)
     project = find_project(target=target)
     path = out or project.root / "target" / f"{service}.parquet"
     if spine is None and (lag or timestamp or timezone or dry_run):
@@ -106,7 +116,8 @@ def _remake(
     recorded: Path, service: str | None, out: Path | None, target: str | None, as_json: bool
 ) -> int:
     from feature_specs.errors import DataError
-    from forebay.training.remake_set import read_recorded, remake_set
+    from forebay.training.recorded_set import read_recorded
+    from forebay.training.remake_set import remake_set
 
     project = find_project(target=target)
     found = read_recorded(recorded)["service"]
@@ -128,4 +139,24 @@ def _remake(
     }
     place = f": {made.out}" if made.out else ""
     say(f"{made.rows} rows, {made.columns} columns, {told[made.same_bytes]}{place}")
+    return 0
+
+
+def _append(
+    service: str, spine: str, out: Path | None, dry_run: bool, target: str | None, as_json: bool
+) -> int:
+    from forebay.training.append_rows import append_rows
+    from forebay.training.spine_input import spine_words
+
+    project = find_project(target=target)
+    path = out or project.root / "target" / f"{service}.parquet"
+    with progress(as_json) as report:
+        done = append_rows(
+            project, service, spine_words(spine), path, dry_run=dry_run, report=report
+        )
+    if as_json:
+        emit_json({**asdict(done), "dry_run": dry_run})
+        return 0
+    would = " (--dry-run)" if dry_run else ""
+    say(f"{done.added} rows added, {done.known} were there, {done.rows} in all{would}: {done.out}")
     return 0

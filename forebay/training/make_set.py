@@ -53,12 +53,14 @@ class SetOptions:
         lag: a duration by which stored features stand behind the instants.
         timezone: the zone of the spine's instants where they have none.
         engine: what computes it.
+        lag_us: the lag in microseconds, in the place of ``lag``.
     """
 
     timestamp: str | None = None
     lag: str | None = None
     timezone: str | None = None
     engine: str = "duckdb"
+    lag_us: int | None = None
 
 
 def make_training_set(
@@ -83,7 +85,7 @@ def make_training_set(
     """
     if options.timezone is not None:
         check_zone(options.timezone, where="--timezone")
-    lag_us = _microseconds(options.lag)
+    lag_us = _microseconds(options.lag) if options.lag_us is None else options.lag_us
     compiled = compiled or current_service(project, service)
     entry = compiled.catalog.service(service)
     if entry.no_past:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog as Lake
 
@@ -20,14 +20,16 @@ from feature_specs.quote import quoted
 from forebay.current_service import CompiledService
 from forebay.project import Project
 from forebay.training.check_out import check_out
+from forebay.training.combine_parts import combine_parts, parts_of
 from forebay.training.duckdb_engine import DuckDBEngine
 from forebay.training.engine import SpineFile, SpineReading
+from forebay.training.recorded_set import check_recorded, is_parquet, read_recorded
 from forebay.training.seal_file import seal, sealing
 from lakehouse.content_hash import UNKNOWN
 from lakehouse.ingest.spine import Spine
 from lakehouse.lake import open_lake
 from lakehouse.pin_recorded import pin_recorded
-from lakehouse.training_record import FOOTER_KEY, Record, file_hash, parse_record
+from lakehouse.training_record import FOOTER_KEY, Record, file_hash
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def remake_set(
             come out than the record has the hash of. Nothing is written then.
     """
     record = read_recorded(recorded)
-    _check(record, recorded)
+    check_recorded(record, recorded, "make a new set: leave --as-recorded away")
     if out is not None:
         check_out(out, _spine_path(record), "--out")
     with tempfile.TemporaryDirectory(prefix="forebay") as folder:
@@ -90,66 +92,51 @@ def remake_set(
     )
 
 
-def read_recorded(path: Path) -> Record:
-    """The record of a training set's file, or of a file that holds the record alone.
-
-    Raises:
-        DataError: there is none.
-    """
-    try:
-        if is_parquet(path):
-            record = parse_record((pq.read_metadata(path).metadata or {}).get(FOOTER_KEY.encode()))
-        else:
-            record = parse_record(path.read_text())
-    except (OSError, UnicodeDecodeError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"it cannot be read: {error}",
-            where=str(path),
-            hint="name a training set's Parquet file, or its record, such as "
-            "target/forebay/training/SERVICE.json",
-        ) from None
-    if record is None:
-        raise DataError(
-            "it has no record of what it was made of",
-            where=str(path),
-            hint="`forebay train` writes one into each file; name such a file",
-        )
-    return record
-
-
-def _check(record: Record, recorded: Path) -> None:
-    """Refuse a record by which nothing can be made again."""
-    if "content" not in record or ("model" not in record and "recipe" not in record):
-        raise DataError(
-            "it was written by an earlier forebay, which did not keep what makes a set again",
-            where=str(recorded),
-            hint="make a new set: leave --as-recorded away",
-        )
-    engine = record.get("recipe", {}).get("engine", "duckdb")
-    if "model" not in record and engine != "duckdb":
-        raise DataError(
-            f"it was made on {engine}, whose sets cannot be made again byte for byte",
-            where=str(recorded),
-            hint="make sets that are to be made again with `--engine duckdb`",
-        )
-
-
 def _make(
     project: Project, recorded: Path, record: Record, staged: Path, report: Progress | None
 ) -> None:
     """Write the set's rows and its record, the hash of the rows yet unknown."""
-    lake = open_lake(project.lake)
-    engine = DuckDBEngine(_catalog(project, record))
+    unsealed = {**record, "content": {**record["content"], "hash": UNKNOWN}}
+    facts = json.dumps(unsealed)
+    if "parts" not in record:
+        _make_part(project, recorded, record, None, staged, {FOOTER_KEY: facts}, report)
+        return
+    files, first = [], 0
+    for number, part in enumerate(parts_of(record)):
+        files.append(staged.with_name(f"{staged.name}.{number}"))
+        _make_part(project, recorded, part, first, files[-1], {}, report)
+        first += part["spine"]["rows"]
     try:
-        if "model" in record:
-            sql = engine.whole_table(pin_recorded(lake, record["model"]))
+        combine_parts(files, staged, facts)
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+def _make_part(
+    project: Project,
+    recorded: Path,
+    part: Record,
+    first: int | None,
+    out: Path,
+    facts: Mapping[str, str],
+    report: Progress | None,
+) -> None:
+    """Write the rows that one record tells of.
+
+    Args:
+        first: which row of the set is the part's first one; None where there are no parts.
+    """
+    lake = open_lake(project.lake)
+    engine = DuckDBEngine(_catalog(project, part))
+    try:
+        if "model" in part:
+            sql = engine.whole_table(pin_recorded(lake, part["model"]))
         else:
-            sql = _statement(engine, lake, recorded, record)
-        unsealed = {**record, "content": {**record["content"], "hash": UNKNOWN}}
-        facts = {FOOTER_KEY: json.dumps(unsealed)}
-        rows = int(record["spine"].get("rows") or 0)
-        told = None if report is None else _told(report, record["service"], rows)
-        engine.write_parquet(sql, staged, facts, told)
+            sql = _statement(engine, lake, recorded, part, first)
+        rows = int(part["spine"].get("rows") or 0)
+        told = None if report is None else _told(report, part["service"], rows)
+        engine.write_parquet(sql, out, facts, told)
     finally:
         engine.close()
 
@@ -158,28 +145,37 @@ def _told(report: Progress, service: str, rows: int) -> Share:
     return lambda share: report(f"train {service}", int(share * rows), rows)
 
 
-def _statement(engine: DuckDBEngine, lake: Lake, recorded: Path, record: Record) -> str:
+def _statement(
+    engine: DuckDBEngine, lake: Lake, recorded: Path, record: Record, first: int | None
+) -> str:
     recipe = record["recipe"]
     pinned = {relation: pin_recorded(lake, told) for relation, told in record["leaves"].items()}
     if recipe["threads"]:
         engine.use_threads(recipe["threads"])
-    spine = _load_spine(engine, recorded, record)
+    spine = _load_spine(engine, recorded, record, first)
     service = CompiledService(
         record["service"], _catalog_of(record), recipe["statement"], _compile_nothing
     )
     return engine.statement(service, spine, record["lag_us"], pinned)
 
 
-def _load_spine(engine: DuckDBEngine, recorded: Path, record: Record) -> Spine:
+def _load_spine(engine: DuckDBEngine, recorded: Path, record: Record, first: int | None) -> Spine:
     """The spine's rows in their order, out of its own file or else of the set."""
     told = record["spine"]
     path = _spine_path(record)
-    if path is not None and path.is_file() and file_hash(path) == told.get("sha256"):
+    if (
+        first is None
+        and path is not None
+        and path.is_file()
+        and file_hash(path) == told.get("sha256")
+    ):
         reading = SpineReading(record["timestamp"], record["timezone"], record["recipe"]["types"])
         return engine.load_spine(SpineFile(path, told, str(path)), reading)
     if not is_parquet(recorded):
         raise DataError(
-            "the spine is not there any more, or has other bytes than it had",
+            "the spine is not there any more, or has other bytes than it had"
+            if first is None
+            else "rows were added to the set, and only the set itself has its spine",
             where=str(path or told.get("query") or "spine"),
             hint="put it back, or name the training set's Parquet file, which has its rows",
         )
@@ -189,7 +185,10 @@ def _load_spine(engine: DuckDBEngine, recorded: Path, record: Record) -> Spine:
     features = {feature["name"] for feature in record["features"]}
     columns = {n: kind for n, kind in whole.columns.items() if n not in features}
     listed = ", ".join(map(quoted, [*columns, whole.row]))
-    return Spine(f"select {listed} from ({whole.sql})", columns, whole.timestamp, whole.row)
+    sql = f"select {listed} from ({whole.sql})"
+    if first is not None:
+        sql += f" where {whole.row} >= {first} and {whole.row} < {first + told['rows']}"
+    return Spine(sql, columns, whole.timestamp, whole.row)
 
 
 def _catalog(project: Project, record: Record) -> Catalog:
@@ -212,12 +211,6 @@ def _compile_nothing() -> NoReturn:
 def _spine_path(record: Record) -> Path | None:
     path = record.get("spine", {}).get("path")
     return None if path is None else Path(path)
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether a file begins as Parquet does."""
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
 
 
 def _refuse_other(record: Record, recorded: Path, found: str) -> NoReturn:

@@ -1,0 +1,153 @@
+"""Rows added to a training set: each once, in any order, each as of its own instant."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow.parquet as pq
+import pytest
+
+from lakehouse.commit import commit_rows
+from lakehouse.lake import load_table, open_lake
+from tests.forebay.conftest import Shell
+from tests.forebay.small import edit, lake_of, make_project, payments
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+FEATURES = (
+    "spending__payments_60d",
+    "spending__spent_60d",
+    "spending__most_60d",
+    "last_payment__amount",
+)
+#: Customer, instant, label.
+Row: TypeAlias = tuple[str, datetime, int]
+
+
+def true_features(customer: str, at: datetime, paid: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """By looking at each payment, without any code of ours."""
+    seen = [p for p in paid if p["customer"] == customer and p["paid_at"] <= at]
+    recent = [p["amount"] for p in seen if p["paid_at"] > at - timedelta(days=60)]
+    last = max(seen, key=lambda p: p["paid_at"], default=None)
+    fresh = last is not None and last["paid_at"] >= at - timedelta(days=7)
+    sums = (len(recent), sum(recent), max(recent)) if recent else (None, None, None)
+    return (*sums, last["amount"] if last is not None and fresh else None)
+
+
+def draw(rows: int, seed: int) -> list[Row]:
+    drawn = random.Random(seed)
+    return [
+        (drawn.choice("abc"), START + timedelta(minutes=drawn.randrange(20_000)), n % 5)
+        for n in range(rows)
+    ]
+
+
+def write(path: Path, rows: Iterable[Row]) -> Path:
+    lines = [f"{customer},{at.isoformat()},{label}" for customer, at, label in rows]
+    path.write_text("\n".join(["customer,at,label", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    made = Shell(make_project(tmp_path), monkeypatch, capsys)
+    assert made.run("compile") == 0, made.err
+    return made
+
+
+def start(shell: Shell, rows: Iterable[Row]) -> None:
+    spine = str(write(shell.folder / "first.csv", rows))
+    words = ("train", "fraud", "--spine", spine, "--timestamp", "at", "--out", "a.parquet")
+    assert shell.run(*words) == 0, shell.out + shell.err
+
+
+def append(shell: Shell, rows: Iterable[Row], *more: str) -> tuple[int, int, int]:
+    spine = str(write(shell.folder / "more.csv", rows))
+    words = ("train", "fraud", "--spine", spine, "--append", "--out", "a.parquet", "--json", *more)
+    assert shell.run(*words) == 0, shell.out + shell.err
+    told = json.loads(shell.out)
+    return told["added"], told["known"], told["rows"]
+
+
+def rows_of(shell: Shell) -> list[tuple[Any, ...]]:
+    table = pq.read_table(shell.folder / "a.parquet")
+    return list(
+        zip(*(table[n].to_pylist() for n in ("customer", "at", "label", *FEATURES)), strict=True)
+    )
+
+
+def paid_now(shell: Shell) -> list[dict[str, Any]]:
+    table = load_table(open_lake(lake_of(shell.folder)), "raw.payments")
+    return list(table.scan().to_arrow().to_pylist())
+
+
+def test_rows_come_in_any_order_and_never_twice_beside_the_oracle(shell: Shell) -> None:
+    rows = draw(120, 1)
+    random.Random(2).shuffle(rows)
+    start(shell, rows[:40])
+    before = paid_now(shell)
+    assert append(shell, rows[:40]) == (0, 40, 40)
+    commit_rows(open_lake(lake_of(shell.folder)), "raw.payments", payments((4, 5)), mode="append")
+    assert append(shell, rows[30:100], "--dry-run") == (60, 10, 100)
+    assert len(rows_of(shell)) == 40
+    assert append(shell, rows[30:100]) == (60, 10, 100)
+    assert append(shell, reversed(rows)) == (20, 100, 120)
+    assert append(shell, rows) == (0, 120, 120)
+    found, now = rows_of(shell), paid_now(shell)
+    assert [row[:3] for row in found[:100]] == rows[:100]
+    assert sorted(row[:3] for row in found) == sorted(rows)
+    for place, (customer, at, _, *features) in enumerate(found):
+        paid = before if place < 40 else now
+        assert tuple(features) == true_features(customer, at, paid), (place, customer, at)
+    assert len(before) < len(now)
+
+
+def test_a_row_that_stands_twice_in_a_spine_is_two_rows(shell: Shell) -> None:
+    one, two = draw(2, 3)
+    start(shell, [one, one, two])
+    assert append(shell, [one, two, one]) == (0, 3, 3)
+    assert append(shell, [one, one, one, two]) == (1, 3, 4)
+
+
+def test_a_set_of_several_parts_is_made_again_byte_for_byte(shell: Shell) -> None:
+    rows = draw(90, 4)
+    start(shell, rows[:30])
+    for day, end in ((4, 60), (5, 90)):
+        commit_rows(
+            open_lake(lake_of(shell.folder)), "raw.payments", payments((day,)), mode="append"
+        )
+        append(shell, rows[:end])
+    clean = ("--keep-hours", "0", "--orphan-days", "0", "--keep-metadata", "0")
+    assert shell.run("maintain", *clean) == 0, shell.out + shell.err
+    words = ("train", "--as-recorded", "a.parquet", "--out", "b.parquet")
+    assert shell.run(*words) == 0, shell.out + shell.err
+    first = (shell.folder / "a.parquet").read_bytes()
+    assert (shell.folder / "b.parquet").read_bytes() == first
+    kept = "target/forebay/training/fraud.json"
+    assert "rows were added" in shell.refused("train", "--as-recorded", kept)
+    assert shell.run("maintain", "--forget", "a.parquet") == 0
+    assert set(load_table(open_lake(lake_of(shell.folder)), "raw.payments").refs()) == {"main"}
+
+
+def test_what_rows_cannot_be_added_to(shell: Shell) -> None:
+    rows = draw(10, 5)
+    start(shell, rows)
+    before = (shell.folder / "a.parquet").read_bytes()
+    words = ("train", "fraud", "--append", "--out", "a.parquet", "--spine")
+    other = shell.folder / "other.csv"
+    other.write_text("customer,at,grade\na,2024-01-02 00:00:00Z,x\n")
+    line = shell.refused(*words, str(other))
+    assert "it lacks label; it has grade too" in line
+    line = shell.refused("train", "churn", *words[2:], str(other))
+    assert "training set of 'fraud', not of 'churn'" in line
+    assert shell.refused(*words[:2], "--append", "--spine", "other.csv", "--out", "none.parquet")
+    edit(shell.folder, "models/spending.sql", "interval '60' day", "interval '2' day")
+    line = shell.refused(*words, str(write(shell.folder / "more.csv", draw(5, 6))))
+    assert "mean something else" in line and "spending__payments_60d" in line
+    assert (shell.folder / "a.parquet").read_bytes() == before
