@@ -18,6 +18,7 @@ COMMANDS = {
     "tables": "List the lake's tables, or show one of them.",
     "drop": "Drop an Iceberg table and its files.",
     "maintain": "Keep the lake's tables small: expire snapshots, delete what nothing needs.",
+    "erase": "Erase an entity everywhere, and prove it.",
     "plan": "Show what changed since the last build, and what that touches.",
     "compile": "Compile features into variants, catalog and macros.",
     "explain": "Show how a view is compiled, why, and why it cannot leak.",

@@ -1,0 +1,1 @@
+"""`forebay erase`: an entity out of everything that the project keeps, and the proof of it."""

@@ -1,0 +1,330 @@
+"""Find an entity in all that a project keeps, erase it there, and look whether it is still anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+from pyiceberg.catalog import Catalog as Lake
+from pyiceberg.table import Table
+
+from feature_specs.catalog import Catalog
+from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean
+from feature_specs.progress import Progress
+from forebay.erasure.training_files import count_in, erase_in, training_files
+from forebay.project import Project
+from forebay.training.changes import kept_records
+from lakehouse.duckdb_types import column_types
+from lakehouse.erase.match_rows import Entity
+from lakehouse.erase.rewrite_files import find_rows, remove_rows, settle
+from lakehouse.erase.scan_files import names_removed_files, scan_files
+from lakehouse.lake import load_table, open_lake
+from lakehouse.maintain.expire_snapshots import Pins, expire_snapshots
+from lakehouse.maintain.free_files import Ages, find_free_files, free_files
+from lakehouse.maintain.maintain_table import all_tables, foreign_files
+from lakehouse.maintain.pinned import snapshots_of
+from lakehouse.relations import tune
+from lakehouse.scan import pin
+from lakehouse.training_record import read_property
+from serving.erase_online import erase_online, find_online
+from serving.stores import NoStoreError, open_store, view_of
+
+#: Files that no metadata names go once they are so old: a writer at work owns younger ones.
+ORPHAN_DAYS = 3.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere that the entity is, or was.
+
+    Attributes:
+        kind: ``table``, ``training set``, ``online`` or ``file``.
+        rows: of the entity, as readers see them.
+        in_files: of the entity in files, older snapshots and rows deleted before included; None
+            where that is no question.
+    """
+
+    kind: str
+    name: str
+    rows: int
+    in_files: int | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What still holds the entity, or may, and why."""
+
+    name: str
+    rows: int | None
+    why: str
+
+
+@dataclass
+class Erasure:
+    """What was found, and what is left of it.
+
+    Attributes:
+        without: tables that lack a key column, so that nothing of the entity can be told there.
+        files: how many were looked into at the end.
+    """
+
+    entity: str
+    places: list[Place] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be erased.
+
+    Attributes:
+        training_sets: whether from recorded training sets too, and from the snapshots that these pin.
+        files: Parquet files of training sets beside those under target/.
+        orphan_days: the age from which files go that no metadata names.
+    """
+
+    entity: Entity
+    training_sets: bool = False
+    files: Sequence[Path] = ()
+    orphan_days: float = ORPHAN_DAYS
+
+    @property
+    def ages(self) -> Ages:
+        """What is kept for readers, and to go back to, goes too."""
+        return Ages(timedelta(0), timedelta(days=self.orphan_days), 0)
+
+
+def erase(
+    project: Project, request: Request, report: Progress, *, dry_run: bool = False
+) -> Erasure:
+    """Erase an entity. What was done of it before is found done, so that a run that was killed is
+    finished by the next.
+
+    Raises:
+        UnknownNameError: no table has the key columns.
+        DataError: nothing says which rows of a view's leaves are the entity's.
+    """
+    return _Eraser(project, request, report).run(dry_run)
+
+
+class _Eraser:
+    def __init__(self, project: Project, request: Request, report: Progress) -> None:
+        self.project, self.request, self.report = project, request, report
+        self.entity = request.entity
+        self.catalog: Catalog = project.catalog()
+        self.lake: Lake = open_lake(project.lake)
+        self.made = Erasure(str(request.entity))
+        self.connection = duckdb.connect()
+        tune(self.connection)
+
+    def run(self, dry_run: bool) -> Erasure:
+        tables = all_tables(self.lake)
+        chosen = dict(self._choose(tables))
+        self._require_leaves(chosen)
+        for number, (name, predicate) in enumerate(chosen.items(), 1):
+            self._table(name, predicate, dry_run)
+            self.report("erase", number, len(chosen))
+        self._online(dry_run)
+        self._training_files(dry_run)
+        if not dry_run:
+            self._expire(chosen)
+            self._prove(chosen)
+        self._tell_origins()
+        return self.made
+
+    def _choose(self, tables: Mapping[str, Table]) -> Iterator[tuple[str, str]]:
+        """The tables that have the entity's key columns, with what holds for its rows."""
+        known: dict[str, None] = {}
+        found = False
+        for name, table in tables.items():
+            known |= dict.fromkeys(column_types(table.schema()))
+            predicate = self.entity.predicate(name, table.schema())
+            if predicate is None:
+                self.made.without.append(name)
+                continue
+            found = True
+            yield name, predicate
+        if not found:
+            first = next(iter(self.entity.values))
+            raise UnknownNameError(
+                f"no table of the lake has a column {' and '.join(self.entity.values)}",
+                where="forebay erase",
+                hint=did_you_mean(first, known),
+            )
+
+    def _require_leaves(self, chosen: Mapping[str, str]) -> None:
+        """A view of this entity whose leaves nobody can be found in would bring it back."""
+        wanted = {name.lower() for name in self.entity.values}
+        for view in self.catalog.views.values():
+            leaves = [self.catalog.leaves[name].table for name in view.leaves]
+            if wanted <= set(view.keys) and not any(table in chosen for table in leaves):
+                key = next(iter(self.entity.values))
+                raise DataError(
+                    f"none of the tables that feature view {view.name!r} reads has a column "
+                    f"{' and '.join(self.entity.values)}: {', '.join(leaves)}",
+                    where=view.file,
+                    hint=f"say what it is called there: --column {leaves[0]}:{key}=NAME",
+                )
+
+    def _table(self, name: str, predicate: str, dry_run: bool) -> None:
+        table = load_table(self.lake, name)
+        is_set = read_property(table) is not None
+        kind = "training set" if is_set else "table"
+        found = find_rows(self.connection, pin(table), predicate)
+        held = scan_files(self.connection, name, table, self.entity)
+        self.made.places.append(Place(kind, name, found.living, sum(held.rows.values())))
+        if dry_run or (is_set and not self.request.training_sets):
+            return
+        if table.properties.get("gc.enabled", "true").lower() == "false":
+            return  # told by the scan: its files are not ours to delete
+        remove_rows(self.connection, table, found, predicate)
+        settle(load_table(self.lake, name))
+
+    def _online(self, dry_run: bool) -> None:
+        try:
+            opened = open_store(self.project.online, readonly=dry_run)
+        except NoStoreError:
+            return
+        with closing(opened) as store:
+            for rows in list(find_online(store, self.catalog, self.entity.values)):
+                name = view_of(rows.view.name)
+                if rows.unknown:
+                    why = "no view of this project has that name: erase it where it is compiled"
+                    self.made.kept.append(Kept(f"online {name}", None, why))
+                    continue
+                self.made.places.append(Place("online", name, len(rows.keys)))
+                if not dry_run:
+                    erase_online(store, rows)
+            if not dry_run:
+                for rows in find_online(store, self.catalog, self.entity.values):
+                    if rows.keys:
+                        why = "written again meanwhile: stop `forebay stream` and `sync --follow`"
+                        name = view_of(rows.view.name)
+                        self.made.kept.append(Kept(f"online {name}", len(rows.keys), why))
+
+    def _training_files(self, dry_run: bool) -> None:
+        for path in training_files(self.project, self.request.files):
+            found = count_in(path, self.entity)
+            if not found:
+                continue
+            self.made.places.append(Place("file", str(path), found))
+            if self.request.training_sets and not dry_run:
+                erase_in(path, self.entity)
+            elif not dry_run:
+                self.made.kept.append(Kept(str(path), found, "a training set: say --training-sets"))
+
+    def _pins(self) -> Pins:
+        """Snapshots that training sets were made of; none where these are to be erased too."""
+        if self.request.training_sets:
+            return Pins()
+        records = kept_records(self.project)
+        for table in all_tables(self.lake).values():
+            record = read_property(table)
+            records += [] if record is None else [record]
+        return Pins(read=frozenset(s for record in records for s in snapshots_of(record)))
+
+    def _expire(self, chosen: Mapping[str, str]) -> None:
+        pins, tables = self._pins(), all_tables(self.lake)
+        foreign = foreign_files(tables)
+        for name in chosen:
+            table = load_table(self.lake, name)
+            if table.properties.get("gc.enabled", "true").lower() == "false":
+                continue
+            # A commit of this moment counts as of before.
+            now = datetime.now(UTC) + timedelta(milliseconds=10)
+            gone = expire_snapshots(table, pins, now, self.request.ages.snapshots)
+            table = load_table(self.lake, name)
+            others = [t.location() for other, t in tables.items() if other != name]
+            free_files(table, find_free_files(table, gone, now, self.request.ages, foreign, others))
+
+    def _prove(self, chosen: Mapping[str, str]) -> None:
+        """Look into every file that is left."""
+        for name in chosen:
+            table = load_table(self.lake, name)
+            left = scan_files(self.connection, name, table, self.entity)
+            self.made.files += left.files
+            for file, why in left.unread.items():
+                self.made.kept.append(Kept(file, None, f"cannot be read: {why}"))
+            if left.rows:
+                rows = sum(left.rows.values())
+                self.made.kept.append(Kept(name, rows, self._why(name, table)))
+            elif names_removed_files(table):
+                why = "older snapshots' manifests may name its values as the least and greatest"
+                self.made.kept.append(Kept(name, 0, f"{why}; {self._why(name, table)}"))
+
+    def _why(self, name: str, table: Table) -> str:
+        if table.properties.get("gc.enabled", "true").lower() == "false":
+            return "gc.enabled is false: its files are kept by whoever set that"
+        if read_property(table) is not None and not self.request.training_sets:
+            return "a training set: say --training-sets"
+        refs = [n for n, ref in table.metadata.refs.items() if n != "main"]
+        if refs:
+            return f"pinned by {', '.join(refs)}: drop the tag or branch, and erase again"
+        if len(table.snapshots()) > 1 and not self.request.training_sets:
+            return "a recorded training set pins its snapshots: say --training-sets"
+        if len(table.snapshots()) > 1:
+            return "the table's own settings keep snapshots (history.expire.min-snapshots-to-keep)"
+        return (
+            "in files that no snapshot names, as a run that was killed leaves them, or written "
+            "meanwhile: once no writer is at work, erase again with --orphan-days 0"
+        )
+
+    def _tell_origins(self) -> None:
+        for leaf in self.catalog.leaves.values():
+            if leaf.origin is not None and leaf.table not in self.made.without:
+                why = f"copied anew at each build from {leaf.origin.relation}: erase it there too"
+                self.made.kept.append(Kept(leaf.origin.node, None, why))
+
+
+def read_entity(words: Sequence[str], columns: Sequence[str], catalog: Catalog) -> Entity:
+    """The entity that ``[VIEW] NAME=VALUE...`` names.
+
+    Args:
+        columns: ``TABLE:NAME=COLUMN`` each, for tables that name a key column otherwise.
+
+    Raises:
+        ForebayError: a word is none of that.
+    """
+    view = words[0] if words and "=" not in words[0] else None
+    pairs = words if view is None else words[1:]
+    keys = () if view is None else catalog.view(view).keys
+    values: dict[str, str] = {}
+    for word in pairs:
+        name, found, value = word.partition("=")
+        if not (found and name and value):
+            raise _no_pair(word)
+        values[name] = value
+    if not values:
+        raise _no_pair(" ".join(words))
+    if view is not None and {name.lower() for name in values} != set(keys):
+        raise DataError(
+            f"the keys of feature view {view!r} are {', '.join(keys)}",
+            where="forebay erase",
+            hint=f"write {' '.join(f'{key}=VALUE' for key in keys)}",
+        )
+    named: dict[tuple[str, str], str] = {}
+    for word in columns:
+        place, _, column = word.partition("=")
+        table, _, key = place.partition(":")
+        if key not in values or not column:
+            raise DataError(
+                f"{word!r} names no key that is given, or no column",
+                where="--column",
+                hint=f"write such as --column shop.payments:{next(iter(values))}=cust",
+            )
+        named[table, key] = column
+    return Entity(values, named)
+
+
+def _no_pair(word: str) -> ForebayError:
+    return DataError(
+        f"{word!r} is not NAME=VALUE",
+        where="forebay erase",
+        hint="name the entity by its key columns, such as customer_id=7",
+    )

@@ -1,0 +1,156 @@
+"""Write the data files that hold an entity's rows anew without them.
+
+A row that a delete file takes out still stands in its data file, so files are sought by what is in
+them, and rewritten files take nothing along that was deleted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFile, ManifestEntry
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation
+
+from lakehouse.data_files.manifests import manifests_of
+from lakehouse.data_files.select_rows import select_rows
+from lakehouse.duckdb_types import column_types
+from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction, write_files
+from lakehouse.remote.mount_files import mount
+from lakehouse.scan import Pinned, pin
+from lakehouse.stream.fence import FENCE, read_fence
+from lakehouse.write_rows import ROWS_PROPERTY, count_rows, may_copy, overtaken, write_file
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entity's rows in a table's current files.
+
+    Attributes:
+        files: entries of the files that hold some.
+        rows: how many there are, those included that are deleted already.
+        living: how many of them the table still has.
+    """
+
+    files: tuple[ManifestEntry, ...]
+    rows: int
+    living: int
+
+
+def find_rows(connection: duckdb.DuckDBPyConnection, pinned: Pinned, predicate: str) -> Found:
+    """Seek an entity's rows in every data file of a table's current snapshot.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    mount(connection)
+    held, rows, living = [], 0, 0
+    for entry in pinned.files:
+        among = _count(connection, select_rows(pinned.table, [entry]), predicate)
+        if among:
+            held.append(entry)
+            rows += among
+            living += _count(
+                connection, select_rows(pinned.table, [entry], pinned.deletes), predicate
+            )
+    return Found(tuple(held), rows, living)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, select: str, predicate: str) -> int:
+    counted = connection.execute(f"select count(*) from ({select}) where {predicate}").fetchall()
+    return int(counted[0][0])
+
+
+def remove_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, found: Found, predicate: str
+) -> None:
+    """Commit the table without the rows. Of one that holds none nothing is written.
+
+    Raises:
+        DataError: another writer committed meanwhile.
+    """
+    pinned = pin(table)
+    if not found.files:
+        return
+    gone = {e.data_file.file_path for e in found.files}
+    kept = [e for e in pinned.files if e.data_file.file_path not in gone]
+    rest = (
+        f"select * from ({select_rows(table, found.files, pinned.deletes)}) where not {predicate}"
+    )
+    added = _write(connection, table, rest)
+    _commit(
+        table,
+        Operation.OVERWRITE,
+        kept=(kept, list(pinned.deletes) if kept else []),
+        removed=[*found.files, *(() if kept else pinned.deletes)],
+        added=added,
+        rows=count_rows(table) - found.living,
+    )
+
+
+def _write(connection: duckdb.DuckDBPyConnection, table: Table, sql: str) -> list[DataFile]:
+    if may_copy(table, column_types(table.schema())):
+        written = write_file(connection, table, sql)
+        for file in (f for f in written if not f.record_count):
+            table.io.delete(file.file_path)
+        return [f for f in written if f.record_count]
+    rows = connection.sql(sql).to_arrow_table()
+    if not rows.num_rows:
+        return []
+    rows = rows.cast(schema_to_pyarrow(table.schema(), include_field_ids=False))
+    return list(write_files(table.transaction(), rows, uuid.uuid4(), itertools.count()))
+
+
+def settle(table: Table) -> bool:
+    """Let the table's manifests name only files that are there; whether they did not.
+
+    The commit that takes a file out names it once more, with the least and greatest values in it.
+
+    Raises:
+        DataError: another writer committed meanwhile.
+    """
+    pinned = pin(table)
+    manifests = manifests_of(table, pinned.snapshot)
+    if not any(m.deleted_files_count for m in manifests):
+        return False
+    _commit(
+        table,
+        Operation.REPLACE,
+        kept=(pinned.files, pinned.deletes),
+        removed=(),
+        added=(),
+        rows=count_rows(table),
+    )
+    return True
+
+
+def _commit(
+    table: Table,
+    operation: Operation,
+    *,
+    kept: tuple[Sequence[ManifestEntry], Sequence[ManifestEntry]],
+    removed: Sequence[ManifestEntry],
+    added: Sequence[DataFile],
+    rows: int,
+) -> None:
+    transaction = SteadyTransaction(table)
+    try:
+        with ChangeFiles(operation, transaction, table.io) as change:
+            change.snapshot_properties = {ROWS_PROPERTY: str(rows)}
+            fence = read_fence(table)
+            if fence is not None:
+                change.snapshot_properties[FENCE] = fence.dumps()
+            change.kept, change.removed = kept, removed
+            for file in added:
+                change.append_data_file(file)
+        transaction.commit_transaction()
+    except CommitFailedException:
+        for file in added:
+            table.io.delete(file.file_path)
+        raise overtaken(".".join(table.name())) from None
