@@ -1,6 +1,6 @@
 """Point-in-time on Trino: what forebay writes against range joins, by Trino's own CPU time.
 
-    python -m benchmarks.trino_point_in_time [--events 5000000] [--spine 200000] [--per-key 1000]
+    python -m benchmarks.trino_point_in_time [--events 5000000] [--spine 200000] [--per-key 1000] [--rounds 2]
 
 Tables are made in the memory catalog of a Trino that the tests' recipe starts. Both sides give a sum
 over all features, which have to be equal.
@@ -92,13 +92,20 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--spine", type=int, default=200_000)
     parser.add_argument("--per-key", type=int, nargs="+", default=[1000, 25])
+    parser.add_argument("--rounds", type=int, default=2, help="of which the least counts")
     asked = parser.parse_args()
     failed = 0
     with trino_server(large=True) as server:
         for each in asked.per_key:
             _load(server, asked.events, asked.spine, asked.events // each)
             for name, view in (("windows", WINDOWS), ("latest", LATEST)):
-                measured = {label: _measure(server, sql) for label, sql in _sides(name, view)}
+                sides = dict(_sides(name, view))
+                measured: dict[str, tuple[object, float]] = {}
+                for _ in range(asked.rounds):  # in turns: Java compiles what has run for a while
+                    for label, sql in sides.items():
+                        value, seconds = _measure(server, sql)
+                        least = min(seconds, measured.get(label, (value, seconds))[1])
+                        measured[label] = value, least
                 answers = {value for value, _ in measured.values()}
                 failed += len(answers) > 1
                 for label, (value, seconds) in measured.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -35,6 +36,8 @@ def engine_connector(name: str, project: Project) -> ConnectTo:
 
 def _trino(project: Project) -> ConnectTo:
     check_package("trino", "trino", "--engine trino")
+    # It tells of an optional package that it goes without, wherever logs are shown.
+    logging.getLogger("trino.auth").setLevel(logging.WARNING)
     from forebay.trino_settings import trino_settings
     from lakehouse.engines.trino import TrinoEngine
 

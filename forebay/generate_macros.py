@@ -141,5 +141,7 @@ def _service_macro(service: ServiceSql) -> str:
         sql = sql.replace(name, f"{{{{ {argument} }}}}")
     return (
         f"{{% macro {macro_name(service.name)}(spine, timestamp, lag_us) -%}}\n"
-        f"{sql}\n{{%- endmacro %}}\n"
+        "{%- if target.type == 'trino' -%}\n"
+        f"{{{{ forebay_point_in_time_on_trino('{service.name}', spine, timestamp, lag_us) }}}}\n"
+        f"{{%- else -%}}\n{sql}\n{{%- endif -%}}\n{{%- endmacro %}}\n"
     )

@@ -57,6 +57,10 @@ def build_command(
 
         with progress() as report:
             at = run_instant(project, now)
+            if _is_trino(project):
+                from forebay.build_on_trino import home_project
+
+                project = home_project(project)
             plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
         say(plan_text(plan))
         return 2 if complain(dict.fromkeys(p.error for p in plan if p.error)) else 0
@@ -91,7 +95,27 @@ def build(
 
         engine_connector(engine, project)  # what it lacks is told before anything runs
     with hold_project(project.folder, "forebay build", wait), _computed_by(engine, project):
-        _build(project, now, select, full_refresh, quiet, wait)
+        if _is_trino(project):
+            _build_on_trino(project, now, select, full_refresh, quiet)
+        else:
+            _build(project, now, select, full_refresh, quiet, wait)
+
+
+def _is_trino(project: Project) -> bool:
+    return (project.profile_target.output or {}).get("type") == "trino"
+
+
+def _build_on_trino(
+    project: Project, now: str | None, select: tuple[str, ...], full_refresh: bool, quiet: bool
+) -> None:
+    from forebay.build_on_trino import build_on_trino, home_project
+
+    home = home_project(project)
+    at = run_instant(home, now)
+    if now is None and home.now is not None and not quiet:
+        say(home.clock_line())
+    build_on_trino(project, home, at, select=select, full_refresh=full_refresh, quiet=quiet)
+    _measure(home)
 
 
 @contextmanager

@@ -58,7 +58,9 @@ class TrinoServer:
         path = {"JAVA_HOME": str(jdk), "PATH": f"{jdk / 'bin'}:/usr/bin:/bin"}
         self._process = start(command, self._folder, env=path)
         wait_until(self._is_ready, self._process, self._folder)
-        self.create_catalog("memory", "memory", {})
+        # By default it holds 128 MB.
+        room = {"memory.max-data-per-node": "1GB"} if self._large else {}
+        self.create_catalog("memory", "memory", room)
 
     def kill(self) -> None:
         """End it at once: its data goes with it."""
