@@ -18,16 +18,19 @@ from feature_specs.catalog import load_catalog
 from serving.server import serve
 from serving.settings import ServeSettings
 settings = ServeSettings.loads(sys.argv[2])
-serve(load_catalog(Path(sys.argv[1])), "127.0.0.1", 0, settings=settings)
+serve(load_catalog(Path(sys.argv[1])), "127.0.0.1", 0, int(sys.argv[3]), settings=settings)
 """
 
 
 @contextmanager
-def serving(catalog: Catalog, folder: Path, settings: ServeSettings = OPEN) -> Iterator[str]:
+def serving(
+    catalog: Catalog, folder: Path, settings: ServeSettings = OPEN, workers: int = 1
+) -> Iterator[str]:
     """The URL of a server of its own process."""
     path = folder / "served.json"
     path.write_text(catalog.dumps())
-    with started([sys.executable, "-c", _PROGRAM, str(path), settings.dumps()], folder) as url:
+    words = [sys.executable, "-c", _PROGRAM, str(path), settings.dumps(), str(workers)]
+    with started(words, folder) as url:
         yield url
 
 

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -129,17 +130,36 @@ def _serial(url: str) -> int:
         return x509.load_der_x509_certificate(found).serial_number
 
 
-def test_a_renewed_certificate_is_taken_without_a_restart(project: Project, tmp_path: Path) -> None:
+def _serials(url: str) -> set[int]:
+    """The certificates of so many connections that each worker has taken some."""
+    return {_serial(url) for _ in range(12)}
+
+
+def _wait_for(url: str) -> None:
+    """Return once workers listen: the socket that took the port before them is closed."""
+    for _ in range(300):
+        with suppress(OSError):
+            _serial(url)
+            return
+        time.sleep(0.1)
+    pytest.fail("no worker listens")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_renewed_certificate_is_taken_without_a_restart(
+    project: Project, tmp_path: Path, workers: int
+) -> None:
     before = make_certificate(tmp_path, "server")
     settings = ServeSettings(tls_cert=str(before.cert), tls_key=str(before.key))
-    with serving(project.catalog, tmp_path, settings) as url:
-        assert _serial(url) == before.serial
+    with serving(project.catalog, tmp_path, settings, workers) as url:
+        _wait_for(url)
+        assert _serials(url) == {before.serial}
         before.key.write_text("half written")
         time.sleep(6)  # the server looks every 5 seconds
-        assert _serial(url) == before.serial
+        assert _serials(url) == {before.serial}
         after = make_certificate(tmp_path, "server")
         for _ in range(300):
-            if _serial(url) == after.serial:
+            if _serials(url) == {after.serial}:
                 return
             time.sleep(0.1)
     pytest.fail("the server has its old certificate")
