@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +27,8 @@ from serving.state import ViewState, load_state
 from serving.stores import OnlineStore, StoredView, open_store
 
 _EXAMPLES = 10
+#: In so many samples of 100 the share of entities that differ is below `VerifyReport.most_wrong`.
+CONFIDENCE = 0.99
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class VerifyReport:
         same_query: whether the store's rows come from the compiled query.
         age_us: age of the store's rows at the catalog's now; freshness_us: the most it may be.
         non_null: share of values that are not null, by stored column; None of an empty table.
+        sampled: how many entities were drawn and compared; None where all were. Then rows that
+            are online only are not looked for.
         error: why the view could not be compared, with a hint.
     """
 
@@ -73,7 +79,21 @@ class VerifyReport:
     age_us: int | None = None
     freshness_us: int | None = None
     non_null: dict[str, float | None] = field(default_factory=dict)
+    sampled: int | None = None
     error: str | None = None
+
+    @property
+    def most_wrong(self) -> float | None:
+        """Of a sample without a difference, the share of entities that may differ all the same, at
+        `CONFIDENCE`; None where all were compared, or some differ.
+
+        Of n drawn at random none differs, where a share p of all does, in (1 - p)^n of cases.
+        """
+        if self.sampled is None or self.different or self.missing:
+            return None
+        if not self.sampled:
+            return 1.0
+        return -math.expm1(math.log(1 - CONFIDENCE) / self.sampled)
 
     @property
     def equal(self) -> bool:
@@ -95,7 +115,11 @@ class VerifyReport:
 
 
 def verify(
-    catalog: Catalog, views: Sequence[str] | None = None, *, now: datetime | None = None
+    catalog: Catalog,
+    views: Sequence[str] | None = None,
+    *,
+    now: datetime | None = None,
+    sample: int | None = None,
 ) -> list[VerifyReport]:
     """Compare each view's Iceberg table with the online store.
 
@@ -104,6 +128,7 @@ def verify(
     Args:
         views: names; None for all.
         now: the instant that ages count from; by default the catalog's, else the real one.
+        sample: how many entities of a view to draw and compare, about; None for all.
 
     Raises:
         UnknownNameError: there is no such view.
@@ -117,7 +142,7 @@ def verify(
         with closing(open_store(catalog.online, readonly=True)) as store:
             for name, table in tables.items():
                 try:
-                    done[name] = _Comparison(store, table).run(at)
+                    done[name] = _Comparison(store, table).run(at, sample)
                 except known_errors() as error:
                     failed[name] = explain_one(error)
     left_out = catalog.views_left_out() if views is None else []
@@ -156,24 +181,34 @@ class _Comparison:
         self._met = _Keys()
         self.report = VerifyReport(view.name, freshness_us=view.freshness_us)
 
-    def run(self, now: int) -> VerifyReport:
+    def run(self, now: int, sample: int | None) -> VerifyReport:
         report = self.report
         state = load_state(self._store.get_state(self._stored_view))
         self._judge_state(state, now)
-        for batch in self._table.batches(self._encoder.columns):
+        rows = self._table.count()
+        drawn = sample is not None and sample < rows
+        batches = self._table.batches(self._encoder.columns)
+        for batch in _draw(batches, sample / rows) if drawn and sample else batches:
             self._compare(self._encoder.entities_only(batch))
-        online = _Keys()
-        for key, _ in self._store.items(self._stored_view):
-            online.add(key)
-        report.online_rows = online.count
-        if online != self._met:
-            self._find_extra()
-        total = report.offline_rows
+        if drawn:
+            report.sampled, report.offline_rows = report.offline_rows, rows
+            report.online_rows = 0 if state is None else state.rows
+        else:
+            self._count_online()
+        total = report.offline_rows if report.sampled is None else report.sampled
         report.non_null = {
             self._spelled[name]: (total - nulls) / total if total else None
             for name, nulls in self._nulls.items()
         }
         return report
+
+    def _count_online(self) -> None:
+        online = _Keys()
+        for key, _ in self._store.items(self._stored_view):
+            online.add(key)
+        self.report.online_rows = online.count
+        if online != self._met:
+            self._find_extra()
 
     def _judge_state(self, state: ViewState | None, now: int) -> None:
         if state is None:
@@ -245,6 +280,21 @@ class _Comparison:
     def _example(self, key: bytes, column: str | None, offline: Any, online: Any) -> None:
         if len(self.report.examples) < _EXAMPLES:
             self.report.examples.append(Difference(decode_key(key), column, offline, online))
+
+
+def _draw(batches: Iterable[pa.RecordBatch], share: float) -> Iterator[pa.RecordBatch]:
+    """A share of all rows, each drawn apart from the others."""
+    drawing = random.Random()  # another draw in every run, so that many runs see more
+    per_miss = math.log1p(-share)
+    skip = int(math.log(1 - drawing.random()) / per_miss)
+    for batch in batches:
+        places = []
+        while skip < batch.num_rows:
+            places.append(skip)
+            skip += 1 + int(math.log(1 - drawing.random()) / per_miss)
+        skip -= batch.num_rows
+        if places:
+            yield batch.take(pa.array(places))
 
 
 def same_value(offline: Any, online: Any) -> bool:

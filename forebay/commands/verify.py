@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from forebay.complete import complete_view
 from forebay.options import json_option, now_option, run_instant, target_option
-from forebay.project import find_project
+from forebay.project import Project, find_project
 from forebay.terminal import complain, emit_json, say, table
 
 if TYPE_CHECKING:
+    from feature_specs.catalog import Catalog
+    from forebay.explain_differences import Explained
     from serving.verify import VerifyReport
 
 
 @click.command(epilog="Example: forebay verify card_activity --json")
 @click.argument("views", nargs=-1, shell_complete=complete_view)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Draw and compare about N entities a view, and say what that leaves open; else all.",
+)
+@click.option(
+    "--explain/--no-explain",
+    default=True,
+    show_default=True,
+    help="Say of what differs which kind it is, and which source rows caused it.",
+)
 @now_option
 @target_option
 @json_option
 def verify_command(
-    views: tuple[str, ...], now: str | None, target: str | None, as_json: bool
+    views: tuple[str, ...],
+    sample: int | None,
+    explain: bool,
+    now: str | None,
+    target: str | None,
+    as_json: bool,
 ) -> int:
     """Compare VIEWS, or all, online with offline, value by value. Exit code 1 if they differ, 2
     if a view cannot be compared; the others are."""
@@ -33,12 +53,41 @@ def verify_command(
     at = run_instant(project, now)
     catalog = project.catalog()
     tell_changes(project, catalog, "What was built last is verified")
-    reports = verify(catalog, list(views) or None, now=at)
-    failed = [r for r in reports if not r.ok]
-    code = 1 if failed else 0
+    reports = verify(catalog, list(views) or None, now=at, sample=sample)
+    explained = _explain(project, catalog, reports) if explain else []
+    code = 1 if any(not r.ok for r in reports) else 0
     if as_json:
-        emit_json([{**asdict(r), "ok": r.ok} for r in reports])
-        return 2 if complain(r.error for r in reports if r.error) else code
+        emit_json([_as_json(r, explained) for r in reports])
+    else:
+        _tell(reports, explained)
+    return 2 if complain(r.error for r in reports if r.error) else code
+
+
+def _explain(
+    project: Project, catalog: Catalog, reports: Sequence[VerifyReport]
+) -> list[Explained]:
+    """Explain what differs; a project that does not compile any more leaves it unexplained."""
+    if not any(r.examples for r in reports):
+        return []
+    from feature_specs.library_errors import explain_one, known_errors
+    from forebay.explain_differences import explain_differences
+
+    try:
+        return explain_differences(project, catalog, reports)
+    except known_errors() as error:
+        complain([f"what differs is not explained: {explain_one(error)}"])
+        return []
+
+
+def _as_json(report: VerifyReport, explained: Sequence[Explained]) -> dict[str, Any]:
+    mine = [asdict(e) for e in explained if e.view == report.view]
+    more = {"ok": report.ok, "most_wrong": report.most_wrong, "explained": mine}
+    return {**asdict(report), **more}
+
+
+def _tell(reports: Sequence[VerifyReport], explained: Sequence[Explained]) -> None:
+    from serving.verify import CONFIDENCE
+
     rows = [
         (r.view, _verdict(r), r.offline_rows, r.online_rows, r.values, r.different, r.missing,
          r.extra)
@@ -46,10 +95,20 @@ def verify_command(
     ]  # fmt: skip
     header = ("view", "verdict", "offline", "online", "values", "different", "missing", "extra")
     say(table(rows, header))
-    for report in failed:
-        for example in report.examples[:3]:
+    for report in reports:
+        if report.most_wrong is not None:
+            say(f"  {report.view}: none of {report.sampled} drawn differs; with "
+                f"{CONFIDENCE:.0%} confidence fewer than {report.most_wrong:.4%} of all do")  # fmt: skip
+    for report in (r for r in reports if not r.ok):
+        mine = [e for e in explained if e.view == report.view]
+        for example in report.examples[:3] if not mine else ():
             say(f"  {report.view}: {example}")
-    return 2 if complain(r.error for r in reports if r.error) else code
+        for each in mine[:3]:
+            say(f"  {report.view}: {each.difference}: {each.kind}, since {each.why}")
+            for cause in each.causes:
+                say(f"    {cause.change}: {', '.join(f'{n}={v}' for n, v in cause.row.items())}")
+            if each.total > len(each.causes):
+                say(f"    and {each.total - len(each.causes)} rows more")
 
 
 def _verdict(report: VerifyReport) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from feature_specs.catalog import ViewEntry
@@ -114,3 +115,35 @@ def test_states_read_back() -> None:
     assert load_state(None) is None
     assert load_state(b'{"at": 1, "of": "another version"}') is None
     assert load_state(b"\x80 no JSON") is None
+
+
+def many(n: int, wrong: int = 0) -> pa.Table:
+    return carriers({f"c{i}": (i + (i < wrong), 0.5) for i in range(n)})
+
+
+def test_a_sample_says_what_it_leaves_open(project: Project) -> None:
+    made = make_view("delays")
+    project.add(made)
+    project.build(made, many(5000), MORNING)
+    sync(project.catalog)
+    (report,) = verify(project.catalog, sample=500)
+    assert report.ok and (report.offline_rows, report.online_rows) == (5000, 5000)
+    assert report.sampled is not None and 300 < report.sampled < 700
+    assert report.values == 2 * report.sampled
+    # None of n drawn differs, where this share of all does, in one case of a hundred.
+    assert report.most_wrong is not None
+    assert (1 - report.most_wrong) ** report.sampled == pytest.approx(0.01)
+    (whole,) = verify(project.catalog, sample=5000)
+    assert (whole.sampled, whole.most_wrong, whole.values) == (None, None, 10_000)
+
+
+def test_a_sample_meets_what_differs_as_often_as_it_is(project: Project) -> None:
+    made = make_view("delays")
+    project.add(made)
+    project.build(made, many(5000), MORNING)
+    sync(project.catalog)
+    project.build(made, many(5000, wrong=1000), MORNING)
+    (report,) = verify(project.catalog, sample=1000)
+    assert report.sampled is not None and not report.ok and report.most_wrong is None
+    # Five standard deviations about a fifth.
+    assert abs(report.different / report.sampled - 0.2) < 5 * (0.16 / report.sampled) ** 0.5
