@@ -25,6 +25,7 @@ COMMANDS = {
     "lineage": "Show what a feature is made of, and what a raw column reaches.",
     "preview": "Show one feature vector with the rows it came from.",
     "build": "Compile, then dbt build: feature tables land in Iceberg.",
+    "backfill": "Write a view's history as of each of many instants.",
     "advance": "Step feature tables through time by their incremental variant.",
     "spine": "Write a spine of every entity at regular instants.",
     "train": "Write a point-in-time training set to Parquet.",

@@ -22,8 +22,8 @@ from types import ModuleType
 
 #: Commands that may run Python models: there PyArrow has to know of pandas from its first array on.
 RUN_MODELS = ("build", "demo")
-#: Commands that step feature tables, which an index of keys by NumPy makes quick, or rewrite them.
-STEP_VIEWS = ("advance", "stream", "replay", "maintain", "erase")
+#: Commands that write or rewrite tables, which an index of keys by NumPy makes quick.
+STEP_VIEWS = ("advance", "backfill", "stream", "replay", "maintain", "erase")
 #: Commands whose process lives on, where a rare search for cycles would be a long one.
 LONG_LIVED = ("serve", "stream", "replay")
 

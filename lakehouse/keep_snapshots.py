@@ -76,6 +76,8 @@ def sets_kept(tables: Mapping[str, Table]) -> dict[str, list[str]]:
 def _tag(lake: Lake, name: str, snapshot: int, tag: str) -> None:
     for _ in range(_TRIES):
         table = load_table(lake, name)
+        if tag in table.metadata.refs and table.metadata.refs[tag].snapshot_id == snapshot:
+            return
         if table.snapshot_by_id(snapshot) is None:
             raise DataError(
                 f"snapshot {snapshot} expired while the training set was made of it",

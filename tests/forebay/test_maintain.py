@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -52,6 +54,14 @@ def test_a_dry_run_says_what_the_run_then_frees(shell: Shell) -> None:
 def test_a_table_that_is_not_there_is_named_with_the_closest(shell: Shell) -> None:
     line = shell.refused("maintain", "raw.payment")
     assert "no Iceberg table 'raw.payment'" in line and "did you mean 'raw.payments'?" in line
+
+
+def test_it_runs_in_a_process_of_its_own(shell: Shell) -> None:
+    """Which has only those modules at hand that its command is said to need."""
+    words = [sys.executable, "-m", "forebay", "maintain", "--json"]
+    done = subprocess.run(words, cwd=shell.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["table"] == "raw.payments"
 
 
 @pytest.mark.slow

@@ -1,0 +1,65 @@
+"""forebay backfill."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from forebay.complete import complete_view
+from forebay.options import json_option, now_option, run_instant, target_option
+from forebay.project import find_project
+from forebay.terminal import counted, emit_json, progress, say
+
+
+@click.command(
+    epilog="Example: forebay backfill card_activity --from 2026-11-01T00:00:00Z "
+    "--to 2026-11-28T00:00:00Z --every '1 day' --chunk '30 days'"
+)
+@click.argument("view", shell_complete=complete_view)
+@click.option("--from", "start", required=True, metavar="INSTANT", help="The first instant.")
+@click.option("--to", "end", required=True, metavar="INSTANT", help="The last one, inclusive.")
+@click.option("--every", required=True, metavar="DURATION", help="From one instant to the next.")
+@click.option(
+    "--chunk", default="30 days", show_default=True, metavar="DURATION", help="What is one commit."
+)
+@click.option("--reset", is_flag=True, help="Begin anew, and give up the history that is there.")
+@click.option("--dry-run", is_flag=True, help="Say what it comes to, and write nothing.")
+@now_option
+@target_option
+@json_option
+def backfill_command(
+    view: str,
+    start: str,
+    end: str,
+    every: str,
+    chunk: str,
+    reset: bool,
+    dry_run: bool,
+    now: str | None,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Write VIEW's history to a table of its own: its features as of each instant, for every entity
+    that has any then. A run that is killed goes on where it was."""
+    from forebay.backfill import Backfill
+    from forebay.project_changes import tell_changes
+
+    project = find_project(target=target)
+    tell_changes(project, project.catalog(), "The history is of the view as it was compiled")
+    made = Backfill(project, view, every, start, end, chunk, run_instant(project, now), reset)
+    there = made.state.done
+    guess = made.estimate()
+    if not as_json:
+        say(f"{made.table}: {counted(guess.instants, 'instant')} in {counted(guess.chunks, 'chunk')}, "
+            f"about {guess.rows:,} rows and {guess.seconds:.0f} s; {there:,} there already")  # fmt: skip
+    if dry_run:
+        if as_json:
+            emit_json({"table": made.table, "before": there, "dry_run": True, **asdict(guess)})
+        return
+    with progress(as_json) as report:
+        done = made.run(report)
+    if as_json:
+        emit_json({**asdict(done), "estimate": asdict(guess), "dry_run": False})
+        return
+    say(f"{done.table}: {done.rows:,} rows written, {counted(done.instants, 'instant')} in all")
