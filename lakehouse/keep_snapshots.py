@@ -30,6 +30,11 @@ def tag_of(set_id: str) -> str:
     return f"{_PREFIX}{set_id}"
 
 
+def is_of_set(ref: str) -> bool:
+    """Whether a tag is a training set's, or that of a backfill that is not done."""
+    return ref.startswith(_PREFIX)
+
+
 def kept_of(record: Record) -> dict[str, int]:
     """The snapshots that a set is made again from, by table: of the leaves, or of the model's table."""
     model = record.get("model")
@@ -68,7 +73,7 @@ def sets_kept(tables: Mapping[str, Table]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, table in tables.items():
         for ref in table.metadata.refs:
-            if ref.startswith(_PREFIX):
+            if is_of_set(ref):
                 found.setdefault(ref.removeprefix(_PREFIX), []).append(name)
     return found
 

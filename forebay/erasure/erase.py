@@ -22,6 +22,7 @@ from lakehouse.duckdb_types import column_types
 from lakehouse.erase.match_rows import Entity
 from lakehouse.erase.rewrite_files import find_rows, remove_rows, settle
 from lakehouse.erase.scan_files import names_removed_files, scan_files
+from lakehouse.keep_snapshots import forget_snapshots, is_of_set, sets_kept
 from lakehouse.lake import load_table, open_lake
 from lakehouse.maintain.expire_snapshots import Pins, expire_snapshots
 from lakehouse.maintain.free_files import Ages, find_free_files, free_files
@@ -231,6 +232,9 @@ class _Eraser:
 
     def _expire(self, chosen: Mapping[str, str]) -> None:
         pins, tables = self._pins(), all_tables(self.lake)
+        if self.request.training_sets:
+            for set_id, names in sets_kept(tables).items():
+                forget_snapshots(self.lake, set_id, [n for n in names if n in chosen])
         foreign = foreign_files(tables)
         for name in chosen:
             table = load_table(self.lake, name)
@@ -263,7 +267,7 @@ class _Eraser:
             return "gc.enabled is false: its files are kept by whoever set that"
         if read_property(table) is not None and not self.request.training_sets:
             return "a training set: say --training-sets"
-        refs = [n for n, ref in table.metadata.refs.items() if n != "main"]
+        refs = [n for n in table.metadata.refs if n != "main" and not is_of_set(n)]
         if refs:
             return f"pinned by {', '.join(refs)}: drop the tag or branch, and erase again"
         if len(table.snapshots()) > 1 and not self.request.training_sets:

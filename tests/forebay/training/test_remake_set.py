@@ -14,7 +14,7 @@ import pytest
 from pyiceberg.types import LongType
 
 from lakehouse.commit import commit_rows
-from lakehouse.content_hash import hash_file
+from lakehouse.content_hash import hash_batches, hash_file
 from lakehouse.keep_snapshots import tag_of
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
@@ -206,3 +206,29 @@ def test_sums_of_doubles_have_the_same_last_digits(
     first = (tmp_path / "a.parquet").read_bytes()
     for _ in range(2):
         assert again(shell, "a.parquet", "b.parquet") == first
+
+
+@pytest.mark.slow
+def test_a_training_set_model_and_the_file_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {
+        "models/labels.sql": "select customer, paid_at as event_timestamp from {{ ref('stg_payments') }}",
+        "models/train.sql": "{{ config(materialized='training_set') }}\n"
+        "{{ point_in_time(spine=ref('labels'), service='fraud') }}",
+    }
+    shell = Shell(make_project(tmp_path, models), monkeypatch, capsys)
+    assert shell.run("build") == 0, shell.out + shell.err
+    lake = open_lake(lake_of(tmp_path))
+    table = load_table(lake, "main.train")
+    told = json.loads(table.properties["forebay.training"])["content"]["hash"]
+    rows = table.scan().to_arrow()
+    ordered = rows.sort_by([(name, "ascending") for name in rows.column_names])
+    assert told == hash_batches(ordered.schema, ordered.to_batches())
+    assert shell.run("train", "fraud", "--out", "a.parquet") == 0, shell.err
+    first = (tmp_path / "a.parquet").read_bytes()
+    move_on(shell)
+    assert shell.run("build") == 0, shell.out + shell.err
+    assert shell.run("maintain", *EVERYTHING) == 0, shell.out + shell.err
+    assert load_table(lake, "main.train").scan().to_arrow().num_rows > rows.num_rows
+    assert again(shell, "a.parquet", "b.parquet") == first
