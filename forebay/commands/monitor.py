@@ -1,0 +1,122 @@
+"""forebay monitor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from feature_specs.errors import ForebayError
+from forebay.complete import complete_view
+from forebay.options import json_option, now_option, run_instant, target_option
+from forebay.project import find_project
+from forebay.terminal import complain, counted, emit_json, say
+
+if TYPE_CHECKING:
+    from forebay.monitoring.findings import Health
+
+
+@click.command(epilog="Example: forebay monitor --textfile forebay.prom --json")
+@click.argument("views", nargs=-1, shell_complete=complete_view)
+@click.option("--sample", type=click.IntRange(1), metavar="N",
+              help="Compare about N entities of each view online with offline; else all.")  # fmt: skip
+@click.option("--textfile", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write Prometheus metrics there, in one step.")  # fmt: skip
+@click.option("--slack", envvar="FOREBAY_SLACK_URL", metavar="URL",
+              help="Post alerts to this incoming webhook of Slack's.")  # fmt: skip
+@click.option("--alertmanager", envvar="FOREBAY_ALERTMANAGER_URL", metavar="URL",
+              help="Post alerts to this Alertmanager.")  # fmt: skip
+@click.option("--webhook-timeout", type=click.FloatRange(0.1), default=10.0, show_default=True,
+              metavar="SECONDS", help="Wait so long for a receiver.")  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True, help="Look only: keep no statistics, write and send nothing."
+)
+@now_option
+@target_option
+@json_option
+def monitor_command(
+    views: tuple[str, ...],
+    sample: int | None,
+    textfile: Path | None,
+    slack: str | None,
+    alertmanager: str | None,
+    webhook_timeout: float,
+    dry_run: bool,
+    now: str | None,
+    target: str | None,
+    as_json: bool,
+) -> int:
+    """Check parity, freshness and drift of VIEWS, or all, once. Exit code 1 if a check found
+    something, 2 if one could not be made or an alert not be sent."""
+    from forebay.monitoring.findings import look_at_project
+
+    project = find_project(target=target)
+    at = run_instant(project, now)
+    health = look_at_project(project, list(views) or None, at, sample=sample, dry_run=dry_run)
+    failed = [] if dry_run else _pass_on(
+        health, project.catalog().project, textfile,
+        {"slack": slack, "alertmanager": alertmanager}, webhook_timeout,
+    )  # fmt: skip
+    if as_json:
+        emit_json(_as_json(health))
+    else:
+        _tell(health)
+    wrong = complain([*(f.said for f in health.errors), *map(str, failed)])
+    return 2 if wrong else 1 if health.alerts else 0
+
+
+def _pass_on(
+    health: Health,
+    project: str,
+    textfile: Path | None,
+    receivers: dict[str, str | None],
+    timeout_s: float,
+) -> list[ForebayError]:
+    """Write the metrics and send the alerts; what fails there stops nothing else."""
+    from forebay.monitoring.send_alerts import send_alerts
+    from forebay.monitoring.write_metrics import write_metrics
+
+    failed: list[ForebayError] = []
+    if textfile is not None:
+        try:
+            write_metrics(health, textfile)
+        except OSError as error:
+            hint = "name a file in a folder that is there and may be written"
+            failed.append(
+                ForebayError(f"cannot be written: {error.strerror}", where=str(textfile), hint=hint)
+            )
+    for shape, url in receivers.items():
+        if url:
+            try:
+                send_alerts(health, project, shape, url, timeout_s)  # type: ignore[arg-type]
+            except ForebayError as error:
+                failed.append(error)
+    return failed
+
+
+def _tell(health: Health) -> None:
+    for finding in health.findings:
+        if finding.status != "error":
+            named = ".".join(part for part in (finding.view, finding.feature) if part)
+            say(f"{finding.status:<5}  {finding.check:<9}  {named}: {finding.said}")
+    say(f"{counted(len(health.findings), 'check')}, {counted(len(health.alerts), 'alert')}, "
+        f"{counted(len(health.errors), 'error')}")  # fmt: skip
+
+
+def _as_json(health: Health) -> dict[str, Any]:
+    drifts = [
+        {n: getattr(d, n) for n in ("view", "feature", "against", "psi", "js", "ks", "over", "why_not")}
+        for d in health.drifts
+    ]  # fmt: skip
+    statistics = [
+        {n: getattr(s, n) for n in ("view", "feature", "as_of", "rows", "nulls", "nans", "mean")}
+        for s in health.statistics
+    ]
+    return {
+        "at": health.at.isoformat(),
+        "findings": [asdict(f) for f in health.findings],
+        "drift": drifts,
+        "statistics": statistics,
+    }

@@ -1,0 +1,136 @@
+"""What is looked at, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from feature_specs.instants import epoch_us
+from feature_specs.library_errors import explain_one, known_errors
+from forebay.project import Project
+from lakehouse.lake import open_lake
+from lakehouse.statistics import FeatureStatistics, latest_statistics
+from lakehouse.statistics.drift_of_views import drift_of_views
+from lakehouse.statistics.measure_drift import Drift
+from lakehouse.statistics.measure_views import measure_project
+from serving.verify import VerifyReport, verify
+
+#: ``alert``: a check has found something. ``error``: it could not be made.
+Status: TypeAlias = Literal["ok", "alert", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check of one view or feature."""
+
+    check: Literal["parity", "freshness", "drift", "statistics"]
+    status: Status
+    view: str
+    feature: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """All that one run has found.
+
+    Attributes:
+        at: the clock of the run.
+        statistics: of every feature as it was built last.
+    """
+
+    at: datetime
+    findings: tuple[Finding, ...]
+    reports: tuple[VerifyReport, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+    statistics: tuple[FeatureStatistics, ...] = field(default=())
+
+    @property
+    def alerts(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.status == "alert")
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.status == "error")
+
+
+def look_at_project(
+    project: Project,
+    views: Sequence[str] | None,
+    at: datetime,
+    *,
+    sample: int | None,
+    dry_run: bool,
+) -> Health:
+    """Make every check. One that cannot be made is a finding itself, and stops no other.
+
+    Args:
+        views: names; None for all.
+        sample: how many entities of a view to compare; None for all.
+        dry_run: measure nothing that was not measured yet.
+
+    Raises:
+        UnknownNameError: there is no such view.
+    """
+    catalog = project.catalog()
+    names = [catalog.view(name).name for name in (catalog.views if views is None else views)]
+    findings: list[Finding] = []
+    reports: list[VerifyReport] = []
+    drifts: list[Drift] = []
+    measured: list[FeatureStatistics] = []
+    try:
+        reports = verify(catalog, names, now=at, sample=sample)
+        for report in reports:
+            findings += _parity(report, at)
+    except known_errors() as error:
+        findings.append(Finding("parity", "error", "", "", str(explain_one(error))))
+    try:
+        if not dry_run:
+            measure_project(catalog, project.folder, views)
+        measured = list(latest_statistics(open_lake(catalog.lake), names).values())
+        drifts = drift_of_views(catalog, project.folder, names)
+        findings += map(_drift, drifts)
+    except known_errors() as error:
+        findings.append(Finding("statistics", "error", "", "", str(explain_one(error))))
+    return Health(at, tuple(findings), tuple(reports), tuple(drifts), tuple(measured))
+
+
+def _parity(report: VerifyReport, at: datetime) -> list[Finding]:
+    view = report.view
+    if report.error is not None:
+        return [Finding("parity", "error", view, "", report.error)]
+    said = f"{report.values} values are equal"
+    if not report.same_query:
+        said = "the online rows are of another query, or were never synced"
+    elif not report.equal:
+        said = (
+            f"{report.different} values differ, {report.missing} rows are missing online, "
+            f"{report.extra} are too many"
+        )
+    parity = Finding("parity", "ok" if report.equal else "alert", view, "", said)
+    if report.age_us is None:
+        return [parity]
+    aged = f"online rows are of {report.age_us / 1e6:.0f} s before {at.isoformat()}"
+    allowed = "" if report.freshness_us is None else f", {report.freshness_us / 1e6:.0f} s allowed"
+    fresh: Status = "ok" if report.fresh else "alert"
+    return [parity, Finding("freshness", fresh, view, "", aged + allowed)]
+
+
+def _drift(drift: Drift) -> Finding:
+    measures = ("psi", "js", "ks")
+    values = {name: getattr(drift, name) for name in measures}
+    listed = ", ".join(f"{n} {v:.3f}" for n, v in values.items() if v is not None)
+    said = f"against {drift.against}: {listed or 'nothing to compare'}"
+    if drift.why_not:
+        said += f"; not judged: {drift.why_not}"
+    elif drift.over:
+        said += f"; over its threshold: {', '.join(drift.over)}"
+    status: Status = "alert" if drift.over else "ok"
+    return Finding("drift", status, drift.view, drift.feature, said)
+
+
+def epoch_s(at: datetime) -> float:
+    """Seconds since the epoch."""
+    return epoch_us(at) / 1e6
