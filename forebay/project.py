@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,9 @@ from forebay.read_profile import read_target
 from forebay.read_yaml import read_yaml
 from forebay.run_dbt import dbt_program, run_program
 from forebay.terminal import wants_colors
+
+if TYPE_CHECKING:
+    from forebay.node_events import NodeEvents
 
 #: Where a project's own clock is written, for errors.
 CLOCK_PLACE = "dbt_project.yml, var forebay_now"
@@ -213,9 +216,12 @@ class Project:
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
+        nodes = self._node_events(words[0])
+
         def listen(event: Any) -> None:
             if event.info.level == "error":
                 messages.append(event.info.msg)
+            nodes.hear(event)
 
         words = [*(["--quiet"] if quiet else []), *words]
         if not wants_colors():
@@ -225,9 +231,17 @@ class Project:
                 result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(words)
                 connected = DuckDBConnectionManager._ENV is not None
             finally:
+                nodes.close()
                 # Else this process keeps the lock on the project's DuckDB file.
                 DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         return result, connected
+
+    def _node_events(self, command: str) -> NodeEvents:
+        """What hears dbt's events of nodes, for the run that is going on."""
+        from forebay.node_events import NodeEvents
+
+        path = (self.profile_target.output or {}).get("path", "")
+        return NodeEvents(self.root, command, str(path), lambda: self.lake)
 
 
 def find_project(start: Path | None = None, target: str | None = None) -> Project:

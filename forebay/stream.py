@@ -13,6 +13,7 @@ from typing import Any
 from feature_specs.stream_options import StreamEntry
 from forebay.project import Project
 from forebay.stream_clock import stream_clock
+from forebay.stream_events import stream_events
 from forebay.stream_report import Reporter
 from forebay.stream_sources import chosen_streams
 from forebay.stream_views import StreamViews, views_over
@@ -62,7 +63,9 @@ def run_stream(
         return _look(project, feeds, request)
     views = _views(project, feeds, request)
     stop = threading.Event()
-    with _stopping(stop):
+    over = () if views is None else views.views
+    catalog = None if views is None else views.catalog
+    with _stopping(stop), stream_events(project, feeds, catalog, over) as events:
         reader = open_reader(feeds, group_of(project, entries), request.reset)
         reporter = Reporter(feeds, reader, views, request.as_json, request.metrics_port)
 
@@ -70,6 +73,7 @@ def run_stream(
             if views is not None:
                 views.follow(cycle.added, leads(feeds, reader))
             reporter.tell(cycle)
+            events.go_on()
             if not watch(views):
                 stop.set()
 

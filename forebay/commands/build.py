@@ -10,6 +10,7 @@ import click
 
 from feature_specs.errors import ForebayError, raise_all
 from feature_specs.library_errors import MachineError
+from forebay.job_events import build_events
 from forebay.options import (
     SeveralValues,
     clock_source,
@@ -143,14 +144,22 @@ def _build(
     quiet: bool,
     wait: float | None,
 ) -> None:
-    from forebay.build_leaves import build_leaves
-    from forebay.compile_project import compile_project
     from forebay.find_holder import wait_for_database
-    from lakehouse.dbt_plugin import CLOCK_VARIABLE, NOW_VARIABLE
 
     project.check_setup()
-    run_instant(project, now)  # a wrong clock is told before anything runs
+    at = run_instant(project, now)  # a wrong clock is told before anything runs
     wait_for_database(project, wait)
+    with build_events(project, at):
+        _build_all(project, now, select, full_refresh, quiet)
+
+
+def _build_all(
+    project: Project, now: str | None, select: tuple[str, ...], full_refresh: bool, quiet: bool
+) -> None:
+    from forebay.build_leaves import build_leaves
+    from forebay.compile_project import compile_project
+    from lakehouse.dbt_plugin import CLOCK_VARIABLE, NOW_VARIABLE
+
     upstream = build_leaves(project, select=select, full_refresh=full_refresh, quiet=quiet)
     wrong = list(upstream.failures)
     with progress(quiet) as report:

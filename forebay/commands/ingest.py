@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from forebay.complete import complete_table
+from forebay.job_events import job_events
 from forebay.options import json_option, target_option
 from forebay.project import Project, find_project
 from forebay.terminal import counted, emit_json, progress, rows_text, say
@@ -52,6 +53,7 @@ def ingest_command(
     Every value comes through unchanged, or the first that would not is named with its line and
     nothing is written.
     """
+    from forebay.ingest_events import tell_example, tell_ingest
     from lakehouse.lake import open_lake
 
     project = find_project(target=target)
@@ -60,18 +62,21 @@ def ingest_command(
         raise click.UsageError("name a TABLE and a FILE, or --example flights")
     if example is not None and (table is not None or any(_is_given(name) for name in given)):
         raise click.UsageError("--example takes no TABLE, no FILE and no options of files")
-    with progress(as_json) as report:
+    about = table or f"example_{example}"
+    with progress(as_json) as report, job_events(project, "ingest", about) as run:
         if example is not None:
             from forebay.example_flights.ingest_flights import ingest_flights
 
             flights = ingest_flights(lake, report)
             done = asdict(flights)
             lines = [_line(name, made) for name, made in flights.tables.items()]
+            tell_example(run, lake, project.lake, flights)
         else:
             assert table is not None and file is not None
             zone = _Zone(project, table)
             loaded = _load(lake, table, file, report, zone, **given)
             done, lines = _as_json(loaded), list(_lines(loaded, given["replace"]))
+            tell_ingest(run, lake, project.lake, file, loaded, replaced=given["replace"])
             if zone.found is not None:
                 done["local_times"] = f"{zone.found[1]}, as {zone.found[0]} declares"
                 lines.append(f"local times: {done['local_times']}")

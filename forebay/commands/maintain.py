@@ -9,6 +9,7 @@ import click
 
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
+from forebay.job_events import job_events
 from forebay.options import json_option, target_option
 from forebay.project import find_project
 from forebay.terminal import complain, counted, emit_json, say, size_text
@@ -66,6 +67,7 @@ def maintain_command(
     the files that no kept snapshot names."""
     from datetime import UTC, datetime
 
+    from forebay.maintain_events import maintain_events
     from forebay.pinned_snapshots import pinned_snapshots
     from lakehouse.lake import load_table, open_lake
     from lakehouse.maintain.compact_table import compact_table
@@ -83,14 +85,21 @@ def maintain_command(
     pins, foreign = pinned_snapshots(project, held.values()), foreign_files(held)
     done: list[Upkeep] = []
     failed: list[ForebayError] = []
-    for name in tables or held:
-        try:
-            if not dry_run:
-                compact_table(lake, name)
-            now = datetime.now(UTC)
-            done.append(maintain_table(lake, name, held, foreign, pins, ages, now, dry_run=dry_run))
-        except ForebayError as error:
-            failed.append(error)
+    with job_events(project, "maintain", told=not dry_run) as run:
+        for name in tables or held:
+            try:
+                with maintain_events(run, project, lake, name):
+                    if not dry_run:
+                        compact_table(lake, name)
+                    now = datetime.now(UTC)
+                    kept = maintain_table(
+                        lake, name, held, foreign, pins, ages, now, dry_run=dry_run
+                    )
+                done.append(kept)
+            except ForebayError as error:
+                failed.append(error)
+        if failed:
+            run.fail(str(failed[0]))
     if as_json:
         emit_json([_as_json(each, dry_run) for each in done])
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forebay.complete import complete_view
+from forebay.job_events import job_events
 from forebay.options import json_option, target_option
 from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say, table
@@ -48,23 +49,26 @@ def sync_command(
     if keep_on and (dry_run or as_json):
         raise click.UsageError("--follow takes neither --dry-run nor --json")
     if keep_on:
-        follow(project.catalog, names, every=every or 1.0, stop=threading.Event(), report=_tell)
+        with job_events(project, "sync", long=True):
+            follow(project.catalog, names, every=every or 1.0, stop=threading.Event(), report=_tell)
         return 0
     catalog = project.catalog()
     tell_changes(project, catalog, "What was built last is synced")
-    with progress(as_json) as bar:
+    with progress(as_json) as bar, job_events(project, "sync", told=not dry_run) as run:
         reports = sync(
             catalog,
             names,
             progress=lambda view, done, total: bar(f"sync {view}", done, total),
             dry_run=dry_run,
         )
+        if failed := [r.error for r in reports if r.error]:
+            run.fail(failed[0])
     if as_json:
         emit_json([asdict(r) for r in reports])
     else:
         rows = [(r.view, r.action, r.written, r.deleted, r.rows) for r in reports]
         say(table(rows, ("view", "action", "written", "deleted", "rows")))
-    return 2 if complain(r.error for r in reports if r.error) else 0
+    return 2 if complain(failed) else 0
 
 
 def _tell(report: SyncReport) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from forebay.complete import complete_service
+from forebay.job_events import job_events
 from forebay.options import json_option, target_option
 from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say
@@ -87,7 +88,7 @@ def train_command(
         raise click.UsageError("--lag, --timestamp, --timezone and --dry-run need --spine")
     if spine is None:
         tell_changes(project, project.catalog(), "The training set is written as it was built")
-    with progress(as_json) as report:
+    with progress(as_json) as report, job_events(project, "train", service, told=not dry_run):
         if spine is None:
             made = export_training_set(project, service, path, report)
         else:

@@ -23,6 +23,7 @@ from forebay.training.check_out import check_out
 from forebay.training.engine import TrainingEngine
 from forebay.training.own_rows import OwnRows
 from forebay.training.seal_file import seal, sealing
+from forebay.training.set_events import set_events
 from forebay.training.write_batches import write_batches
 from lakehouse.keep_snapshots import forget_snapshots, keep_snapshots, kept_of
 from lakehouse.lake import open_lake
@@ -198,15 +199,18 @@ class TrainingSet(Closing):
         path = Path(out)
         spine = self.record.get("spine", {}).get("path")
         check_out(path, None if spine is None else Path(spine), "write()")
-        keep_snapshots(open_lake(self._project.lake), self.record)
-        try:
-            with sealing(path) as staged:
-                self.write_rows(staged, json.dumps(self.record), report)
-                self.record["content"]["hash"] = seal(staged)
-        except BaseException:
-            forget_snapshots(open_lake(self._project.lake), self.record["id"], kept_of(self.record))
-            raise
-        keep_record(self._project, self.record)
+        with set_events(self._project, self, path):
+            keep_snapshots(open_lake(self._project.lake), self.record)
+            try:
+                with sealing(path) as staged:
+                    self.write_rows(staged, json.dumps(self.record), report)
+                    self.record["content"]["hash"] = seal(staged)
+            except BaseException:
+                forget_snapshots(
+                    open_lake(self._project.lake), self.record["id"], kept_of(self.record)
+                )
+                raise
+            keep_record(self._project, self.record)
         return path
 
     def write_rows(self, path: Path, record: str, report: Progress | None = None) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from feature_specs.catalog import Catalog
+from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import ForebayError
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.progress import Progress
+from lineage.events.run import NO_RUN, current_run
 from serving.kept_catalog import keep_catalog
 from serving.offline import FeatureTable, open_feature_tables
-from serving.state import load_state
+from serving.state import ViewState, load_state
 from serving.stores import NoStoreError, OnlineStore, StoredView, open_store
 from serving.sync.changes import apply_changes, open_logged
+from serving.sync.datasets import offline_dataset, online_dataset, sync_job
 from serving.sync.load import replace_rows
 from serving.sync.meanings import retire_earlier
 from serving.sync.report import SyncReport
@@ -90,10 +92,31 @@ def _sync_view(
     here = (table.state.at, table.snapshot)
     if known is not None and same_query and (known.at, known.snapshot) == here:
         return SyncReport(view.name, "unchanged", rows=known.rows, at=known.at)
+    run = NO_RUN if dry_run else current_run().child(sync_job(catalog, view))
+    with run.going_on():
+        report = _bring_forward(
+            catalog, store, view, raw, known if same_query else None, progress, dry_run
+        )
+        with run.describing():
+            run.read(offline := offline_dataset(catalog, table))
+            run.wrote(online_dataset(catalog.online, view, offline, report))
+    return report
+
+
+def _bring_forward(
+    catalog: Catalog,
+    store: OnlineStore | None,
+    view: ViewEntry,
+    raw: bytes | None,
+    known: ViewState | None,
+    progress: Progress | None,
+    dry_run: bool,
+) -> SyncReport:
+    """Apply what changed since ``known``, or write everything."""
     # Opened now, for it may have gone on while other views were written.
     logged = open_logged(catalog, view)
     # What the log gained while the view meant something else are changes of other rows than these.
-    steady = known is not None and same_query and known.retired is None
+    steady = known is not None and known.retired is None
     if store is not None and raw is not None and known is not None and steady:
         report = apply_changes(store, logged, raw, known, dry_run)
         if report is not None:

@@ -96,6 +96,13 @@ LAKE = {"name": "lake", "type": "sql"}
 
 def make_project(root: Path, changed: Mapping[str, str] | None = None) -> Path:
     """Write the project, with other texts for some files, and load its payments."""
+    write_files(root, changed)
+    commit_rows(open_lake(lake_of(root)), "raw.payments", payments(), mode="append")
+    return root
+
+
+def write_files(root: Path, changed: Mapping[str, str] | None = None) -> None:
+    """Write the project's files alone."""
     for name, text in {**FILES, **(changed or {})}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,8 +110,6 @@ def make_project(root: Path, changed: Mapping[str, str] | None = None) -> Path:
     library = Path(__file__).parents[2] / "macros" / "forebay.sql"
     (root / "macros").mkdir(exist_ok=True)
     (root / "macros" / "forebay.sql").write_text(library.read_text())
-    commit_rows(open_lake(lake_of(root)), "raw.payments", payments(), mode="append")
-    return root
 
 
 def lake_of(root: Path) -> dict[str, str]:

@@ -92,3 +92,9 @@ def spark_server() -> Iterator[SparkServer]:
 def iceberg_jars() -> list[Path]:
     """The Iceberg of Spark 4.1 and the JDBC drivers of catalogs that tests make: 60 MB."""
     return sorted(fetch_jars("spark-iceberg", Path(__file__).with_name("pom.xml")).glob("*.jar"))
+
+
+def openlineage_jars() -> list[Path]:
+    """OpenLineage's listener for Spark: 43 MB."""
+    pom = Path(__file__).parent / "listener" / "pom.xml"
+    return sorted(fetch_jars("spark-openlineage", pom).glob("*.jar"))

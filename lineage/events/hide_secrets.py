@@ -1,0 +1,21 @@
+"""Take credentials out of texts that leave the machine: errors and SQL may quote a URI."""
+
+from __future__ import annotations
+
+import re
+
+_USER = re.compile(r"(?<=://)[^/\s'\"@]+@")
+_SETTING = re.compile(
+    r"(?i)\b([\w.-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key(?:[_-]?id)?))"
+    r"(['\"]?\s*(?:=>|[=:])\s*)(?:bearer\s+)?('[^']*'|\"[^\"]*\"|[^\s,;)&]+)"
+)
+_BEARER = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
+
+
+def hide_secrets(text: str) -> str:
+    """The text, with what looks like a credential replaced by stars.
+
+    >>> hide_secrets("cannot open postgresql://bob:pw@db/lake, password=pw")
+    'cannot open postgresql://***@db/lake, password=***'
+    """
+    return _BEARER.sub("Bearer ***", _SETTING.sub(r"\1\2***", _USER.sub("***@", text)))
