@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Say of what differs which kind it is, and which source rows caused it.",
 )
+@click.option(
+    "--training",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Compare a training set with what its rows would be now, and say why they differ.",
+)
 @now_option
 @target_option
 @json_option
@@ -40,12 +47,17 @@ def verify_command(
     views: tuple[str, ...],
     sample: int | None,
     explain: bool,
+    training: Path | None,
     now: str | None,
     target: str | None,
     as_json: bool,
 ) -> int:
     """Compare VIEWS, or all, online with offline, value by value. Exit code 1 if they differ, 2
     if a view cannot be compared; the others are."""
+    if training is not None:
+        if views or sample or now:
+            raise click.UsageError("--training compares FILE alone, each row as of its own instant")
+        return _verify_training(training, target, as_json)
     from forebay.project_changes import tell_changes
     from serving.verify import verify
 
@@ -115,3 +127,23 @@ def _verdict(report: VerifyReport) -> str:
     if report.error:
         return "FAILED"
     return "ok" if report.ok else "STALE" if report.equal else "DIFFERS"
+
+
+def _verify_training(path: Path, target: str | None, as_json: bool) -> int:
+    from forebay.training.compare_set import compare_set
+
+    found = compare_set(find_project(target=target), path)
+    if as_json:
+        emit_json({**asdict(found), "ok": found.ok})
+        return 0 if found.ok else 1
+    say(f"{path}: {found.rows:,} rows, {found.values:,} values, "
+        f"{sum(n for n, _ in found.different.values()):,} differ from those of now")  # fmt: skip
+    for name in found.gone:
+        say(f"  {name}: there is no such feature any more")
+    for name, (number, why) in found.different.items():
+        say(f"  {name}: {number:,} differ: {why}")
+    for each in found.differences:
+        spine = ", ".join(f"{n}={v}" for n, v in each.spine.items())
+        say(f"  row {each.row} ({spine}): {each.feature} {each.recorded} -> {each.now}: "
+            f"{each.why}")  # fmt: skip
+    return 0 if found.ok else 1

@@ -1,0 +1,186 @@
+"""Compare a training set with what its rows would be now, value by value, and say why they differ."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from feature_specs.catalog import Catalog
+from feature_specs.errors import DataError
+from feature_specs.quote import literal, quoted
+from forebay.project import Project
+from forebay.training.changes import TrainingChanges, compare
+from forebay.training.combine_parts import parts_of
+from forebay.training.make_set import SetOptions, make_training_set
+from forebay.training.recorded_set import is_parquet, read_recorded
+from lakehouse.relations import tune
+from lakehouse.training_record import Record
+
+#: Floats are equal within this share of the greater one.
+_TOLERANCE = "1e-9"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that is another one now.
+
+    Attributes:
+        row: of the file, from 0.
+        spine: the row's columns that are no features.
+        recorded, now: both as text; None of null.
+        why: what explains it; ``unexplained`` where nothing that the record tells of has changed.
+    """
+
+    row: int
+    spine: Mapping[str, str | None]
+    feature: str
+    recorded: str | None
+    now: str | None
+    why: str
+
+
+@dataclass(frozen=True)
+class ComparedSet:
+    """A training set beside the same rows as of now.
+
+    Attributes:
+        rows, values: how many were compared.
+        different: of each feature that has any how many values differ, and why.
+        differences: the first of them, by row.
+        gone: features that there are no more.
+    """
+
+    service: str
+    rows: int
+    values: int
+    different: Mapping[str, tuple[int, str]]
+    differences: tuple[Difference, ...]
+    gone: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.different and not self.gone
+
+
+def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
+    """Compute a set's rows anew, by the views and from the tables as they are now, and compare.
+
+    Args:
+        most: so many differences are given one by one.
+
+    Raises:
+        DataError: the file holds no training set, or one of several services.
+    """
+    if not path.is_file() or not is_parquet(path):
+        raise DataError(
+            "it is no Parquet file", where=str(path), hint="name the file of a training set"
+        )
+    record = read_recorded(path)
+    if record.get("others"):
+        raise DataError(
+            "its model reads several services, whose features are not told apart by the record",
+            where=str(path),
+            hint="name the file of a set of one service",
+        )
+    features = {f["name"]: f for f in record["features"]}
+    with tempfile.TemporaryDirectory(prefix="forebay") as name, duckdb.connect() as connection:
+        tune(connection)
+        columns = [n for n in pq.read_schema(path).names if n not in features]
+        spine, fresh = Path(name) / "spine.parquet", Path(name) / "now.parquet"
+        listed = ", ".join(map(quoted, columns))
+        connection.execute(
+            f"copy (select {listed} from {_rows(path)} order by file_row_number) "
+            f"to {literal(str(spine))} (format parquet)"
+        )
+        options = SetOptions(record["timestamp"], None, "UTC", "duckdb", record["lag_us"])
+        with make_training_set(project, record["service"], spine, options) as made:
+            made.write_rows(fresh, "")
+            now, catalog = made.record, project.catalog()
+        there = {f["name"] for f in now["features"]}
+        both = [n for n in features if n in there]
+        why = {n: _why(catalog, record, now, features[n]) for n in both}
+        types = _types(connection, path)
+        tests = {n: _differs(n, types[n]) for n in both}
+        joined = f"{_rows(path)} as a join {_rows(fresh)} as b using (file_row_number)"
+        counts = connection.execute(
+            f"select count(*){''.join(f', count(*) filter (where {t})' for t in tests.values())} "
+            f"from {joined}"
+        ).fetchone()
+        assert counts is not None
+        rows, *numbers = map(int, counts)
+        found = {n: (number, why[n]) for n, number in zip(both, numbers, strict=True) if number}
+        differences = tuple(
+            difference
+            for n in found
+            for difference in _examples(connection, joined, columns, n, tests[n], why[n], most)
+        )
+    first = tuple(sorted(differences, key=lambda d: (d.row, d.feature))[:most])
+    gone = tuple(n for n in features if n not in there)
+    return ComparedSet(record["service"], rows, rows * len(both), found, first, gone)
+
+
+def _rows(path: Path) -> str:
+    return f"read_parquet({literal(str(path))}, file_row_number = true, hive_partitioning = false)"
+
+
+def _types(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    described = connection.execute(f"describe select * from {_rows(path)}").fetchall()
+    return {name: kind for name, kind, *_ in described}
+
+
+def _differs(name: str, kind: str) -> str:
+    """SQL: whether a feature's value is another one in ``b`` than in ``a``."""
+    a, b = f"a.{quoted(name)}", f"b.{quoted(name)}"
+    test = f"{a} is distinct from {b}"
+    if kind in ("DOUBLE", "FLOAT"):
+        near = f"{_TOLERANCE} * greatest(abs({a}), abs({b}))"
+        test += f" and coalesce(abs({a} - {b}) > {near}, true)"
+    return f"({test})"
+
+
+def _examples(
+    connection: duckdb.DuckDBPyConnection,
+    joined: str,
+    columns: list[str],
+    feature: str,
+    test: str,
+    why: str,
+    most: int,
+) -> list[Difference]:
+    shown = ", ".join(f"a.{quoted(n)}::varchar" for n in columns)
+    found = connection.execute(
+        f"select file_row_number, a.{quoted(feature)}::varchar, b.{quoted(feature)}::varchar, "
+        f"{shown} from {joined} where {test} order by file_row_number limit {most}"
+    ).fetchall()
+    return [
+        Difference(row, dict(zip(columns, spine, strict=True)), feature, recorded, now, why)
+        for row, recorded, now, *spine in found
+    ]
+
+
+def _why(catalog: Catalog, record: Record, now: Record, feature: Mapping[str, Any]) -> str:
+    """What has changed of a feature since, of what the record tells of."""
+    changes = [compare(part, now) for part in parts_of(record)]
+    name, view = feature["name"], feature["view"]
+    if any(name in c.redefined for c in changes):
+        return f"feature view {view} was redefined"
+    if any(name in c.retyped for c in changes):
+        return "its type is another"
+    tables = {catalog.leaves[n].table for n in catalog.view(view).leaves if n in catalog.leaves}
+    moved = sorted(tables & _moved(changes))
+    if moved:
+        return f"rows of {', '.join(moved)} came or went"
+    versions = [c.settings[n] for c in changes for n in ("compiler", "forebay") if n in c.settings]
+    if versions:
+        return f"forebay is another: {versions[0][0]} -> {versions[0][1]}"
+    return "unexplained"
+
+
+def _moved(changes: list[TrainingChanges]) -> set[str]:
+    return {table for c in changes for table in c.moved}

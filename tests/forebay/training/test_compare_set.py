@@ -1,0 +1,85 @@
+"""A training set beside what its rows would be now: what differs, by how much, and why."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lakehouse.commit import commit_rows
+from lakehouse.lake import open_lake
+from tests.forebay.conftest import Shell
+from tests.forebay.small import edit, lake_of, payments
+from tests.forebay.training.test_append_rows import append, draw, shell, start, true_features
+
+__all__ = ["shell"]
+COUNT, LAST = "spending__payments_60d", "last_payment__amount"
+
+
+def verify(shell: Shell, code: int) -> dict[str, Any]:
+    assert shell.run("verify", "--training", "a.parquet", "--json") == code, shell.out + shell.err
+    told: dict[str, Any] = json.loads(shell.out)
+    assert told["ok"] is (code == 0)
+    return told
+
+
+def test_nothing_differs_until_late_rows_come(shell: Shell) -> None:
+    rows = draw(60, 1)
+    start(shell, rows[:30])
+    append(shell, rows)
+    assert verify(shell, 0)["values"] == 60 * 4
+    # Of a day long past, for one of the customers, and committed only now.
+    late = payments((4,)).slice(0, 1)
+    commit_rows(open_lake(lake_of(shell.folder)), "raw.payments", late, mode="append")
+    told = verify(shell, 1)
+    at = datetime(2024, 1, 4, tzinfo=UTC)
+    touched = [n for n, (customer, when, _) in enumerate(rows) if customer == "a" and when >= at]
+    assert touched and told["different"][COUNT] == [
+        len(touched), "rows of raw.payments came or went"
+    ]  # fmt: skip
+    found = {d["row"]: d for d in told["differences"] if d["feature"] == COUNT}
+    known = [
+        {"customer": c, "paid_at": datetime(2024, 1, d, tzinfo=UTC), "amount": 10 * d}
+        for d in (1, 2, 3, 8)
+        for c in "ab"
+    ]
+    new = [*known, {"customer": "a", "paid_at": at, "amount": 40}]
+    for row, told_of in found.items():
+        customer, when, _ = rows[row]
+        assert row in touched and told_of["spine"]["customer"] == "a"
+        assert told_of["recorded"] == str(true_features(customer, when, known)[0])
+        assert told_of["now"] == str(true_features(customer, when, new)[0])
+    assert shell.run("verify", "--training", "a.parquet") == 1
+    assert f"{COUNT}: {len(touched)} differ: rows of raw.payments came or went" in shell.out
+
+
+def test_a_view_that_was_redefined_and_a_feature_that_is_gone(shell: Shell) -> None:
+    start(shell, draw(40, 2))
+    edit(shell.folder, "models/spending.sql", "interval '60' day", "interval '1' day")
+    edit(shell.folder, "models/views.yml", ", last_payment.amount", "")
+    told = verify(shell, 1)
+    assert told["gone"] == [LAST]
+    assert {why for _, why in told["different"].values()} == {"feature view spending was redefined"}
+
+
+def test_a_value_that_was_changed_by_hand_is_unexplained(shell: Shell) -> None:
+    start(shell, draw(40, 3))
+    table = pq.read_table(shell.folder / "a.parquet")
+    values = table[COUNT].to_pylist()
+    values[7] = 99
+    place = table.column_names.index(COUNT)
+    changed = table.set_column(place, COUNT, pa.array(values, table[COUNT].type))
+    pq.write_table(changed, shell.folder / "a.parquet")
+    (each,) = verify(shell, 1)["differences"]
+    assert (each["row"], each["recorded"], each["why"]) == (7, "99", "unexplained")
+
+
+def test_what_is_no_training_set(shell: Shell) -> None:
+    duckdb.sql(f"copy (select 1 as n) to '{shell.folder}/n.parquet' (format parquet)")
+    assert "no record" in shell.refused("verify", "--training", "n.parquet")
+    assert "no Parquet" in shell.refused("verify", "--training", "none.parquet")
+    assert "FILE alone" in shell.refused("verify", "spending", "--training", "n.parquet")
