@@ -54,6 +54,11 @@ def thresholds_of(drift: Mapping[str, Mapping[str, float]], feature: str) -> Thr
     return Thresholds(**{**drift.get("", {}), **drift.get(feature, {})})
 
 
+def declares(drift: Mapping[str, Mapping[str, float]], feature: str) -> bool:
+    """Whether a threshold of a measure is declared for a feature, by itself or by its view."""
+    return any({"psi", "js", "ks"} & drift.get(name, {}).keys() for name in ("", feature))
+
+
 def check_drifting(
     drift: Mapping[str, Mapping[str, float]], features: Sequence[str], view: str
 ) -> None:

@@ -11,7 +11,7 @@ import duckdb
 from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.catalog import Catalog, ViewEntry
-from feature_specs.drift_options import thresholds_of
+from feature_specs.drift_options import declares, thresholds_of
 from feature_specs.quote import quoted
 from feature_specs.view import FeatureReference
 from lakehouse.lake import find_table, open_lake
@@ -24,6 +24,11 @@ from lakehouse.statistics.measure_drift import Drift, measure_drift
 
 #: What is compared with last week's is a week old at least, and two weeks at most.
 WEEK = timedelta(days=7)
+
+#: Where some entities have most of the labels, the two differ without any drift.
+_OTHER_POPULATION = (
+    "a table has a row an entity, a training set one a label; declare thresholds to judge it"
+)
 
 
 def drift_of_views(
@@ -115,7 +120,10 @@ def _from_training(
             ks = kolmogorov_smirnov_of(connection, (relation, name), (trained, column))
         allowed = thresholds_of(view.drift, name)
         against = f"training set {baseline.source}"
-        found.append(measure_drift(now, baseline, against, allowed, ks=ks))
+        drift = measure_drift(now, baseline, against, allowed, ks=ks)
+        if not drift.why_not and not declares(view.drift, name):
+            drift = replace(drift, over=(), why_not=_OTHER_POPULATION)
+        found.append(drift)
     return found
 
 

@@ -70,6 +70,13 @@ def test_from_a_training_set_in_its_own_bins(project: Project) -> None:
     )
     assert psi == pytest.approx(rel_entr(now, before).sum() + rel_entr(before, now).sum())
 
+    (drift,) = drift_of_views(project.catalog, project.folder)
+    assert drift.over == () and "a row an entity" in drift.why_not
+    for said in ({"": {"psi": 0.2}}, {"n": {"psi": 0.2}}):
+        project.add(replace(project.catalog.view("delays"), drift=said))
+        (drift,) = drift_of_views(project.catalog, project.folder)
+        assert (drift.over, drift.why_not) == (("psi",), "")
+
 
 def test_a_training_set_made_anew_takes_the_place_of_the_old_one(project: Project) -> None:
     lake = open_lake(project.catalog.lake)
