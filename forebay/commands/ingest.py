@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
 @click.option("--delimiter", help="Between CSV fields. [default: a comma; in .tsv a tab]")
 @click.option("--quote", default='"', help="Around CSV fields; '' for none. [default: \"]")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of a text file.")
+@click.option(
+    "--engine",
+    default="duckdb",
+    show_default=True,
+    type=click.Choice(["duckdb", "spark"]),
+    help="What reads and writes; Spark takes Parquet, folders and patterns too.",
+)
 @target_option
 @json_option
 def ingest_command(
@@ -146,6 +154,7 @@ def _load(
     evolve: bool,
     rename: tuple[str, ...],
     drop_column: tuple[str, ...],
+    engine: str,
     **written: Any,
 ) -> Ingested:
     from lakehouse.ingest.files import ingest_file
@@ -154,17 +163,22 @@ def _load(
 
     renamed = dict(_pair(words) for words in rename)
     mode: Literal["append", "replace"] = "replace" if replace else "append"
-    return ingest_file(
-        lake,
-        table,
-        file,
-        mode=mode,
-        options=FileOptions(
-            types=parse_types(types) if types else {}, keeps_local=zone.is_declared, **written
-        ),
-        changes=SchemaChanges(evolve, renamed, drop_column),
-        progress=report,
+    changes = SchemaChanges(evolve, renamed, drop_column)
+    options = FileOptions(
+        types=parse_types(types) if types else {}, keeps_local=zone.is_declared, **written
     )
+    if engine == "duckdb":
+        return ingest_file(
+            lake, table, file, mode=mode, options=options, changes=changes, progress=report
+        )
+    from forebay.connect_engine import engine_connector
+    from lakehouse.ingest.ingest_on_spark import ingest_on_spark
+
+    connect_to = engine_connector(engine, zone.project)
+    with closing(connect_to("ingest")) as spark:
+        return ingest_on_spark(
+            spark, lake, table, str(file), mode=mode, options=options, changes=changes
+        )
 
 
 @dataclass

@@ -146,8 +146,18 @@ class RowsOnEngine:
         }
 
     def _added(self, name: str, files: Sequence[ManifestEntry]) -> _Relation:
+        """The rows that came to a leaf. Raises StepRefusedError where the engine finds others."""
         leaf = self._asked.leaves[name]
-        return _Relation(self._columns(leaf), added_rows(self._names, leaf, files))
+        rows = added_rows(self._names, leaf, files)
+        # Files are told by name, which an engine might spell otherwise; rows would be lost by it.
+        wanted = sum(e.data_file.record_count for e in files)
+        if files:
+            ((found,),) = self._run.engine.run(f"select count(*) from {rows} as came")
+            if found != wanted:
+                raise StepRefusedError(
+                    f"{self._names.engine} finds {found:,} of the {wanted:,} rows that came to {name}"
+                )
+        return _Relation(self._columns(leaf), rows)
 
     def _columns(self, leaf: Pinned) -> Mapping[str, str]:
         return column_types(leaf.table.schema())

@@ -8,9 +8,9 @@ from pyiceberg.manifest import ManifestEntry
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import IcebergType, NestedField
+from sqlglot import exp
 
 from feature_specs.errors import DataError
-from feature_specs.quote import literal
 from lakehouse.duckdb_types import duckdb_type
 from lakehouse.engines.result_types import engine_type
 from lakehouse.engines.table_names import TableNames
@@ -37,7 +37,8 @@ def pinned_relation(names: TableNames, pinned: Pinned, files: Sequence[str] | No
     if then.schema_id == now.schema_id and files is None:
         return source
     columns = ", ".join(_column(field, then, names) for field in now.fields)
-    listed = ", ".join(map(literal, files or ()))
+    # Spark escapes a quote by a backslash, and reads a doubled one as none.
+    listed = ", ".join(exp.Literal.string(file).sql(names.engine) for file in files or ())
     where = f" where {_FILE[names.engine]} in ({listed})" if files is not None else ""
     return f"(select {columns} from {source}{where})"
 

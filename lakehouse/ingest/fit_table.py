@@ -79,7 +79,7 @@ def fit_table(
         if name not in options.types and asked in (TEXT, JSON):
             continue
         wanted = stored_type(asked)
-        if wanted != kind and changes.evolve and _widens(kind, wanted):
+        if wanted != kind and changes.evolve and may_widen(kind, wanted):
             types[name] = wanted
         elif name in options.types and wanted != kind:
             raise DataError(
@@ -140,7 +140,12 @@ def _check_names(
     )
 
 
-def _widens(kind: str, wanted: str) -> bool:
+def may_widen(kind: str, wanted: str) -> bool:
+    """Whether Iceberg may make a type of another, every value of which stays as it is.
+
+    >>> may_widen("INTEGER", "BIGINT"), may_widen("BIGINT", "INTEGER")
+    (True, False)
+    """
     if wanted in _WIDER.get(kind, ()):
         return True
     if not (kind.startswith("DECIMAL(") and wanted.startswith("DECIMAL(")):

@@ -13,6 +13,7 @@ import pytest
 from feature_specs.errors import DataError, ForebayError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
+from lakehouse.engines import pinned_relations
 from lakehouse.engines.compute_there import RowsOnEngine
 from lakehouse.engines.engine_run import EngineRun
 from lakehouse.feature_tables import materialize
@@ -164,6 +165,21 @@ def test_files_that_were_rewritten_since_are_read_as_they_came(
     done = _advance(build, shared_lake, "trino", BASE + 3 * HOUR)
     assert (done.how, done.refused) == ("step", "")
     build.check(BASE + 3 * HOUR)
+
+
+def test_rows_that_an_engine_does_not_find_refuse_the_step(
+    shared_lake: SharedLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that spells files otherwise than the table's manifests would lose rows."""
+    build = _build("sums", shared_lake, tmp_path)
+    rng = random.Random(4)
+    build.append(EVENTS, _few(rng, BASE))
+    _advance(build, shared_lake, "trino", BASE)
+    build.append(EVENTS, _few(rng, BASE + HOUR))
+    monkeypatch.setitem(pinned_relations._FILE, "trino", "replace(\"$path\", 'file:', 'other:')")
+    done = _advance(build, shared_lake, "trino", BASE + HOUR)
+    assert done.how == "full" and "trino finds 0 of the 3 rows that came" in done.refused
+    build.check(BASE + HOUR)
 
 
 def test_what_an_engine_cannot_compute_is_refused_by_name(
