@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from forebay.complete import complete_view
+from forebay.job_events import job_events
 from forebay.options import json_option, target_option
 from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say, table
@@ -31,12 +32,20 @@ def advance_command(
     from feature_specs.instants import parse_instant
     from forebay.advance import advance_project
     from forebay.project_changes import tell_changes
+    from forebay.view_events import tell_view
+    from lineage.events.run import Job
 
     project = find_project(target=target)
     end = parse_instant(until, where="--until")
     tell_changes(project, project.catalog(), "The features are advanced as they were compiled")
-    with progress(as_json) as report:
+    with progress(as_json) as report, job_events(project, "advance", nominal=end) as run:
         done = list(advance_project(project, views, end, steps, check=check, progress=report))
+        for name in dict.fromkeys(s.view for s in done if s.advance is not None):
+            part = run.child(Job(f"{project.settings.get('name')}.advance.{name}", "ADVANCE"))
+            with part.going_on():
+                tell_view(part, project, name)
+        if failed := [s.error for s in done if s.error]:
+            run.fail(failed[0])
     rows = [
         (s.at.isoformat(), s.view, s.advance.how, s.advance.touched, s.advance.upserts,
          s.advance.deletes, "-" if s.differing is None else s.differing)
@@ -44,10 +53,8 @@ def advance_command(
     ]  # fmt: skip
     header = ("at", "view", "how", "touched", "upserts", "deletes", "differing")
     if as_json:
-        failed = [
-            {"at": s.at.isoformat(), "view": s.view, "error": s.error} for s in done if s.error
-        ]
-        emit_json([*(dict(zip(header, row, strict=True)) for row in rows), *failed])
+        told = [{"at": s.at.isoformat(), "view": s.view, "error": s.error} for s in done if s.error]
+        emit_json([*(dict(zip(header, row, strict=True)) for row in rows), *told])
     else:
         say(table(rows, header))
     if complain(f"{s.view}: {s.error}" for s in done if s.error):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from forebay.complete import complete_view
+from forebay.job_events import job_events
 from forebay.options import json_option, now_option, run_instant, target_option
 from forebay.project import find_project
 from forebay.terminal import counted, emit_json, progress, say
@@ -44,6 +45,7 @@ def backfill_command(
     that has any then. A run that is killed goes on where it was."""
     from forebay.backfill import Backfill
     from forebay.project_changes import tell_changes
+    from forebay.view_events import tell_view
 
     project = find_project(target=target)
     tell_changes(project, project.catalog(), "The history is of the view as it was compiled")
@@ -57,8 +59,9 @@ def backfill_command(
         if as_json:
             emit_json({"table": made.table, "before": there, "dry_run": True, **asdict(guess)})
         return
-    with progress(as_json) as report:
+    with progress(as_json) as report, job_events(project, "backfill", view) as run:
         done = made.run(report)
+        tell_view(run, project, view, made.table)
     if as_json:
         emit_json({**asdict(done), "estimate": asdict(guess), "dry_run": False})
         return

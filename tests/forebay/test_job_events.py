@@ -135,6 +135,21 @@ def test_build(project: Shell) -> None:
     assert told == ("not_null", "customer", True)
 
 
+def test_advance_and_backfill(project: Shell) -> None:
+    root = project.folder
+    run(project, "build")
+    advanced = run(project, "advance", "spending", "--until", "2024-01-11T00:00:00Z")
+    whole, end = job(advanced, "shop.advance"), job(advanced, "shop.advance.spending")
+    assert whole["run"]["facets"]["nominalTime"]["nominalStartTime"].startswith("2024-01-11T00")
+    assert [named(d) for d in end["inputs"]] == [table_name(root, "raw.payments")]
+    assert [named(d) for d in end["outputs"]] == [table_name(root, "main.spending")]
+    words = ("--every", "1 day", "--from", "2024-01-08T00:00:00Z", "--to", "2024-01-09T00:00:00Z")
+    end = job(run(project, "backfill", "spending", *words), "shop.backfill.spending")
+    assert [named(d) for d in end["inputs"]] == [table_name(root, "raw.payments")]
+    (wrote,) = end["outputs"]
+    assert set(wrote["facets"]["columnLineage"]["fields"]) >= {"customer", "spent_60d"}
+
+
 def test_a_build_that_fails(project: Shell) -> None:
     edit(project.folder, "models/spending.sql", "max(amount)", "max(cast(customer as int))")
     assert project.run("build") == 2

@@ -18,6 +18,7 @@ import pytest
 
 from lakehouse.lake import find_table, open_lake
 from tests.forebay.small import PROFILES, lake_of, make_project
+from tests.lineage.events.schemas import read_events
 from tests.servers.kafka import KafkaServer
 from tests.servers.process import free_port, listens
 
@@ -82,6 +83,24 @@ def test_a_topic_becomes_rows(tmp_path: Path, kafka: KafkaServer) -> None:
     again = shop.run("stream", "--until-caught-up", "--every", "0.2")
     assert "raw.clicks: 0 rows in 0 commits" in again.stdout
     _serves_metrics_and_ends_when_asked(shop, kafka)
+    _tells_each_process_as_one_run(shop, kafka)
+
+
+def _tells_each_process_as_one_run(shop: Shop, kafka: KafkaServer) -> None:
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for event in read_events(shop.root):
+        assert event["job"]["name"] == "shop.stream"
+        assert event["job"]["facets"]["jobType"]["processingType"] == "STREAMING"
+        runs.setdefault(event["run"]["runId"], []).append(event)
+    assert len(runs) == 3  # a dry run is none
+    for events in runs.values():
+        assert [e["eventType"] for e in events if e["eventType"] != "RUNNING"] == [
+            "START",
+            "COMPLETE",
+        ]
+        (topic,), (table,) = events[-1]["inputs"], events[-1]["outputs"]
+        assert (topic["namespace"], topic["name"]) == (f"kafka://{kafka.address}", shop.topic)
+        assert table["name"] == f"{shop.root}/lake/warehouse/raw/clicks"
 
 
 def _serves_metrics_and_ends_when_asked(shop: Shop, kafka: KafkaServer) -> None:
