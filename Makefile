@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast coverage prove prove-engines torture lint format clean
+.PHONY: demo test test-fast coverage prove prove-engines prove-lineage torture lint format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,10 @@ coverage: $(READY)
 N ?= 2000
 prove: $(READY)
 	$(BIN)/python -m tests.prove $(N)
+
+# Column lineage of N drawn views against its own oracle: no edge may be missing.
+prove-lineage: $(READY)
+	$(BIN)/python -m tests.lineage $(N)
 
 torture: $(READY)
 	FOREBAY_KILL_ROUNDS=50 $(BIN)/pytest -k kill tests/serving/stores/cql/test_store.py tests/serving/sync/test_killed.py tests/lakehouse/stream

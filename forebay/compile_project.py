@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,7 @@ class Compiled:
             {**self.parts[name].definition, "project": self.catalog.project, "services": read}
         )
 
+    @cached_property
     def lineage(self) -> ProjectLineage:
         """From columns of tables to those who read features."""
         return lineage_of(self.manifest, self.catalog, self.parts)
@@ -358,7 +360,7 @@ def _write(project: Project, compiled: Compiled) -> None:
         for name, parts in compiled.parts.items()
     }
     beside = {
-        LINEAGE: compiled.lineage().dumps(),
+        LINEAGE: compiled.lineage.dumps(),
         FACTS: gather_facts(compiled.manifest, compiled.catalog, compiled.parts).dumps(),
     }
     write_compiled(project, compiled.catalog, plans, compiled.services, beside)

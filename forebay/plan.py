@@ -32,7 +32,12 @@ from lineage.compare_definitions import (
     compare_definitions,
     removed_features,
 )
-from lineage.impact import owners_touched, services_touched, training_sets_touched
+from lineage.impact import (
+    exposures_touched,
+    owners_touched,
+    services_touched,
+    training_sets_touched,
+)
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
@@ -61,6 +66,8 @@ class PlannedView:
         breaks: services that lose a feature, as ``service.feature``.
         error: why it cannot be built, with a hint.
         owners: of the services, by their names: who is to be told of a change.
+        exposures: dbt exposures besides those services that read the view or its training sets.
+        rows, files: of the tables that it reads: what computing it in full reads.
     """
 
     view: str
@@ -77,6 +84,9 @@ class PlannedView:
     training_sets: tuple[str, ...]
     error: str | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
+    exposures: tuple[str, ...] = ()
+    rows: int = 0
+    files: int = 0
 
 
 def make_plan(
@@ -237,6 +247,9 @@ def _plan_view(
     was = _definition(history.properties.get(DEFINITION_PROPERTY) if history else None)
     changes = compare_definitions(was, now) if was else None if before else ()
     different = before is not None and before.semantic_hash != view.semantic_hash
+    files = [
+        entry.data_file for name in view.leaves if name in pinned for entry in pinned[name].files
+    ]
     return PlannedView(
         view=view.name,
         change="new" if before is None else "changed" if changes or different else "unchanged",
@@ -251,6 +264,9 @@ def _plan_view(
         services=services_touched(compiled.catalog, view.name),
         training_sets=training_sets_touched(compiled.catalog, view.name),
         owners=owners_touched(compiled.catalog, view.name),
+        exposures=exposures_touched(compiled.lineage, view.name),
+        rows=sum(file.record_count for file in files),
+        files=len(files),
     )
 
 

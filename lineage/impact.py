@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feature_specs.catalog import Catalog
+from lineage.project_lineage import ProjectLineage
 
 
 def services_touched(catalog: Catalog, view: str) -> tuple[str, ...]:
@@ -26,3 +27,18 @@ def training_sets_touched(catalog: Catalog, view: str) -> tuple[str, ...]:
     """Names of the training sets that hold features of a view, sorted."""
     services = services_touched(catalog, view)
     return tuple(sorted(t.name for t in catalog.training_sets.values() if t.service in services))
+
+
+def exposures_touched(lineage: ProjectLineage, view: str) -> tuple[str, ...]:
+    """Names of the exposures that read a view, or a training set of it, and are no services; sorted."""
+    services = {
+        s for s, features in lineage.services.items() if any(v == view for v, _ in features)
+    }
+    sets = {name for name, service in lineage.training_sets.items() if service in services}
+    return tuple(
+        sorted(
+            c.name
+            for c in lineage.consumers.values()
+            if c.name not in lineage.services and {view, *sets} & set(c.reads)
+        )
+    )

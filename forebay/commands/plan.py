@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from feature_specs.errors import ForebayError
 from forebay.options import (
     SeveralValues,
     full_refresh_option,
@@ -26,24 +27,56 @@ from forebay.terminal import complain, emit_json, progress, say
 @select_option
 @full_refresh_option
 @target_option
+@click.option(
+    "--fail-on",
+    type=click.Choice(["breaking"]),
+    help="Exit code 1 where something breaks for those who read features.",
+)
+@click.option("--markdown", is_flag=True, help="Print the sections for a pull request.")
 @json_option
 def plan_command(
     now: str | None,
     select: tuple[str, ...],
     full_refresh: bool,
     target: str | None,
+    fail_on: str | None,
+    markdown: bool,
     as_json: bool,
 ) -> int:
     """Show what a build would recompute and whom it touches. Writes nothing. Exit code 2 if a view
-    cannot be built; the others are planned."""
+    cannot be built; the others are planned.
+
+    Example: forebay plan --fail-on breaking --markdown
+    """
     from forebay.plan import make_plan, plan_text
+    from forebay.plan_sections import (
+        changed_sources,
+        plan_sections,
+        sections_markdown,
+        sections_text,
+    )
 
     project = find_project(target=target)
-    with progress(as_json) as report:
-        at = run_instant(project, now)
-        plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
+    sources = changed_sources(project)
+    broken = [s for s in sources if s.breaking]
+    try:
+        with progress(as_json or markdown) as report:
+            at = run_instant(project, now)
+            plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
+    except ForebayError:
+        if broken and not as_json:  # which is likely why the project does not compile
+            sections = plan_sections([], broken)
+            say(sections_markdown(sections) if markdown else sections_text(sections))
+        raise
+    sections = plan_sections(plan, sources)
     if as_json:
         emit_json([asdict(p) for p in plan])
+    elif markdown:
+        say(sections_markdown(sections))
     else:
         say(plan_text(plan))
-    return 2 if complain(dict.fromkeys(p.error for p in plan if p.error)) else 0
+        if sections:
+            say(f"\n{sections_text(sections)}")
+    if complain(dict.fromkeys(p.error for p in plan if p.error)):
+        return 2
+    return 1 if fail_on and "breaking" in sections else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from forebay.project import Project
 from lakehouse.commit import commit_rows
-from lakehouse.lake import open_lake
+from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.small import edit, lake_of, make_project, payments
 
@@ -172,3 +173,36 @@ def test_a_change_names_the_owners_of_the_services_that_it_touches(own: Shell) -
     assert own.run("plan", "--json") == 0
     planned = {p["view"]: p for p in json.loads(own.out)}
     assert planned["spending"]["owners"] == {"churn": "Growth", "fraud": "Risk"}
+
+
+def test_sections_say_what_breaks_for_whom(own: Shell) -> None:
+    edit(own.folder, "models/spending.sql", "as most_60d", "as largest_60d")
+    edit(own.folder, "models/views.yml", "ttl: 7 days", "ttl: 2 days")
+    assert own.run("plan", "--fail-on", "breaking", "--markdown") == 1, own.err
+    assert "**Breaking**\n\n- service fraud (owner Risk) loses feature spending.most_60d" in own.out
+    assert "- spending: changed" in own.out and "hits service churn, service fraud" in own.out
+    rows = sum(table.num_rows for table in [payments(), payments((9,))])
+    assert re.search(
+        rf"- spending: full, ({payments().num_rows}|{rows}) rows in [12] files", own.out
+    )
+    assert own.run("plan", "--fail-on", "breaking") == 1
+    assert "\nbreaking:\n  service fraud (owner Risk) loses" in own.out
+
+
+def test_a_dropped_raw_column_names_all_that_it_reaches(own: Shell) -> None:
+    assert own.run("compile") == 0, own.err
+    table = load_table(open_lake(lake_of(own.folder)), "raw.payments")
+    with table.update_schema(allow_incompatible_changes=True) as update:
+        update.rename_column("amount", "amount_eur")
+    try:
+        assert own.run("plan", "--fail-on", "breaking") == 2
+        (line,) = [t for t in own.out.splitlines() if "raw.payments.amount" in t]
+        assert "is dropped, or renamed to amount_eur; features: " in line
+        assert "services: fraud" in line and "churn" not in line and "owners: Risk" in line
+        for feature in ("spending.spent_60d", "spending.most_60d", "last_payment.twice"):
+            assert feature in line
+        assert "spending.payments_60d" not in line
+        assert "error: " in own.err
+    finally:
+        with table.update_schema(allow_incompatible_changes=True) as update:
+            update.rename_column("amount_eur", "amount")

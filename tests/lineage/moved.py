@@ -62,7 +62,9 @@ def hold_to_oracle(case: Case, engines: Engines) -> Found:
         for (leaf, column), how in effects.items():
             found.edges[feature, leaf, column] = False
             found.why[feature, leaf, column] = frozenset(e.code for e in how)
-    oracle = engines.load(case)
+    oracle = Oracle(case.view, case.leaves, case.whole_sql, engines.brute, visible=case.visible)
+    for given in case.leaves:
+        fill(engines.brute, f"raw_{given.name}", given.columns, case.tables[given.name])
     before = _answers(oracle, case)
     if before is None:
         found.refused = "the oracle refuses its data"
