@@ -54,6 +54,16 @@ class Graph:
     def __init__(self, lineage: ProjectLineage) -> None:
         self.lineage = lineage
         self._views = {name: view.raw for name, view in lineage.views.items()}
+        self._services: dict[str, list[str]] = {}
+        for service, features in lineage.services.items():
+            read = [*(f"{view}.{feature}" for view, feature in features), *(v for v, _ in features)]
+            for name in dict.fromkeys(read):
+                self._services.setdefault(name, []).append(service)
+        self._readers: dict[str, list[str]] = {}
+        for consumer in lineage.consumers.values():
+            if consumer.name not in lineage.services:
+                for name in consumer.reads:
+                    self._readers.setdefault(name, []).append(consumer.name)
 
     def find(self, name: str, where: str = "NAME") -> Node:
         """The thing of that name: a service, training set, exposure, view or table, or a column,
@@ -155,9 +165,8 @@ class Graph:
                     yield Edge(node, Node("view", view))
         elif node.kind in ("feature", "view"):
             view = owner if node.kind == "feature" else node.name
-            for service, features in found.services.items():
-                if any(v == view and (node.kind == "view" or f == last) for v, f in features):
-                    yield Edge(node, Node("service", service))
+            for service in self._services.get(node.name, ()):
+                yield Edge(node, Node("service", service))
             yield from self._consumers(node, view)
         elif node.kind == "service":
             for name, service in found.training_sets.items():
@@ -168,9 +177,8 @@ class Graph:
 
     def _consumers(self, node: Node, read: str) -> Iterator[Edge]:
         """The exposures that read a view or a training set and are no feature service."""
-        for consumer in self.lineage.consumers.values():
-            if read in consumer.reads and consumer.name not in self.lineage.services:
-                yield Edge(node, Node("exposure", consumer.name))
+        for name in self._readers.get(read, ()):
+            yield Edge(node, Node("exposure", name))
 
     def walk(
         self, start: Node, direction: Direction, depth: int | None = None, *, ties: bool = False

@@ -117,3 +117,9 @@ def test_shell_completion_is_offered(shell: Shell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("_FOREBAY_COMPLETE", "bash_source")
     assert shell.run() == 0
     assert "complete" in shell.out
+
+
+def test_the_lineage_page_shows_what_the_command_prints(shell: Shell) -> None:
+    assert shell.run("lineage", "carrier_arrivals.late_share_7d", "--mermaid") == 0, shell.err
+    page = (Path(__file__).parents[2] / "docs" / "lineage.md").read_text()
+    assert f"```mermaid\n{shell.out}```\n" in page
