@@ -26,6 +26,7 @@ COMMANDS = {
     "preview": "Show one feature vector with the rows it came from.",
     "build": "Compile, then dbt build: feature tables land in Iceberg.",
     "backfill": "Write a view's history as of each of many instants.",
+    "compare": "Compare two versions of a view as built: how many values differ, and why.",
     "advance": "Step feature tables through time by their incremental variant.",
     "spine": "Write a spine of every entity at regular instants.",
     "train": "Write a point-in-time training set to Parquet.",

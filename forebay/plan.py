@@ -298,7 +298,7 @@ def _removed(catalog: Catalog, lake: Lake) -> Iterator[PlannedView]:
             change="removed",
             recompute="nothing",
             built_first=(),
-            why="its tables stay as they are",
+            why="its tables stay as they are: `forebay maintain --removed-views` drops them",
             columns=tuple(f"-{n}" for n in was.get("features", {})),
             changes=(),
             features=(),

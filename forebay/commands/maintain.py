@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
     help="Let go of the snapshots that the training set FILE was made of, or the set of that id, "
     "and do nothing else.",
 )
+@click.option(
+    "--removed-views",
+    is_flag=True,
+    help="Drop the tables and online rows of views that the project has no more.",
+)
 @target_option
 @json_option
 def maintain_command(
@@ -60,6 +66,7 @@ def maintain_command(
     orphan_days: float,
     keep_metadata: int,
     forget: str | None,
+    removed_views: bool,
     target: str | None,
     as_json: bool,
 ) -> int:
@@ -69,6 +76,7 @@ def maintain_command(
 
     from forebay.maintain_events import maintain_events
     from forebay.pinned_snapshots import pinned_snapshots
+    from forebay.removed_views import find_removed, remove_views
     from lakehouse.lake import load_table, open_lake
     from lakehouse.maintain.compact_table import compact_table
     from lakehouse.maintain.free_files import Ages
@@ -80,6 +88,9 @@ def maintain_command(
         return _forget(lake, forget, dry_run, as_json)
     for name in tables:
         load_table(lake, name)
+    removed = find_removed(project, project.catalog()) if removed_views else []
+    if removed and not dry_run:
+        remove_views(project, removed)
     held = all_tables(lake)
     ages = Ages(timedelta(hours=keep_hours), timedelta(days=orphan_days), keep_metadata)
     pins, foreign = pinned_snapshots(project, held.values()), foreign_files(held)
@@ -101,8 +112,12 @@ def maintain_command(
         if failed:
             run.fail(str(failed[0]))
     if as_json:
-        emit_json([_as_json(each, dry_run) for each in done])
+        gone = [{**asdict(view), "dry_run": dry_run} for view in removed]
+        emit_json([*gone, *(_as_json(each, dry_run) for each in done)])
     else:
+        for view in removed:
+            what = ", ".join((*view.tables, *view.online))
+            say(f"{view.name}: removed, {what} {'would go' if dry_run else 'went'}")
         for each in done:
             say(_line(each))
             for file in each.failed:

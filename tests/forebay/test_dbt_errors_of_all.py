@@ -27,7 +27,7 @@ READS = {
 #: was compiled, or by the lake alone, or make a project.
 OTHERS = {
     "init", "import", "ingest", "tables", "drop", "maintain", "advance", "spine", "sync", "serve",
-    "keys", "stream", "replay", "verify", "doctor", "demo", "erase",
+    "keys", "stream", "replay", "verify", "doctor", "demo", "erase", "compare",
 }  # fmt: skip
 
 FAULTS = {
