@@ -29,6 +29,11 @@ class RemovedView:
     tables: tuple[str, ...]
     online: tuple[str, ...]
 
+    @property
+    def said(self) -> str:
+        """All of it, for people."""
+        return ", ".join((*self.tables, *self.online))
+
 
 def find_removed(project: Project, catalog: Catalog) -> list[RemovedView]:
     """The views whose tables say that this project built them, and that it has no more.

@@ -18,6 +18,8 @@ from forebay.terminal import complain, counted, emit_json, say, size_text
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
+    from forebay.project import Project
+    from forebay.removed_views import RemovedView
     from lakehouse.maintain.maintain_table import Upkeep
 
 
@@ -76,7 +78,6 @@ def maintain_command(
 
     from forebay.maintain_events import maintain_events
     from forebay.pinned_snapshots import pinned_snapshots
-    from forebay.removed_views import find_removed, remove_views
     from lakehouse.lake import load_table, open_lake
     from lakehouse.maintain.compact_table import compact_table
     from lakehouse.maintain.free_files import Ages
@@ -88,9 +89,7 @@ def maintain_command(
         return _forget(lake, forget, dry_run, as_json)
     for name in tables:
         load_table(lake, name)
-    removed = find_removed(project, project.catalog()) if removed_views else []
-    if removed and not dry_run:
-        remove_views(project, removed)
+    removed = _remove(project, dry_run) if removed_views else []
     held = all_tables(lake)
     ages = Ages(timedelta(hours=keep_hours), timedelta(days=orphan_days), keep_metadata)
     pins, foreign = pinned_snapshots(project, held.values()), foreign_files(held)
@@ -111,13 +110,27 @@ def maintain_command(
                 failed.append(error)
         if failed:
             run.fail(str(failed[0]))
+    _tell(removed, done, dry_run, as_json)
+    return 2 if complain(map(str, failed)) or any(e.failed for e in done) else 0
+
+
+def _remove(project: Project, dry_run: bool) -> list[RemovedView]:
+    """Drop what is left of views that the project has no more."""
+    from forebay.removed_views import find_removed, remove_views
+
+    removed = find_removed(project, project.catalog())
+    if not dry_run:
+        remove_views(project, removed)
+    return removed
+
+
+def _tell(removed: list[RemovedView], done: list[Upkeep], dry_run: bool, as_json: bool) -> None:
     if as_json:
         gone = [{**asdict(view), "dry_run": dry_run} for view in removed]
         emit_json([*gone, *(_as_json(each, dry_run) for each in done)])
     else:
         for view in removed:
-            what = ", ".join((*view.tables, *view.online))
-            say(f"{view.name}: removed, {what} {'would go' if dry_run else 'went'}")
+            say(f"{view.name}: removed, {view.said} {'would go' if dry_run else 'went'}")
         for each in done:
             say(_line(each))
             for file in each.failed:
@@ -125,7 +138,6 @@ def maintain_command(
         verb = "would be freed" if dry_run else "freed"
         say(f"{size_text(sum(e.bytes for e in done))} in "
             f"{counted(sum(e.files for e in done), 'file')} {verb}")  # fmt: skip
-    return 2 if complain(map(str, failed)) or any(e.failed for e in done) else 0
 
 
 def _forget(lake: Catalog, named: str, dry_run: bool, as_json: bool) -> int:
