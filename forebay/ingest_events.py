@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 
 def tell_ingest(
-    run: Run, lake: Lake, config: Mapping[str, str], file: Path, loaded: Ingested, *, replaced: bool
+    run: Run, lake: Lake, config: Mapping[str, str], loaded: Ingested, *, replaced: bool
 ) -> None:
-    """Note a file, and the table that it came into."""
-    if run is NO_RUN:
+    """Note files, and the table that they came into; none of files that were loaded before."""
+    came = [file for file in loaded.files if not file.known]
+    if run is NO_RUN or not came:
         return
     with run.describing():
-        run.read(file_dataset(file, loaded.rows))
+        for file in came:
+            run.read(file_dataset(file.path, file.rows))
         change = _change(loaded, replaced)
         made = iceberg_dataset(load_table(lake, loaded.after.name), config, change=change)
         run.wrote(written(made, loaded.rows))

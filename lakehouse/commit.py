@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -16,7 +16,6 @@ from pyiceberg.exceptions import (
     ValidationError,
 )
 from pyiceberg.table import Table, Transaction
-from pyiceberg.table.update.schema import UpdateSchema
 
 from feature_specs.errors import DataError
 from lakehouse.data_files.infinite_times import without_bounds
@@ -61,7 +60,6 @@ def commit_rows(
     *,
     mode: Mode,
     columns: Columns = "fixed",
-    change: Callable[[UpdateSchema], None] | None = None,
     properties: Mapping[str, str] | None = None,
     retyped: Sequence[str] = (),
     base: BeforeCommit | None = None,
@@ -78,7 +76,6 @@ def commit_rows(
         rows: what to write; fields that are not nullable become required columns.
         mode: ``append`` or ``replace``.
         columns: whether the table may gain columns, or lose those that the rows lack.
-        change: renames or drops columns of a table that is there, before its rows are written.
         properties: table properties to set.
         retyped: columns of other types now; each is a new column under the old name.
         base: the table from which the rows were computed. No other commit may come between.
@@ -94,7 +91,7 @@ def commit_rows(
             if table is None:
                 return _create(catalog, identifier, rows, given)
             made = table.transaction() if base is None else SteadyTransaction(table)
-            return _write(table, made, rows, mode, columns, change, given, retyped)
+            return _write(table, made, rows, mode, columns, given, retyped)
         except (CommitFailedException, TableAlreadyExistsError):
             if base is not None:
                 raise OvertakenError from None
@@ -148,21 +145,17 @@ def _write(
     rows: pa.Table | RowStream,
     mode: Mode,
     columns: Columns,
-    change: Callable[[UpdateSchema], None] | None,
     properties: Mapping[str, str],
     retyped: Sequence[str],
 ) -> Table:
     adds = mode == "append" or table.current_snapshot() is None
     with made as transaction:
-        if change is not None:
-            with transaction.update_schema() as update:
-                change(update)
         if retyped:
             with transaction.update_schema() as update:
                 for name in retyped:
                     update.delete_column(name)
         if columns != "fixed":
-            _fit_columns(transaction, rows.schema, columns)
+            fit_columns(transaction, rows.schema, columns)
         if properties:
             transaction.set_properties(dict(properties))
         if isinstance(rows, RowStream):
@@ -174,7 +167,12 @@ def _write(
     return table
 
 
-def _fit_columns(transaction: Transaction, wanted: pa.Schema, columns: Columns) -> None:
+def fit_columns(transaction: Transaction, wanted: pa.Schema, columns: Columns) -> None:
+    """Give a table the columns of rows, within a transaction; ``exact`` also takes others away.
+
+    Raises:
+        DataError: a column has changed its type in a way that Iceberg cannot follow.
+    """
     known = {field.name for field in transaction.table_metadata.schema().fields}
     surplus = known - set(wanted.names) if columns == "exact" else set()
     try:

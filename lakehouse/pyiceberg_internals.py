@@ -25,7 +25,7 @@ from pyiceberg.manifest import (
     ManifestWriterV2,
 )
 from pyiceberg.partitioning import PartitionSpec
-from pyiceberg.table import Transaction
+from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import (
@@ -54,6 +54,14 @@ def delete_all(transaction: Transaction) -> None:
 def file_io(transaction: Transaction) -> FileIO:
     """The FileIO of the transaction's table."""
     return transaction._table.io
+
+
+def changed_table(transaction: Transaction) -> Table:
+    """The transaction's table as it will be by the changes so far."""
+    table = transaction._table
+    return Table(
+        table.name(), transaction.table_metadata, table.metadata_location, table.io, table.catalog
+    )
 
 
 def append_snapshot(transaction: Transaction) -> _FastAppendFiles:

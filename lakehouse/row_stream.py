@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Transaction
 
 from lakehouse.pyiceberg_internals import (
@@ -43,17 +45,35 @@ def append_stream(transaction: Transaction, rows: RowStream, *, replace: bool) -
     check_columns(transaction, rows.schema)
     if replace:
         delete_all(transaction)
-    counter, written = itertools.count(), list[str]()
+    written = write_stream(transaction, rows)
     try:
         with append_snapshot(transaction) as append:
-            for chunk in _chunks(rows):
-                for file in write_files(transaction, chunk, append.commit_uuid, counter):
-                    written.append(file.file_path)
-                    append.append_data_file(file)
+            for file in written:
+                append.append_data_file(file)
     except BaseException:
-        for path in written:
-            file_io(transaction).delete(path)
+        _remove(transaction, written)
         raise
+
+
+def write_stream(transaction: Transaction, rows: RowStream) -> list[DataFile]:
+    """Write rows as data files of a table, which no commit names yet.
+
+    Files of a stream that breaks off are removed.
+    """
+    check_columns(transaction, rows.schema)
+    counter, written, name = itertools.count(), list[DataFile](), uuid.uuid4()
+    try:
+        for chunk in _chunks(rows):
+            written += write_files(transaction, chunk, name, counter)
+    except BaseException:
+        _remove(transaction, written)
+        raise
+    return written
+
+
+def _remove(transaction: Transaction, files: Sequence[DataFile]) -> None:
+    for file in files:
+        file_io(transaction).delete(file.file_path)
 
 
 def _chunks(rows: RowStream) -> Iterator[pa.Table]:

@@ -34,7 +34,7 @@ from pyiceberg.manifest import (
     ManifestContent,
 )
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
+from pyiceberg.table import Table, Transaction
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import (
@@ -182,8 +182,11 @@ def may_copy(table: Table, types: Mapping[str, str]) -> bool:
     Args:
         types: DuckDB's types of the columns that are to be written.
     """
-    if not table.spec().is_unpartitioned():
-        return False
+    return table.spec().is_unpartitioned() and may_copy_columns(table, types)
+
+
+def may_copy_columns(table: Table, types: Mapping[str, str]) -> bool:
+    """Whether DuckDB spells the values of a table's columns as Iceberg does."""
     schema = table.schema()
     if any(f.required or not f.field_type.is_primitive for f in schema.fields):
         return False
@@ -202,21 +205,26 @@ def write_file(
     """
     schema = table.schema()
     uri = table.location_provider().new_data_location(str(uuid.uuid4()))
-    with _local_folder(uri) as home:
-        _copy(connection, table, _in_order(schema, sql), given, home)
+    with local_folder(uri) as home:
+        try:
+            copy_rows(connection, table, _in_order(schema, sql), given, home)
+        except BaseException:
+            # A disk that is full is not to stay so.
+            shutil.rmtree(home, ignore_errors=True)
+            raise
         paths = sorted(home.glob("*.parquet"))
-        files = [_data_file(table, f"{uri}/{path.name}", path) for path in paths]
+        files = [data_file_of(table, f"{uri}/{path.name}", path) for path in paths]
         kept = [f for f in files if f.record_count] or files[:1]
         for path, file in zip(paths, files, strict=True):
             if file in kept and not is_local(uri):
-                _upload(table, path, file.file_path)
+                upload(table, path, file.file_path)
             elif file not in kept:
                 path.unlink()
     return kept
 
 
 @contextmanager
-def _local_folder(uri: str) -> Iterator[Path]:
+def local_folder(uri: str) -> Iterator[Path]:
     """A folder that is not there yet, at a URI, or a temporary one if that is remote."""
     if is_local(uri):
         home = Path(local_path(uri))
@@ -227,29 +235,38 @@ def _local_folder(uri: str) -> Iterator[Path]:
         yield Path(folder) / "rows"
 
 
-def _upload(table: Table, path: Path, uri: str) -> None:
+def upload(table: Table, path: Path, uri: str) -> None:
+    """Bring a written file to where the table has its files."""
     with path.open("rb") as written, table.io.new_output(uri).create(overwrite=True) as store:
         shutil.copyfileobj(written, store, _UPLOAD_BYTES)
 
 
-def _copy(
+def copy_rows(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     sql: str,
     given: Mapping[str, datetime] | None,
     home: Path,
+    partition: str | None = None,
 ) -> None:
-    """Write a query's rows as Parquet files of the table into a folder."""
+    """Write a query's rows as Parquet files of the table into a folder.
+
+    Args:
+        partition: a further column; the rows of each of its values go to a folder ``partition=value``.
+    """
     ids = ", ".join(f"{quoted(f.name)}: {f.field_id}" for f in table.schema().fields)
+    split = f"row_groups_per_file {FILE_ROWS // int(_ROW_GROUP)}"
+    if partition is not None:
+        split = f"partition_by ({quoted(partition)}), write_partition_columns false"
     connection.execute(
-        f"copy ({sql}) to {literal(str(home))} (format parquet, "
-        f"row_groups_per_file {FILE_ROWS // int(_ROW_GROUP)}, "
+        f"copy ({sql}) to {literal(str(home))} (format parquet, {split}, "
         f"row_group_size {_ROW_GROUP}, field_ids {{{ids}}}, {_encoding(table)})",
         given,
     )
 
 
-def _data_file(table: Table, uri: str, path: Path) -> DataFile:
+def data_file_of(table: Table, uri: str, path: Path, partition: Record | None = None) -> DataFile:
+    """The entry of a file of rows, with the bounds that its footer holds."""
     schema = table.schema()
     footer = pq.read_metadata(path)
     try:
@@ -261,7 +278,7 @@ def _data_file(table: Table, uri: str, path: Path) -> DataFile:
         content=DataFileContent.DATA,
         file_path=uri,
         file_format=FileFormat.PARQUET,
-        partition=Record(),
+        partition=partition or Record(),
         file_size_in_bytes=path.stat().st_size,
         sort_order_id=None,
         spec_id=table.metadata.default_spec_id,
@@ -296,19 +313,30 @@ def _commit(
     table: Table, written: Sequence[DataFile], mode: Mode, properties: Mapping[str, str]
 ) -> None:
     transaction = SteadyTransaction(table)
+    stage_files(transaction, table, written, mode)
+    transaction.set_properties(dict(properties))
+    transaction.forget_snapshots(MOST_SNAPSHOTS)
+    transaction.commit_transaction()
+
+
+def stage_files(
+    transaction: Transaction, table: Table, written: Sequence[DataFile], mode: Mode
+) -> int:
+    """Make files a part of a transaction, beside all that the table has or in its place.
+
+    Returns the id of the snapshot. The commit fails if another writer comes first.
+    """
     if mode == "append" or table.metadata.current_snapshot_id is None:
         with AppendFile(Operation.APPEND, transaction, table.io) as append:
             for file in written:
                 append.append_data_file(file)
-    else:
-        with ReplaceFiles(Operation.OVERWRITE, transaction, table.io) as replace:
-            for manifest in manifests_of(table, table.metadata.current_snapshot_id):
-                for entry in entries_of(table, manifest):
-                    if manifest.content == ManifestContent.DATA:
-                        replace.replaced.append(entry)
-                    replace.delete_data_file(entry.data_file)
-            for file in written:
-                replace.append_data_file(file)
-    transaction.set_properties(dict(properties))
-    transaction.forget_snapshots(MOST_SNAPSHOTS)
-    transaction.commit_transaction()
+        return append.snapshot_id
+    with ReplaceFiles(Operation.OVERWRITE, transaction, table.io) as replace:
+        for manifest in manifests_of(table, table.metadata.current_snapshot_id):
+            for entry in entries_of(table, manifest):
+                if manifest.content == ManifestContent.DATA:
+                    replace.replaced.append(entry)
+                replace.delete_data_file(entry.data_file)
+        for file in written:
+            replace.append_data_file(file)
+    return replace.snapshot_id

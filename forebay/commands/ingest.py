@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from forebay.complete import complete_table
+from forebay.declared_source import DeclaredSource, declared_sources
 from forebay.job_events import job_events
 from forebay.options import json_option, target_option
 from forebay.project import Project, find_project
@@ -21,6 +22,7 @@ from forebay.terminal import table as aligned
 if TYPE_CHECKING:
     from forebay.example_flights.ingest_flights import TableReport
     from lakehouse.ingest.files import Ingested
+    from lakehouse.layout import Layout
 
 
 @click.command(
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
     "--types 'sku varchar, price decimal(10,2)'"
 )
 @click.argument("table", required=False, shell_complete=complete_table)
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option("--example", type=click.Choice(["flights"]), help="Load the example project's data.")
 @click.option("--replace", is_flag=True, help="Replace the table's rows instead of adding to them.")
+@click.option("--again", is_flag=True, help="Load files again that were loaded before.")
+@click.option("--strict", is_flag=True, help="Refuse all where a row does not fit its source.")
+@click.option("--dry-run", is_flag=True, help="Look at every value, and write nothing.")
 @click.option("--timezone", help="The zone of times that have none, such as America/New_York.")
 @click.option("--types", help="Types of columns, such as 'id bigint, price decimal(10,2)'.")
 @click.option("--evolve", is_flag=True, help="Add new columns to the table, and widen its types.")
@@ -50,23 +55,24 @@ if TYPE_CHECKING:
 @json_option
 def ingest_command(
     table: str | None,
-    file: Path | None,
+    files: tuple[Path, ...],
     example: str | None,
     target: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Load FILE (CSV, Parquet or JSON) into the Iceberg TABLE (namespace.name), in one commit.
+    """Load FILEs (CSV, Parquet or JSON) into the Iceberg TABLE (namespace.name), in one commit.
 
-    Every value comes through unchanged, or the first that would not is named with its line and
-    nothing is written.
+    A FILE may be a folder or a quoted pattern. Every value comes through unchanged, or the first
+    that would not is named with its line and nothing is written. A file that was loaded before adds
+    nothing.
     """
     from forebay.ingest_events import tell_example, tell_ingest
     from lakehouse.lake import open_lake
 
     project = find_project(target=target)
     lake = open_lake(project.lake)
-    if example is None and (table is None or file is None):
+    if example is None and (table is None or not files):
         raise click.UsageError("name a TABLE and a FILE, or --example flights")
     if example is not None and (table is not None or any(_is_given(name) for name in given)):
         raise click.UsageError("--example takes no TABLE, no FILE and no options of files")
@@ -80,18 +86,20 @@ def ingest_command(
             lines = [_line(name, made) for name, made in flights.tables.items()]
             tell_example(run, lake, project.lake, flights)
         else:
-            assert table is not None and file is not None
-            zone = _Zone(project, table)
-            loaded = _load(lake, table, file, report, zone, **given)
-            done, lines = _as_json(loaded), list(_lines(loaded, given["replace"]))
-            tell_ingest(run, lake, project.lake, file, loaded, replaced=given["replace"])
-            if zone.found is not None:
-                done["local_times"] = f"{zone.found[1]}, as {zone.found[0]} declares"
+            assert table is not None
+            declared = _Declared(project, tuple(declared_sources(project, table)))
+            loaded = _load(lake, table, files, report, declared, **given)
+            done = _as_json(loaded)
+            lines = [*_lines(loaded, given["replace"]), *_misfit_lines(loaded)]
+            if not loaded.dry_run:
+                tell_ingest(run, lake, project.lake, loaded, replaced=given["replace"])
+            if declared.zone is not None:
+                done["local_times"] = declared.zone
                 lines.append(f"local times: {done['local_times']}")
     if as_json:
         emit_json(done)
     else:
-        say("\n".join(lines))
+        say("\n".join([*lines, *(["nothing written (--dry-run)"] if given["dry_run"] else [])]))
 
 
 def _line(name: str, made: TableReport) -> str:
@@ -107,6 +115,17 @@ def _as_json(loaded: Ingested) -> dict[str, Any]:
         "total": loaded.after.rows,
         "created": loaded.before is None,
         "columns": dict(loaded.after.columns),
+        "files": [
+            {
+                "file": str(f.path),
+                "rows": f.rows,
+                "loaded_before": f.known,
+                "quarantined": len(f.misfits),
+            }
+            for f in loaded.files
+        ],
+        "quarantined": loaded.misfits,
+        "dry_run": loaded.dry_run,
     }
 
 
@@ -115,7 +134,13 @@ def _lines(loaded: Ingested, replace: bool) -> Iterator[str]:
     from lakehouse.ingest.source import types_hint
 
     before, after = loaded.before, loaded.after
-    written = f"{after.name}: {counted(loaded.rows, 'row')}"
+    known = [f for f in loaded.files if f.known]
+    came = f" of {counted(len(loaded.files), 'file')}" if len(loaded.files) > 1 else ""
+    written = f"{after.name}: {counted(loaded.rows, 'row')}{came}"
+    yield from (f"{f.path}: loaded before, adds nothing (--again loads it again)" for f in known)
+    if before is not None and len(known) == len(loaded.files):
+        yield f"{after.name}: nothing added, {rows_text(before.rows)} in all"
+        return
     if before is None:
         yield f"{written} in a new table"
         yield from (f"  {line}" for line in aligned(list(after.columns.items())).splitlines())
@@ -137,6 +162,20 @@ def _lines(loaded: Ingested, replace: bool) -> Iterator[str]:
     yield from (f"  - {name}" for name in before.columns if name not in after.columns)
 
 
+def _misfit_lines(loaded: Ingested) -> Iterator[str]:
+    """How many rows went to the quarantine, with the first of each file."""
+    from lakehouse.ingest.quarantine import quarantine_of
+
+    for file in loaded.files:
+        if file.misfits:
+            first = file.misfits[0]
+            count = counted(len(file.misfits), "row")
+            yield f"{file.path}: {count} did not fit; row {first.row}: {first.reason}"
+    if loaded.misfits:
+        where = quarantine_of(loaded.after.name)
+        yield f"{counted(loaded.misfits, 'row')} in {where} (--strict refuses such a file)"
+
+
 def _is_given(name: str) -> bool:
     source = click.get_current_context().get_parameter_source(name)
     return source is not ParameterSource.DEFAULT
@@ -145,11 +184,14 @@ def _is_given(name: str) -> bool:
 def _load(
     lake: Any,
     table: str,
-    file: Path,
+    files: tuple[Path, ...],
     report: Any,
-    zone: _Zone,
+    declared: _Declared,
     *,
     replace: bool,
+    again: bool,
+    strict: bool,
+    dry_run: bool,
     types: str | None,
     evolve: bool,
     rename: tuple[str, ...],
@@ -157,7 +199,8 @@ def _load(
     engine: str,
     **written: Any,
 ) -> Ingested:
-    from lakehouse.ingest.files import ingest_file
+    from lakehouse.ingest.choose_files import choose_files
+    from lakehouse.ingest.files import ingest_files
     from lakehouse.ingest.fit_table import SchemaChanges
     from lakehouse.ingest.source import FileOptions, parse_types
 
@@ -165,35 +208,65 @@ def _load(
     mode: Literal["append", "replace"] = "replace" if replace else "append"
     changes = SchemaChanges(evolve, renamed, drop_column)
     options = FileOptions(
-        types=parse_types(types) if types else {}, keeps_local=zone.is_declared, **written
+        types=parse_types(types) if types else {}, **declared.options(), **written
     )
     if engine == "duckdb":
-        return ingest_file(
-            lake, table, file, mode=mode, options=options, changes=changes, progress=report
+        return ingest_files(
+            lake,
+            table,
+            choose_files(files),
+            mode=mode,
+            again=again,
+            strict=strict,
+            layout=declared.layout(),
+            dry_run=dry_run,
+            options=options,
+            changes=changes,
+            progress=report,
+        )
+    if len(files) != 1 or again or strict or dry_run:
+        raise click.UsageError(
+            "Spark takes one FILE, folder or pattern, and no --again, --strict or --dry-run"
         )
     from forebay.connect_engine import engine_connector
     from lakehouse.ingest.ingest_on_spark import ingest_on_spark
 
-    connect_to = engine_connector(engine, zone.project)
+    connect_to = engine_connector(engine, declared.project)
     with closing(connect_to("ingest")) as spark:
         return ingest_on_spark(
-            spark, lake, table, str(file), mode=mode, options=options, changes=changes
+            spark, lake, table, str(files[0]), mode=mode, options=options, changes=changes
         )
 
 
 @dataclass
-class _Zone:
-    """The zone that the project declares for a table; looked up where local times arrive."""
+class _Declared:
+    """What the project's sources declare of a table."""
 
     project: Project
-    table: str
-    found: tuple[Path, str] | None = None
+    sources: tuple[DeclaredSource, ...]
+    zone: str | None = None
 
-    def is_declared(self) -> bool:
-        from forebay.declared_zone import declared_zone
+    def keeps_local(self) -> bool:
+        """Whether local times stay as they are, since a source says in which zone they are."""
+        with_zone = next((s for s in self.sources if s.timezone is not None), None)
+        if with_zone is not None:
+            self.zone = f"{with_zone.timezone}, as {with_zone.path} declares"
+        return with_zone is not None
 
-        self.found = declared_zone(self.project, self.table)
-        return self.found is not None
+    def layout(self) -> Layout:
+        """The partitions and the order of the first source that declares either."""
+        from lakehouse.layout import Layout, read_layout
+
+        for source in self.sources:
+            if source.partition_by is not None or source.sort_by is not None:
+                return read_layout(source.partition_by, source.sort_by, str(source.path))
+        return Layout()
+
+    def options(self) -> dict[str, Any]:
+        """What becomes a part of the options of files."""
+        first = next((s for s in self.sources if s.types), None)
+        types = {} if first is None else {"declared": first.types, "declared_in": str(first.path)}
+        return {**types, "keeps_local": self.keeps_local}
 
 
 def _pair(words: str) -> tuple[str, str]:

@@ -11,9 +11,9 @@ import duckdb
 from feature_specs.errors import DataError, first_line
 from feature_specs.library_errors import explain_text
 from feature_specs.quote import literal, quoted
-from forebay.watch_query import watch_query
 from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.scan import Pinned
+from lakehouse.watch_query import watch_query
 
 #: Of a column with more distinct values in a row group no dictionary is tried to the end: numbers
 #: would be collected in one and written plainly after all, which is a sixth of the writing.

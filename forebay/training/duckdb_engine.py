@@ -20,11 +20,11 @@ from forebay.training.arrow_columns import arrow_select
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery, SpineReading
 from forebay.training.write_statement import filled
-from forebay.watch_query import watch_query
 from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.ingest.spine import Spine, read_spine, read_spine_query
 from lakehouse.relations import connect, define_named, define_relations, tune
 from lakehouse.scan import Pinned
+from lakehouse.watch_query import watch_query
 
 
 class DuckDBEngine:

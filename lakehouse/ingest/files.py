@@ -1,12 +1,12 @@
-"""One CSV, Parquet or JSON file into one Iceberg table, in one commit."""
+"""CSV, Parquet and JSON files into one Iceberg table, in one commit."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -14,52 +14,80 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import ValidationError
 from pyiceberg.io.pyarrow import UnsupportedPyArrowTypeException
-from pyiceberg.table import Table
 
-from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean, first_line
+from feature_specs.errors import DataError, ForebayError, first_line
 from feature_specs.progress import Progress
-from feature_specs.quote import quoted
 from feature_specs.time_zones import SESSION_AT_UTC, check_zone
-from lakehouse.commit import Mode, commit_rows
+from lakehouse.commit import Mode, OvertakenError
 from lakehouse.describe_tables import TableFacts, facts_of
 from lakehouse.duckdb_types import column_types
 from lakehouse.ingest.fit_table import Fit, SchemaChanges, fit_table
-from lakehouse.ingest.infer_types import infer_types
+from lakehouse.ingest.land_files import Draft
+from lakehouse.ingest.loaded_files import Content, content_of, loaded_files
 from lakehouse.ingest.open_source import open_source
-from lakehouse.ingest.read_columns import known_type, read_columns, refuse_changed, select_columns
-from lakehouse.ingest.read_text import INSTANT, cast_text
-from lakehouse.ingest.read_typed import NAIVE, NOTHING, is_nested, stored_type
+from lakehouse.ingest.quarantine import Misfit, commit_quarantine
+from lakehouse.ingest.read_rows import known_types, open_ended, read_rows
 from lakehouse.ingest.source import (
-    JSON,
-    TEXT,
     FileOptions,
     Source,
+    changed_meanwhile,
     check_file,
-    first_row,
     format_of,
-    types_hint,
     unreadable_file,
 )
+from lakehouse.ingest.unify_types import unify_types
 from lakehouse.lake import find_table
-from lakehouse.row_stream import RowStream
+from lakehouse.layout import Layout
 
-_BATCH = 65_536
+#: Of DuckDB; what needs more goes to the disk meanwhile.
+_MEMORY = "1200MB"
+
+
+#: How often files are read again where the table's columns change meanwhile.
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """What became of one file.
+
+    Attributes:
+        rows: how many of its rows were written.
+        known: whether the table had its rows before, so that nothing was added.
+        misfits: rows that went to the quarantine.
+    """
+
+    path: Path
+    rows: int
+    known: bool = False
+    misfits: tuple[Misfit, ...] = ()
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of a file.
+    """What became of files.
 
     Attributes:
-        rows: how many it had, all of them written.
         before, after: the table, with None for one that was not there.
-        inferred: columns of the file whose types were chosen by their values.
+        inferred: columns of the files whose types were chosen by their values.
+        dry_run: whether nothing was written; ``after`` then is what would be.
     """
 
-    rows: int
     before: TableFacts | None
     after: TableFacts
     inferred: tuple[str, ...] = ()
+    files: tuple[LoadedFile, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many rows were written."""
+        return sum(f.rows for f in self.files)
+
+    @property
+    def misfits(self) -> int:
+        """How many went to the quarantine."""
+        return sum(len(f.misfits) for f in self.files)
 
 
 def ingest_file(
@@ -72,46 +100,201 @@ def ingest_file(
     changes: SchemaChanges | None = None,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Append a file's rows to a table, or make them its whole content.
+    """Append a file's rows to a table, or make them its whole content: see `ingest_files`.
+
+    Also those of a file that was loaded before.
+    """
+    return ingest_files(
+        catalog, identifier, [path], mode=mode, options=options, changes=changes,
+        again=True, progress=progress,
+    )  # fmt: skip
+
+
+def ingest_files(
+    catalog: Catalog,
+    identifier: str,
+    paths: Sequence[Path],
+    *,
+    mode: Mode,
+    options: FileOptions | None = None,
+    changes: SchemaChanges | None = None,
+    again: bool = False,
+    strict: bool = False,
+    layout: Layout | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Ingested:
+    """Append the rows of files to a table, or make them its whole content, in one commit.
 
     The table and its namespace are created when missing. Each value comes through unchanged, or
-    nothing is written and the first that would not is named with its line. See docs/ingest.md.
+    nothing is written and the first that would not is named with its line. A file that was loaded
+    before, by its content, is not loaded again. See docs/ingest.md.
 
     Args:
         catalog: where the table is.
         identifier: its dotted name.
-        path: a .csv, .tsv, .parquet, .json, .jsonl or .ndjson file; text may be gzipped (.gz).
+        paths: .csv, .tsv, .parquet, .json, .jsonl or .ndjson files; text may be gzipped (.gz).
         mode: ``append`` or ``replace``.
-        options: how the file is written, where its name does not say.
+        options: how the files are written, where their names do not say.
         changes: what may become of the columns of a table that is there.
+        again: load files that were loaded before once more.
+        strict: refuse all of it where a row does not fit what the source declares.
+        layout: partitions and order that the table is to have from now on.
+        dry_run: look at everything, and write nothing.
         progress: called as (label, done, total) with rows.
 
     Raises:
         ForebayError: the table's name or an option is not one we know.
-        DataError: the file cannot be read, its columns are not the table's, or a value would change.
+        DataError: a file cannot be read, its columns are not the table's, or a value would change.
     """
     options, changes = options or FileOptions(), changes or SchemaChanges()
-    _check(identifier, path, options)
-    table = find_table(catalog, identifier)
-    before = None if table is None else facts_of(table, identifier)
+    _check(identifier, paths, options)
+    contents = {path: content_of(path) for path in paths}
     with tempfile.TemporaryDirectory(prefix="forebay") as folder, duckdb.connect() as connection:
         connection.execute(SESSION_AT_UTC)
-        connection.execute(f"set temp_directory = '{folder}'")
-        with _explained(path, identifier):
-            source = open_source(connection, path, options, Path(folder))
+        connection.execute(f"set temp_directory = '{folder}'; set memory_limit = '{_MEMORY}'")
+        load = _Load(
+            connection, Path(folder), options, changes, contents, progress, strict, dry_run
+        )
+        for _ in range(_TRIES):
+            table = find_table(catalog, identifier)
+            known = {} if again or mode == "replace" else loaded_files(table)
+            load.begin(
+                Draft(catalog, identifier, table, layout or Layout()),
+                _new_files(contents, known, again),
+            )
+            try:
+                return load.end(mode, again)
+            except OvertakenError:
+                # The table is another: the files are read again, for what it is now.
+                load.draft.forget()
+        raise load.draft.no_luck()
+
+
+def _new_files(
+    contents: Mapping[Path, Content], known: Mapping[str, int], again: bool
+) -> list[Path]:
+    """The files that the table has not, each content once."""
+    first: dict[str, Path] = {}
+    for path, content in contents.items():
+        if content.digest not in known:
+            first.setdefault(str(path) if again else content.digest, path)
+    return list(first.values())
+
+
+@dataclass
+class _Load:
+    """Files on their way into a table."""
+
+    connection: duckdb.DuckDBPyConnection
+    folder: Path
+    options: FileOptions
+    changes: SchemaChanges
+    contents: Mapping[Path, Content]
+    progress: Progress | None
+    strict: bool
+    dry_run: bool
+    draft: Draft = field(init=False)
+    rows: dict[Path, int] = field(init=False)
+    misfits: dict[Path, tuple[Misfit, ...]] = field(init=False)
+    inferred: tuple[str, ...] = field(init=False)
+    unified: Mapping[str, str] = field(init=False)
+    columns: Mapping[str, str] = field(init=False)
+
+    def begin(self, draft: Draft, paths: Sequence[Path]) -> None:
+        """Read the files, and write their rows where no commit names them yet."""
+        self.draft, self.rows, self.misfits = draft, {}, {}
+        self.inferred, self.unified = (), {}
+        base = draft.base
+        self.columns = {} if base is None else column_types(base.schema())
+        try:
+            options = self.options
+            if len(paths) > 1 and (base is None or self.changes.evolve):
+                held = {self.changes.rename.get(n, n) for n in self.columns}
+                with _explained(paths[0], draft.identifier):
+                    self.unified = unify_types(self.connection, paths, options, held)
+                options = replace(options, types={**self.unified, **options.types})
+            for path in paths:
+                with _explained(path, draft.identifier):
+                    self._add(path, options)
+        except BaseException:
+            draft.forget()
+            raise
+
+    def _add(self, path: Path, options: FileOptions) -> None:
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            source = open_source(self.connection, path, options, Path(folder))
             _check_delimiter(source, options)
-            options = replace(options, types=_known_types(connection, source, options))
+            options = replace(options, types=known_types(self.connection, source, options))
+            first = not self.rows
+            table = self.draft.table
+            changes = self.changes if first else SchemaChanges(evolve=self.changes.evolve)
             fit = (
                 Fit({n: options.types.get(n) for n in source.kinds}, None)
                 if table is None
-                else fit_table(table.schema(), source, options, changes, identifier)
+                else fit_table(table.schema(), source, options, changes, self.draft.identifier)
             )
-            rows, count = read_rows(connection, source, fit, table, options, identifier)
-            rows = _told(rows, count, f"rows into {identifier}", progress)
-            written = commit_rows(
-                catalog, identifier, rows, mode=mode, columns="add", change=fit.change
+            schema = None if table is None else table.schema()
+            reading = read_rows(
+                self.connection, source, fit.types, schema, options, self.draft.identifier,
+                quarantine=bool(options.declared) and not self.strict,
+            )  # fmt: skip
+            types = {n: None if n in self.unified else kind for n, kind in fit.types.items()}
+            self.inferred += tuple(n for n in open_ended(source, types) if n not in self.inferred)
+            self.rows[path], self.misfits[path] = reading.rows, reading.misfits
+            if table is None and self.dry_run:
+                self.columns = reading.types(self.connection)
+            else:
+                self.draft.fit(reading.schema, fit.change)
+            if not self.dry_run:
+                self.draft.write(self.connection, path, reading, self._report(path, reading.rows))
+            if self.contents[path].stamp != source.stamp:
+                raise changed_meanwhile(path)
+            source.check_unchanged()
+
+    def _report(self, path: Path, total: int) -> Callable[[int], None]:
+        if self.progress is None:
+            return lambda done: None
+        which = f"rows of {path.name}" if len(self.contents) > 1 else "rows"
+        label, tell = f"{which} into {self.draft.identifier}", self.progress
+        tell(label, 0, total)
+        return lambda done: tell(label, done, total)
+
+    def end(self, mode: Mode, again: bool) -> Ingested:
+        """Commit what was written, and say what became of each file."""
+        draft = self.draft
+        before = None if draft.base is None else facts_of(draft.base, draft.identifier)
+        if self.dry_run:
+            return Ingested(
+                before, self._facts(before, mode), self.inferred, self._files(self.rows), True
             )
-    return Ingested(count, before, facts_of(written, identifier), _open_ended(source, fit.types))
+        table = draft.base
+        if self.rows or table is None:
+            digests = {path: self.contents[path].digest for path in self.rows}
+            commit_quarantine(draft.catalog, draft.identifier, self.misfits, digests)
+            table = draft.land(mode, digests, again=again)
+        assert table is not None
+        after = facts_of(table, draft.identifier)
+        return Ingested(before, after, self.inferred, self._files(draft.files))
+
+    def _files(self, loaded: Collection[Path]) -> tuple[LoadedFile, ...]:
+        return tuple(
+            LoadedFile(path, self.rows[path], misfits=self.misfits[path])
+            if path in loaded
+            else LoadedFile(path, 0, known=True)
+            for path in self.contents
+        )
+
+    def _facts(self, before: TableFacts | None, mode: Mode) -> TableFacts:
+        """The table as it would be."""
+        rows = sum(self.rows.values())
+        if before is None:
+            return TableFacts(self.draft.identifier, rows, 0, 0, 0, None, self.columns)
+        table = self.draft.table
+        assert table is not None
+        columns = column_types(table.schema())
+        total = rows if mode == "replace" else None if before.rows is None else before.rows + rows
+        return replace(before, rows=total, columns=columns)
 
 
 @contextmanager
@@ -135,177 +318,6 @@ def _explained(path: Path, identifier: str) -> Iterator[None]:
         ) from error
 
 
-def read_rows(
-    connection: duckdb.DuckDBPyConnection,
-    source: Source,
-    fit: Fit,
-    table: Table | None,
-    options: FileOptions,
-    identifier: str,
-) -> tuple[RowStream, int]:
-    """The rows as they are to be written, once every value was looked at; and how many."""
-    held = {} if table is None else column_types(table.schema())
-    wanted = _types(connection, source, fit.types, options)
-    _refuse_naive(source, wanted, fit.types, options, identifier)
-    readings = read_columns(source, wanted, timezone=options.timezone)
-    required = frozenset(
-        field.name
-        for field in (table.schema().fields if table is not None else ())
-        if field.required
-    )
-    # Every value of a column whose type was inferred has been read as that type already.
-    seen = {n for n in wanted if fit.types[n] is None and source.kinds[n] == TEXT}
-    if options.timezone is None:
-        casts = {n: cast_text(quoted(n), wanted[n], "up") for n in seen}
-        readings |= {n: replace(readings[n], value=sql) for n, sql in casts.items()}
-    unseen = {n: r for n, r in readings.items() if n not in seen or options.timezone is not None}
-    refuse_changed(connection, source, unseen, wanted, timezone=options.timezone, required=required)
-    for name in (n for n, kind in held.items() if kind == "UUID" and n in readings):
-        value = f"unhex(replace({readings[name].value}::varchar, '-', ''))"
-        readings[name] = replace(readings[name], value=value)
-    sql = select_columns(source, readings)
-    schema = connection.sql(f"{sql} limit 0").to_arrow_table().schema
-    if table is not None:
-        schema = _as_held(schema, table.schema().as_arrow(), held, wanted)
-    counted = first_row(connection, f"select count(*) from {source.relation}")
-    assert counted is not None
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        seen = 0
-        for batch in connection.sql(sql).to_arrow_reader(_BATCH):
-            yield _cast(batch, schema, source, seen)
-            seen += batch.num_rows
-        source.check_unchanged()
-
-    return RowStream(schema, batches), int(counted[0])
-
-
-def _cast(batch: pa.RecordBatch, schema: pa.Schema, source: Source, seen: int) -> pa.RecordBatch:
-    """A batch as the table's columns; the first row that does not fit is named."""
-    try:
-        return batch.cast(schema)
-    except pa.ArrowInvalid as error:
-        for row in range(batch.num_rows):
-            try:
-                # A slice of a list is still cast with the rows around it: take the row out.
-                batch.take([row]).cast(schema)
-            except pa.ArrowInvalid as fault:
-                raise DataError(
-                    f"the table's columns do not hold the row: {first_line(fault)}",
-                    where=source.place(seen + row + 1),
-                    hint="fix the value; nothing was written",
-                ) from None
-        raise unreadable_file(source.path, error) from None
-
-
-def _types(
-    connection: duckdb.DuckDBPyConnection,
-    source: Source,
-    asked: Mapping[str, str | None],
-    options: FileOptions,
-) -> dict[str, str]:
-    """A DuckDB type for each column: as asked, as the file has it, or as its values look."""
-    inferred = infer_types(connection, source, _open_ended(source, asked))
-    types: dict[str, str] = {}
-    for name, kind in asked.items():
-        own = kind or inferred.get(name) or stored_type(source.kinds[name])
-        local = own == "TIMESTAMP" and kind is None and options.timezone is not None
-        types[name] = INSTANT if local else own
-    return types
-
-
-def _open_ended(source: Source, asked: Mapping[str, str | None]) -> tuple[str, ...]:
-    """The columns whose types neither the file nor anybody says."""
-    loose = (TEXT, JSON, NOTHING)
-    return tuple(n for n, kind in asked.items() if kind is None and source.kinds[n] in loose)
-
-
-def _refuse_naive(
-    source: Source,
-    wanted: Mapping[str, str],
-    asked: Mapping[str, str | None],
-    options: FileOptions,
-    identifier: str,
-) -> None:
-    """New columns take local times only when told to; a zone goes only to columns of instants."""
-    local = [n for n, kind in wanted.items() if asked[n] is None and _has_local_times(kind)]
-    if local and not options.keeps_local():
-        raise DataError(
-            f"the times of {', '.join(map(repr, local))} have no time zone",
-            where=str(source.path),
-            hint=_zone_hint({n: wanted[n] for n in local}),
-        )
-    if options.timezone is None:
-        return
-    for name, kind in wanted.items():
-        naive = source.kinds[name] in (TEXT, JSON, *NAIVE)
-        if kind == "TIMESTAMP" and naive and name not in options.types:
-            raise DataError(
-                f"column {name!r} of table {identifier} holds times without a zone, so --timezone "
-                "would be lost",
-                where="--timezone",
-                hint=f"leave it out, or make the column one of instants: `forebay drop {identifier}`"
-                ", then load all of its rows with --timezone",
-            )
-
-
-def _zone_hint(local: Mapping[str, str]) -> str:
-    keep = f"keep local times with {types_hint(local)}, for a source with meta.timezone"
-    if any(is_nested(kind) for kind in local.values()):
-        return f"write those within lists and structs as instants, or {keep}"
-    return f"say which it is, for example --timezone UTC, or {keep}"
-
-
-def _has_local_times(kind: str) -> bool:
-    return "TIMESTAMP" in kind.replace(INSTANT, "").replace("TIMESTAMPTZ", "")
-
-
-def _as_held(
-    schema: pa.Schema, held: pa.Schema, was: Mapping[str, str], wanted: Mapping[str, str]
-) -> pa.Schema:
-    """The rows' schema, with the table's own fields where their types are as they were."""
-    fields = []
-    for own in schema:
-        if own.name in was and was[own.name] in (wanted[own.name], stored_type(wanted[own.name])):
-            own = held.field(own.name)
-        fields.append(own.remove_metadata())
-    return pa.schema(fields)
-
-
-def _known_types(
-    connection: duckdb.DuckDBPyConnection, source: Source, options: FileOptions
-) -> dict[str, str]:
-    for name in options.types:
-        if name not in source.kinds:
-            raise UnknownNameError(
-                f"the file has no column {name!r}",
-                where="--types",
-                hint=did_you_mean(name, source.kinds),
-            )
-    known = {name: known_type(connection, name, kind) for name, kind in options.types.items()}
-    # Iceberg's widest: a HUGEINT may have a digit more.
-    return {n: re.sub(r'("[^"]*")|\bHUGEINT\b', _widest, kind) for n, kind in known.items()}
-
-
-def _widest(found: re.Match[str]) -> str:
-    return found[1] or stored_type("HUGEINT")
-
-
-def _told(rows: RowStream, total: int, label: str, progress: Progress | None) -> RowStream:
-    if progress is None:
-        return rows
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        done = 0
-        progress(label, done, total)
-        for batch in rows.batches():
-            yield batch
-            done += batch.num_rows
-            progress(label, done, total)
-
-    return RowStream(rows.schema, batches)
-
-
 def _check_delimiter(source: Source, options: FileOptions) -> None:
     """Raise where the only column is named like several with another delimiter."""
     (name, *more) = source.kinds
@@ -318,14 +330,15 @@ def _check_delimiter(source: Source, options: FileOptions) -> None:
         )
 
 
-def _check(identifier: str, path: Path, options: FileOptions) -> None:
+def _check(identifier: str, paths: Sequence[Path], options: FileOptions) -> None:
     if not re.fullmatch(r"\w+(\.\w+)+", identifier):
         raise ForebayError(
             f"{identifier!r} is not a table's dotted name",
             where="forebay ingest",
             hint="write namespace.table",
         )
-    check_file(path)
+    for path in paths:
+        check_file(path)
     if options.timezone is not None:
         check_zone(options.timezone, where="--timezone")
     for option, text in (("--delimiter", options.delimiter), ("--quote", options.quote)):

@@ -21,7 +21,7 @@ from lakehouse.describe_tables import facts_of
 from lakehouse.duckdb_types import column_types
 from lakehouse.engines.result_types import engine_type
 from lakehouse.engines.sql_engine import SqlEngine
-from lakehouse.ingest.files import Ingested, ingest_file
+from lakehouse.ingest.files import Ingested, LoadedFile, ingest_file
 from lakehouse.ingest.fit_table import SchemaChanges, may_widen
 from lakehouse.ingest.source import FileOptions, unreadable_file
 from lakehouse.lake import find_table, load_table
@@ -82,7 +82,8 @@ def ingest_on_spark(
     verb = "into" if mode == "append" else "overwrite"
     into = spark.names.table(identifier)
     spark.run(f"insert {verb} {into} ({named}) select {items} from ({read}) as rows_read")
-    return Ingested(rows, before, facts_of(load_table(catalog, identifier), identifier))
+    after = facts_of(load_table(catalog, identifier), identifier)
+    return Ingested(before, after, files=(LoadedFile(Path(source), rows),))
 
 
 def _files(source: str) -> list[Path]:

@@ -15,7 +15,9 @@ from lakehouse.ingest.read_typed import NAIVE, is_nested, read_typed, stored_typ
 from lakehouse.ingest.source import JSON, TEXT, Source, first_row, types_hint
 
 
-def known_type(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> str:
+def known_type(
+    connection: duckdb.DuckDBPyConnection, name: str, kind: str, where: str = "--types"
+) -> str:
     """A type as DuckDB spells it.
 
     Raises:
@@ -26,7 +28,7 @@ def known_type(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> s
     except duckdb.Error as error:
         raise ForebayError(
             f"{kind!r} of column {name!r} is not a type: {first_line(error)}",
-            where="--types",
+            where=where,
             hint="write for example bigint, double, decimal(10,2), varchar, date or timestamptz",
         ) from None
     assert row is not None
@@ -123,10 +125,7 @@ def refuse_changed(
     Args:
         required: columns that may hold no null.
     """
-    tests = {name: r.fits for name, r in readings.items() if r.fits is not None}
-    for name in required & readings.keys():
-        given = f"{readings[name].value} is not null"
-        tests[name] = f"({tests[name]} and {given})" if name in tests else given
+    tests = tests_of(readings, required)
     if tests:
         counts = ", ".join(f"count(*) filter (not ({t}))" for t in tests.values())
         row = first_row(connection, f"select {counts} from {source.relation}")
@@ -134,6 +133,26 @@ def refuse_changed(
         for (name, test), count in zip(tests.items(), row, strict=True):
             if count:
                 _refuse(connection, source, name, test, wanted[name], timezone, int(count))
+    refuse_mixed(connection, source, readings, wanted, timezone)
+
+
+def tests_of(readings: Mapping[str, ColumnReading], required: frozenset[str]) -> dict[str, str]:
+    """SQL by column that is false where a row's value would be changed; none for what always fits."""
+    tests = {name: r.fits for name, r in readings.items() if r.fits is not None}
+    for name in required & readings.keys():
+        given = f"{readings[name].value} is not null"
+        tests[name] = f"({tests[name]} and {given})" if name in tests else given
+    return tests
+
+
+def refuse_mixed(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    readings: Mapping[str, ColumnReading],
+    wanted: Mapping[str, str],
+    timezone: str | None,
+) -> None:
+    """Raise DataError where a column mixes times with and without a zone."""
     if timezone is not None:
         for name in readings:
             if wanted[name] == INSTANT and source.kinds[name] in (TEXT, JSON):

@@ -39,6 +39,9 @@ class FileOptions:
         quote: around CSV fields; empty for none.
         encoding: of a text file, as Python names it.
         types: DuckDB types of columns by name, which hold instead of what the values look like.
+        declared: types that the table's source declares of its columns; a new table has them, and a
+            row that does not fit goes to the quarantine.
+        declared_in: the file that does.
         keeps_local: whether new columns may hold times without a zone, since their source says
             which it is; asked where a file has some.
     """
@@ -48,6 +51,8 @@ class FileOptions:
     quote: str = '"'
     encoding: str = "utf-8"
     types: Mapping[str, str] = field(default_factory=dict)
+    declared: Mapping[str, str] = field(default_factory=dict)
+    declared_in: str = ""
     keeps_local: Callable[[], bool] = lambda: False
 
 
@@ -81,11 +86,16 @@ class Source:
     def check_unchanged(self) -> None:
         """Raise DataError if the file has changed since it was opened."""
         if self.stamp is not None and self.stamp != stamp_of(self.path):
-            raise DataError(
-                "the file changed while it was read",
-                where=str(self.path),
-                hint="run it again once the file is whole; nothing was written",
-            )
+            raise changed_meanwhile(self.path)
+
+
+def changed_meanwhile(path: Path) -> DataError:
+    """The error of a file that is no longer as it was when it was opened."""
+    return DataError(
+        "the file changed while it was read",
+        where=str(path),
+        hint="run it again once the file is whole; nothing was written",
+    )
 
 
 def stamp_of(path: Path) -> Stamp | None:

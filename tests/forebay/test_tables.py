@@ -56,6 +56,9 @@ def test_a_new_table_is_shown_with_its_types(shell: Shell) -> None:
         "total": 1,
         "created": False,
         "columns": {"sku": "VARCHAR", "price": "DOUBLE", "sold": "DATE"},
+        "files": [{"file": "a.csv", "rows": 1, "loaded_before": False, "quarantined": 0}],
+        "quarantined": 0,
+        "dry_run": False,
     }
 
 
@@ -182,3 +185,26 @@ def test_names_are_completed(
     catalog.unlink()
     assert complete(root, "explain", "") == []
     assert complete(tmp_path.parent, "explain", "") == []
+
+
+def test_a_file_loaded_before_adds_nothing_and_misfits_are_told(shell: Shell) -> None:
+    (shell.folder / "models").mkdir(exist_ok=True)
+    (shell.folder / "models" / "ingest_sources.yml").write_text(
+        "sources: [{name: shop, tables: [{name: boxes, columns: [{name: n, data_type: integer}]}]}]\n"
+    )
+    folder = shell.folder / "in"
+    folder.mkdir()
+    (folder / "a.csv").write_text("n\n1\nmany\n")
+    (folder / "b.csv").write_text("n\n2\n")
+    assert shell.run("ingest", "shop.boxes", str(folder), "--dry-run") == 0
+    assert "nothing written (--dry-run)" in shell.out
+    assert "'many'" in shell.refused("ingest", "shop.boxes", str(folder), "--strict")
+    assert shell.run("ingest", "shop.boxes", str(folder)) == 0
+    assert "2 rows of 2 files in a new table" in shell.out
+    assert "row 2: column 'n' is INTEGER, which does not hold 'many'" in shell.out
+    assert "1 row in shop.boxes__quarantine" in shell.out
+    assert shell.run("ingest", "shop.boxes", str(folder / "*.csv"), "--json") == 0
+    told = json.loads(shell.out)
+    assert [f["loaded_before"] for f in told["files"]] == [True, True] and told["total"] == 2
+    assert shell.run("ingest", "shop.boxes", str(folder / "b.csv")) == 0
+    assert "loaded before, adds nothing" in shell.out and "nothing added, 2 rows" in shell.out

@@ -7,7 +7,7 @@ import threading
 import duckdb
 import pytest
 
-from forebay.watch_query import watch_query
+from lakehouse.watch_query import watch_query
 
 
 def test_the_share_grows_to_one_and_the_statement_is_done() -> None:

@@ -96,6 +96,7 @@ def test_a_stream_goes_into_several_files_and_a_partitioned_table(
     lake: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakehouse.row_stream._FILE_BYTES", 1 << 20)
+    monkeypatch.setattr("lakehouse.write_rows.FILE_ROWS", 1 << 16)
     file = tmp_path / "a.parquet"
     pq.write_table(pa.table({"n": pa.array(range(400_000)), "p": pa.array([0, 1] * 200_000)}), file)
     ingest_file(lake, "s.t", file, mode="append")

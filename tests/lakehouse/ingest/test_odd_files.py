@@ -18,9 +18,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import FixedType, LongType, MapType, NestedField, StringType, UUIDType
 
 from feature_specs.errors import DataError
-from lakehouse.ingest.files import ingest_file, read_rows
-from lakehouse.ingest.fit_table import Fit
+from lakehouse.ingest.files import ingest_file
 from lakehouse.ingest.open_source import open_source
+from lakehouse.ingest.read_rows import read_rows
 from lakehouse.ingest.source import FileOptions, parse_types
 from lakehouse.lake import find_table, load_table
 from tests.lakehouse.read_arrow import read_arrow
@@ -41,8 +41,9 @@ def read(
 ) -> pa.Table:
     given = FileOptions(types={n: k for n, k in (types or {}).items() if k}, **options)
     source = open_source(connection, path, given, path.parent)
-    fit = Fit({n: (types or {}).get(n) for n in source.kinds}, None)
-    rows, _ = read_rows(connection, source, fit, None, given, "s.t")
+    asked = {n: (types or {}).get(n) for n in source.kinds}
+    reading = read_rows(connection, source, asked, None, given, "s.t")
+    rows = reading.stream(connection, lambda done: None)
     return pa.Table.from_batches(rows.batches(), rows.schema)
 
 

@@ -25,9 +25,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from feature_specs.errors import DataError
-from lakehouse.ingest.files import read_rows
-from lakehouse.ingest.fit_table import Fit
 from lakehouse.ingest.open_source import open_source
+from lakehouse.ingest.read_rows import read_rows
 from lakehouse.ingest.source import FileOptions
 from tests.lakehouse.ingest.oracle import REFUSED, json_scalar, value_or_refused
 
@@ -103,10 +102,11 @@ def read_path(
 ) -> pa.Table:
     options = FileOptions(timezone=zone, types=types or {})
     source = open_source(connection, path, options, path.parent)
-    fit = Fit({n: (types or {}).get(n) for n in source.kinds}, None)
-    rows, count = read_rows(connection, source, fit, None, options, "s.t")
+    asked = {n: (types or {}).get(n) for n in source.kinds}
+    reading = read_rows(connection, source, asked, None, options, "s.t")
+    rows = reading.stream(connection, lambda done: None)
     table = pa.Table.from_batches(rows.batches(), rows.schema)
-    assert table.num_rows == count
+    assert table.num_rows == reading.rows
     return table
 
 

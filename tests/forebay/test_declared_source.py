@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.declared_zone import declared_zone
+from forebay.declared_source import declared_sources
 from forebay.project import Project
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
@@ -36,8 +36,9 @@ def project(folder: Path, source: str) -> Project:
 def test_a_source_is_found(tmp_path: Path, how: str) -> None:
     found = project(tmp_path, SOURCES[how])
     file = tmp_path / "models" / "deep" / "sources.yaml"
-    assert declared_zone(found, "shop.sales") == (file, "Asia/Tokyo")
-    assert declared_zone(found, "shop.other") is None
+    (source,) = declared_sources(found, "shop.sales")
+    assert (source.path, source.timezone) == (file, "Asia/Tokyo")
+    assert not list(declared_sources(found, "shop.other"))
 
 
 def test_local_times_are_kept_and_said_or_refused_with_what_to_type(
