@@ -68,6 +68,34 @@ class Shown:
         self.path.write_text(self.project.catalog.dumps())
 
 
+def facts_of_views() -> CatalogueFacts:
+    """What compile would write of the views of `synced_views`."""
+    reach = (Reach(LEAF, "delay", ("AGGREGATION",)),)
+    return CatalogueFacts(
+        views={
+            "delays": ViewFacts(
+                "d1",
+                "select carrier, avg(delay) from {{ source('nyc', 'flights') }}",
+                model="delays",
+                version="1",
+                latest_version="2",
+                deprecated="2027-01-01",
+                tags=("punctuality",),
+                bounds=((LEAF, "visible from greatest(departed, landed)"),),
+                rows=(Reach(LEAF, "carrier", ("GROUP_BY",)),),
+                features={"delay": FeatureFacts(MEAN, ("gold",), reach), "n": FeatureFacts()},
+            ),
+            "routes": ViewFacts(
+                "r1", "select 1", features={"delay": FeatureFacts(MEAN, (), reach)}
+            ),
+        },
+        services={"arrival": ServiceFacts("Arrivals", "high", "https://x.org/a", "ops")},
+        sources={LEAF: SourceFacts("Flights.", columns={"delay": "Minutes late."})},
+        groups={"ops": GroupFacts("Operations.", "ops@x.org")},
+        consumers=(Consumer("board", "dashboard", "ops", "https://x.org/b", reads=("delays",)),),
+    )
+
+
 @pytest.fixture(scope="module")
 def synced_views(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("shown"))
@@ -102,30 +130,7 @@ def synced_views(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def shown(synced_views: Project, tmp_path: Path) -> Shown:
     project = copy(synced_views)
-    reach = (Reach(LEAF, "delay", ("AGGREGATION",)),)
-    facts = CatalogueFacts(
-        views={
-            "delays": ViewFacts(
-                "d1",
-                "select carrier, avg(delay) from {{ source('nyc', 'flights') }}",
-                model="delays",
-                version="1",
-                latest_version="2",
-                deprecated="2027-01-01",
-                tags=("punctuality",),
-                bounds=((LEAF, "visible from greatest(departed, landed)"),),
-                rows=(Reach(LEAF, "carrier", ("GROUP_BY",)),),
-                features={"delay": FeatureFacts(MEAN, ("gold",), reach), "n": FeatureFacts()},
-            ),
-            "routes": ViewFacts(
-                "r1", "select 1", features={"delay": FeatureFacts(MEAN, (), reach)}
-            ),
-        },
-        services={"arrival": ServiceFacts("Arrivals", "high", "https://x.org/a", "ops")},
-        sources={LEAF: SourceFacts("Flights.", columns={"delay": "Minutes late."})},
-        groups={"ops": GroupFacts("Operations.", "ops@x.org")},
-        consumers=(Consumer("board", "dashboard", "ops", "https://x.org/b", reads=("delays",)),),
-    )
+    facts = facts_of_views()
     made = Shown(project, facts, tmp_path / "compiled")
     made.folder.mkdir()
     made.write()
