@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 #: The file, beside catalog.json.
 FACTS = "catalogue.json"
@@ -150,7 +153,7 @@ def load_facts(path: Path) -> CatalogueFacts:
 
 def parse_facts(text: str) -> CatalogueFacts:
     """The facts of `CatalogueFacts.dumps`. Raises ValueError where it is of another version."""
-    raw = json.loads(text)
+    raw = orjson.loads(text)
     if raw.pop("format") != _FORMAT:
         raise ValueError("written by another version of forebay")
     return CatalogueFacts(
@@ -164,7 +167,7 @@ def parse_facts(text: str) -> CatalogueFacts:
 
 def _view(raw: dict[str, Any]) -> ViewFacts:
     features = {
-        n: FeatureFacts(**{**_tupled(f, "tags"), "sources": _reaches(f["sources"])})
+        n: FeatureFacts(f["sql"], tuple(f["tags"]), _reaches(f["sources"]))
         for n, f in raw["features"].items()
     }
     known = {"bounds": tuple(map(tuple, raw["bounds"])), "rows": _reaches(raw["rows"])}
@@ -172,7 +175,13 @@ def _view(raw: dict[str, Any]) -> ViewFacts:
 
 
 def _reaches(raw: list[dict[str, Any]]) -> tuple[Reach, ...]:
-    return tuple(Reach(r["leaf"], r["column"], tuple(r["effects"])) for r in raw)
+    return tuple(_reach(r["leaf"], r["column"], *r["effects"]) for r in raw)
+
+
+@lru_cache(maxsize=10_000)
+def _reach(leaf: str, column: str, *effects: str) -> Reach:
+    """One object for all features that a column reaches in the same way."""
+    return Reach(leaf, column, effects)
 
 
 def _tupled(raw: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -176,6 +176,7 @@ class Directory:
         facts, access = self.view_facts(view), self.access(view.name)
         names = unique_slugs(f.name for f in view.features)
         entity = entity_of(view)
+        tags = () if facts is None else facts.tags
         leaves = tuple(self.leaf_names.get(leaf, leaf) for leaf in view.leaves)
         for feature in view.features:
             known = _NO_FEATURE if facts is None else facts.features.get(feature.name, _NO_FEATURE)
@@ -185,8 +186,8 @@ class Directory:
                 known,
                 access,
                 entity,
-                tuple(dict.fromkeys((*known.tags, *(facts.tags if facts else ())))),
-                tuple(f"{self.leaf_name(r.leaf)}.{r.column}" for r in known.sources),
+                tuple(dict.fromkeys((*known.tags, *tags))) if known.tags else tags,
+                tuple([f"{self.leaf_name(r.leaf)}.{r.column}" for r in known.sources]),
                 leaves,
                 f"feature/{part}/{names[feature.name]}",
             )

@@ -16,7 +16,7 @@ from feature_specs.errors import ForebayError
 from feature_specs.progress import Progress
 from serving.catalogue.directory import Directory
 from serving.catalogue.facets import FACETS
-from serving.catalogue.live import Live
+from serving.catalogue.live import NO_EXAMPLES, Live
 from serving.catalogue.pages import LISTS
 from serving.catalogue.site import Site, assets
 
@@ -47,7 +47,7 @@ def export_site(
     _check(out)
     directory = Directory(catalog, facts, catalog.access)
     site = Site(directory, static=True)
-    live = replace(live, online={})
+    live = replace(live, online={}, examples=NO_EXAMPLES)
     count = len(directory.features) + len(LISTS) + len(site.finder.others) + 2
     if dry_run:
         return count

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from feature_specs.catalogue_facts import FeatureFacts
 from lineage.effects import DIRECT
 from serving.catalogue.directory import Item
 
@@ -61,12 +62,17 @@ def columns_of(item: Item) -> frozenset[str]:
 
     Where they are not traced, those that its expression names.
     """
-    reaches = item.facts.sources
+    return _columns(item.facts, item.leaves)
+
+
+@lru_cache(maxsize=50_000)
+def _columns(facts: FeatureFacts, leaves: tuple[str, ...]) -> frozenset[str]:
+    reaches = facts.sources
     made_of = [r for r in reaches if r.effects[0] in DIRECT] or reaches
     if made_of:
         return frozenset(f"{r.leaf}.{r.column}" for r in made_of)
-    named = (m[0].replace('"', "").rpartition(".")[2] for m in _COLUMN.finditer(item.facts.sql))
-    return frozenset(f"{leaf}.{name}" for name in named for leaf in item.leaves)
+    named = (m[0].replace('"', "").rpartition(".")[2] for m in _COLUMN.finditer(facts.sql))
+    return frozenset(f"{leaf}.{name}" for name in named for leaf in leaves)
 
 
 @lru_cache(maxsize=50_000)

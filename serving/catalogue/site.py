@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlencode
@@ -38,7 +38,11 @@ class Site:
     def __init__(self, directory: Directory, *, static: bool = False) -> None:
         self.directory, self.static = directory, static
         self.finder = Finder(directory)
-        self.similarity = Similarity(directory.features)
+
+    @cached_property
+    def similarity(self) -> Similarity:
+        """Made for the first feature's page."""
+        return Similarity(self.directory.features)
 
     def home(self, query: str, chosen: Chosen, offset: int, live: Live) -> str:
         """The first page: the search, what it finds, and the facets."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 _LONGEST = 120
+_PLAIN = re.compile(r"[A-Za-z0-9_@-]+\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_@-]")
 
 
@@ -16,6 +17,8 @@ def slug(name: str) -> str:
     >>> slug("mean_delay_7d"), slug("nyc.flights"), slug("a/b"), slug("..")
     ('mean_delay_7d', 'nyc.flights', 'a~2fb', '~2e~2e')
     """
+    if _PLAIN.match(name):
+        return name
     inner = _UNSAFE.sub(_escaped, name)
     # A dot is common in names, and safe but where a name begins or ends with it.
     return re.sub(r"(?<=[^~.])~2e(?=[A-Za-z0-9_])", ".", inner) or "~"
