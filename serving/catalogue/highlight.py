@@ -23,8 +23,9 @@ _PATTERNS = {
         re.IGNORECASE | re.DOTALL,
     ),
     "python": re.compile(
-        r"(?P<comment>#[^\n]*)|(?P<string>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
-        rf"|(?P<word>\b(?:{_PYTHON_WORDS})\b)"
+        r"(?P<comment>#[^\n]*)|(?P<string>\"\"\".*?\"\"\"|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+        rf"|(?P<word>\b(?:{_PYTHON_WORDS})\b)",
+        re.DOTALL,
     ),
     "shell": re.compile(r"(?P<string>'[^']*'|\"[^\"]*\")|(?P<word>(?<![\w-])--?[a-zA-Z][\w-]*)"),
 }

@@ -75,8 +75,8 @@ def feature_snippets(
         "import forebay\n\n"
         'project = forebay.open(".")\n'
         f"spine = {_block(select)}\n"
-        f"table = project.get_historical_features(spine, [{_python(reference)}]).to_arrow()\n"
-        "print(table)\n"
+        f"made = project.get_historical_features(spine, [{_python(reference)}])\n"
+        "print(made.to_arrow())\n"
     )
     keys = " ".join(f"--key {shlex.quote(f'{c.name}={_text(c, key)}')}" for c in view.entities)
     asked = "".join(f" --request {shlex.quote(f'{c.name}={_text(c, {})}')}" for c in view.requests)
@@ -115,8 +115,8 @@ def service_snippets(
         "import forebay\n\n"
         'project = forebay.open(".")\n'
         f"spine = {_block(select)}\n"
-        f"table = project.training_set({_python(service.name)}, spine).to_arrow()\n"
-        "print(table)\n"
+        f"made = project.training_set({_python(service.name)}, spine)\n"
+        "print(made.to_arrow())\n"
     )
     dbt = f"{{{{ point_in_time(spine=ref('labels'), service={_python(service.name)}) }}}}\n"
     return [
