@@ -32,6 +32,7 @@ def catalogue_command(
     Example: forebay catalogue --out site/
     """
     from feature_specs.catalogue_facts import FACTS, load_facts
+    from feature_specs.feature_shapes import SHAPES, load_shapes
     from forebay.project_changes import tell_changes
     from serving.catalogue.export import export_site
     from serving.catalogue.live import Live
@@ -41,7 +42,10 @@ def catalogue_command(
     catalog = project.catalog()
     tell_changes(project, catalog, "The catalogue is of what was compiled last")
     facts = load_facts(project.folder / FACTS)
-    live = Live(place=Place(url.rstrip("/"), now=catalog.now or ""), folder=project.folder)
+    shapes = load_shapes(project.folder / SHAPES)
+    live = Live(
+        place=Place(url.rstrip("/"), now=catalog.now or ""), folder=project.folder, shapes=shapes
+    )
     with progress(as_json) as report:
         pages = export_site(catalog, facts, out.absolute(), live, report, dry_run=dry_run)
     features = sum(len(view.features) for view in catalog.views.values())

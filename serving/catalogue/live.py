@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from feature_specs.errors import ForebayError
+from feature_specs.feature_shapes import FeatureShape
 from lakehouse.plans import planned_statement
 from serving.api.listing import Online
 from serving.catalogue.snippets import Place
@@ -47,6 +48,7 @@ class Live:
         may_read: whether the reader may read a view.
         examples: of the page's view.
         folder: target/forebay; None where it is not known.
+        shapes: of features by ``view:feature``, statistics to be drawn.
     """
 
     online: Mapping[str, Online] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Live:
     examples: Examples = NO_EXAMPLES
     place: Place = field(default_factory=Place)
     folder: Path | None = None
+    shapes: Mapping[str, FeatureShape] = field(default_factory=dict)
 
     @property
     def status(self) -> dict[str, str]:

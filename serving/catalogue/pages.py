@@ -12,6 +12,7 @@ from lineage.effects import DIRECT
 from serving.catalogue.directory import Directory, Item, entity_of
 from serving.catalogue.graph import Graph, Node, lay_out
 from serving.catalogue.live import Live
+from serving.catalogue.pictures import Picture, draw
 from serving.catalogue.similar import Similarity
 from serving.catalogue.snippets import feature_snippets, service_snippets
 from serving.catalogue.words import EFFECTS, anchor, certificate, plural
@@ -82,6 +83,7 @@ def _feature(
         "consumers": consumers,
         "similar": similarity.like(item),
         "examples": examples,
+        "picture": _picture(item, live) if readable else None,
         "compiled": readable and _known(directory, view) and bool(live.statements(view.name)),
         "snippets": feature_snippets(
             view, feature.name, services, _first_key(view, live, readable), live.place
@@ -89,6 +91,14 @@ def _feature(
         "graph": _feature_graph(directory, item, services),
         **_of_view(directory, view, live, readable),
     }
+
+
+def _picture(item: Item, live: Live) -> Picture | None:
+    """Of values of the definition that is shown; on a static site without the values themselves."""
+    shape = live.shapes.get(item.reference)
+    if shape is None or shape.meaning != item.view.definition_hash:
+        return None
+    return draw(shape, values=bool(live.online))
 
 
 def _view(directory: Directory, view: ViewEntry, live: Live) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from serving.api.listing import Online
 from serving.stores import OnlineStore
 
 if TYPE_CHECKING:
+    from feature_specs.feature_shapes import FeatureShape
     from serving.catalogue.examples import Ask
     from serving.catalogue.facets import Chosen
     from serving.catalogue.live import Examples, Live
@@ -76,6 +77,7 @@ class CatalogueRoutes:
         self._lock = threading.Lock()
         self._made_of: tuple[object, ...] = ()
         self._site: Site | None = None
+        self._shapes_read: tuple[int, Mapping[str, FeatureShape]] = (0, {})
         self._indexing: asyncio.Task[None] | None = None
 
     def routes(self) -> list[Route]:
@@ -162,6 +164,7 @@ class CatalogueRoutes:
             examples=examples or NO_EXAMPLES,
             place=Place(url, served.keys, served.catalog().now or ""),
             folder=None if served.path is None else served.path.parent,
+            shapes=await asyncio.to_thread(self._shapes) if examples is not None else {},
         )
 
     def _current(self) -> Site:
@@ -184,6 +187,17 @@ class CatalogueRoutes:
                 self._site = Site(Directory(catalog, facts, access))
                 self._made_of = made_of
             return self._site
+
+    def _shapes(self) -> Mapping[str, FeatureShape]:
+        """Statistics of features; read anew where a build has written others."""
+        from feature_specs.feature_shapes import SHAPES, load_shapes
+
+        path = self._served.path
+        file = None if path is None else path.with_name(SHAPES)
+        written = _written(file)
+        if file is not None and self._shapes_read[0] != written:
+            self._shapes_read = written, load_shapes(file)
+        return self._shapes_read[1]
 
     def _index_soon(self) -> None:
         """Make the index of words while whoever has the first page begins to type."""

@@ -194,7 +194,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
 def test_the_schemes_differ(chromium: Browser, url: str) -> None:
     grounds = set()
     for scheme in ("light", "dark"):
-        context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+        context = chromium.new_context(color_scheme=scheme)
         page = context.new_page()
         page.goto(url)
         grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
