@@ -198,9 +198,11 @@ def _build_all(
 def _measure(project: Project) -> None:
     """Keep the statistics of what was built; what goes wrong there leaves the build as it is."""
     from feature_specs.library_errors import explain_one, known_errors
+    from forebay.write_shapes import write_shapes
     from lakehouse.statistics.measure_views import measure_project
 
     try:
         measure_project(project.catalog(), project.folder)
+        write_shapes(project)
     except known_errors() as error:
         complain([f"statistics of this build were not kept: {explain_one(error)}"])

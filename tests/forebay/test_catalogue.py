@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from feature_specs.catalogue_facts import FACTS, Reach, load_facts
+from feature_specs.feature_shapes import SHAPES, load_shapes
 from forebay.__main__ import main
 from tests.forebay.small import VIEWS, make_project
 from tests.servers.process import free_port, start, stop
@@ -101,6 +102,8 @@ def test_compile_tells_what_pages_need(shop: Path) -> None:
     assert view.features["payments_60d"].sources == ()
     assert {r.column for r in view.rows} == {"customer", "paid_at"}
     assert facts.services["fraud"].owner == "Risk"
+    shape = load_shapes(shop / "target" / "forebay" / SHAPES)["spending:most_60d"]
+    assert (shape.rows, shape.nulls, shape.meaning) == (2, 0, view.definition_hash)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.catalogue_project import make_project
 from feature_specs.catalogue_facts import FACTS
+from feature_specs.feature_shapes import SHAPES
 from serving.catalogue.directory import Directory
 from serving.catalogue.export import export_site, features_script
 from serving.catalogue.live import Live
@@ -21,6 +23,7 @@ from serving.catalogue.search import Index
 from serving.catalogue.site import Site
 from tests.servers.browser import axe_script, browser
 from tests.serving.catalogue.conftest import facts_of_views
+from tests.serving.catalogue.test_pictures import NUMBERS
 from tests.serving.project import Project
 from tests.serving.server_process import server_of
 
@@ -52,6 +55,8 @@ def chromium() -> Iterator[Browser]:
 def url(synced_views: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("served")
     (folder / FACTS).write_text(facts_of_views().dumps())
+    shapes = {"format": 1, "features": {"delays:delay": vars(NUMBERS)}}
+    (folder / SHAPES).write_text(json.dumps(shapes))
     with server_of(synced_views.catalog, folder) as server:
         yield server.url + "/"
 
