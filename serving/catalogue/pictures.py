@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 
 from feature_specs.feature_shapes import FeatureShape
 
@@ -113,8 +114,10 @@ def _spans(shape: FeatureShape) -> list[tuple[float, float]]:
     low = min(shape.quantiles[_LOW], shape.edges[0])
     high = max(shape.quantiles[_HIGH], shape.edges[-1])
     ends = [low, *shape.edges, high]
-    # A bin of one value has no width of its own.
-    least = (high - low) / 40 or 1.0
+    # A bin of one value has no width of its own; beside large values a small one is lost.
+    least = max((high - low) / 40, 1e-9 * max(abs(low), abs(high))) or 1.0
+    if not isfinite(high - low + least):
+        return []
     return [(a, max(b, a + least)) for a, b in pairwise(ends)]
 
 

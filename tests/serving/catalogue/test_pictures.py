@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import isfinite
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from feature_specs.feature_shapes import SHAPES, FeatureShape, load_shapes
@@ -101,3 +104,14 @@ def test_a_page_shows_it_for_the_definition_that_is_served(shown: Shown) -> None
     assert "How they are spread" not in page()
     (shown.folder / SHAPES).write_text("{")
     assert "How they are spread" not in page()
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=11, max_size=11), st.integers(1, 9))
+def test_any_numbers_can_be_drawn(values: list[float], bins: int) -> None:
+    quantiles = tuple(sorted(values))
+    edges = tuple(sorted(set(quantiles[1 : bins + 1])))
+    counts = tuple(range(len(edges) + 1))
+    shape = replace(NUMBERS, quantiles=quantiles, edges=edges, counts=counts, baseline=counts)
+    for bar in draw(shape, values=True).bars:
+        assert isfinite(bar.x) and isfinite(bar.width) and bar.width >= 0
+        assert 0 <= bar.height <= HEIGHT * (1 + 1e-9)
