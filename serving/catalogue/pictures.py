@@ -60,9 +60,9 @@ def draw(shape: FeatureShape, *, values: bool) -> Picture:
     Args:
         values: whether categories may be named, which are values of entities.
     """
-    spans = _spans(shape) if shape.kind == "number" and sum(shape.counts) else []
+    spans = _spans(shape) if shape.kind == "number" and any(shape.counts) else []
     now = _densities(spans, shape.counts)
-    before = _densities(spans, shape.baseline) if sum(shape.baseline) else []
+    before = _densities(spans, shape.baseline) if any(shape.baseline) else []
     most = max([*now, *before], default=0.0)
     bars = [
         Bar(x0, HEIGHT - HEIGHT * d / most, x1 - x0, HEIGHT * d / most, label)
