@@ -47,7 +47,7 @@ def set_events(project: Project, made: TrainingSet, out: Path) -> Iterator[None]
 def _describe(run: Run, project: Project, made: TrainingSet, out: Path) -> None:
     catalog, record = project.catalog(), made.record
     if len(made.sql) <= _LONGEST_SQL:
-        run.describe_job(sql={"query": made.sql, "dialect": "duckdb"})
+        run.describe_job(sql={"query": made.sql, "dialect": made.engine})
     service = catalog.services.get(made.service)
     owner = service.owner if service is not None else ""
     if owner:

@@ -97,6 +97,11 @@ class TrainingSet(Closing):
         return str(self.record["service"])
 
     @property
+    def engine(self) -> str:
+        """What computes it: ``duckdb``, ``trino`` or ``spark``."""
+        return self._engine.name
+
+    @property
     def features(self) -> dict[str, str]:
         """DuckDB's type of each feature, in order."""
         return {f["name"]: f["type"] for f in self.record["features"]}

@@ -199,7 +199,8 @@ def test_sync_and_train(project: Shell) -> None:
     words = ("train", "fraud", "--spine", "spine.csv", "--out", "t.parquet")
     end = job(run(project, *words), "shop.train.fraud")
     assert end["job"]["facets"]["ownership"]["owners"] == [{"name": "Risk"}]
-    assert "last_payment__features" in end["job"]["facets"]["sql"]["query"]
+    sql = end["job"]["facets"]["sql"]
+    assert sql["dialect"] == "duckdb" and "last_payment__features" in sql["query"]
     spine, leaf = end["inputs"]
     assert named(spine) == ("file", f"{root}/spine.csv")
     assert spine["inputFacets"]["inputStatistics"]["rowCount"] == 2
