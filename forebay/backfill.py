@@ -190,7 +190,9 @@ class Backfill:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = connect(self.catalog)
-        pinned = {r: pin_recorded(self.lake, dict(told)) for r, told in self.state.leaves.items()}
+        of = ("the view's history", _RESET)
+        leaves = self.state.leaves.items()
+        pinned = {r: pin_recorded(self.lake, dict(told), of) for r, told in leaves}
         define_relations(connection, pinned)
         return connection
 

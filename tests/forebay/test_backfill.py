@@ -167,4 +167,4 @@ def kill_rounds(shell: Shell, rounds: int, seed: int) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_where_it_was(shell: Shell) -> None:
-    kill_rounds(shell, int(os.environ.get("FOREBAY_KILLS", "3")), seed=1)
+    kill_rounds(shell, int(os.environ.get("FOREBAY_KILL_ROUNDS", "3")), seed=1)
