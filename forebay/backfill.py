@@ -178,9 +178,9 @@ class Backfill:
                 where=self.table,
                 hint=f"give the same --from and --every; {_RESET}",
             )
-        if found.done < found.number or wanted.number <= found.number:
+        if 0 < found.done < found.number or wanted.number <= found.done:
             return replace(found, number=max(found.number, wanted.number))
-        # All that was asked is there: what comes on top is read as the tables are now.
+        # Nothing is there yet, or all that was asked: what comes is read as the tables are now.
         return replace(found, id=wanted.id, number=wanted.number, leaves=self._leaves())
 
     def _leaves(self) -> dict[str, dict[str, object]]:
@@ -199,6 +199,9 @@ class Backfill:
     def _begin(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Commit the state before anything is tagged for it, so that a kill leaves no tag alone."""
         table = find_table(self.lake, self.table)
+        before = read_backfill(table)
+        if before is not None and before.id != self.state.id:
+            forget_snapshots(self.lake, before.id, kept_of(before.record))
         if table is None or self._reset:
             self._fill(connection, 0, 0)
             self._commit(connection, "replace" if table else "append", "exact", 0)

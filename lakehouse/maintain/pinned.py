@@ -7,6 +7,7 @@ from typing import Any
 
 from pyiceberg.table import Table
 
+from lakehouse.backfill_state import read_backfill
 from lakehouse.lake import read_state
 from lakehouse.maintain.expire_snapshots import Pins
 from lakehouse.training_record import Record, read_property
@@ -20,6 +21,9 @@ def pins_of_tables(tables: Iterable[Table]) -> Pins:
         state = read_state(table)
         if state is not None:
             onward.update(s for s in state.snapshots.values() if s is not None)
+        history = read_backfill(table)
+        if history is not None and history.done < history.number:
+            read.update(snapshots_of(history.record))
         record = read_property(table)
         if record is not None:
             read.update(snapshots_of(record))

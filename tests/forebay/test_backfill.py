@@ -137,7 +137,8 @@ def kill_rounds(shell: Shell, rounds: int, seed: int) -> None:
     lake = open_lake(lake_of(shell.folder))
     asked = words("spending", 8, "1h", "4h")
     begun = find_table(lake, "main.spending__as_of")
-    for number in range(rounds):
+    moved = False
+    for _ in range(rounds):
         process = subprocess.Popen(
             [sys.executable, "-m", "forebay", *asked],
             cwd=shell.folder,
@@ -157,8 +158,11 @@ def kill_rounds(shell: Shell, rounds: int, seed: int) -> None:
         _, said = process.communicate()
         assert process.returncode in (0, -signal.SIGKILL), said
         begun = find_table(lake, "main.spending__as_of")
-        if number == 0:  # what comes now is no part of the history that was begun
+        assert begun is not None
+        if not moved and json.loads(begun.properties["forebay.backfill"])["done"]:
+            # What comes now is no part of the history that was begun.
             commit_rows(lake, "raw.payments", payments((2, 5)), mode="append")
+            moved = True
         assert shell.run("maintain", *EVERYTHING) == 0, shell.out + shell.err
     assert shell.run(*asked, "--json") == 0, shell.out + shell.err
     assert rows_of(shell, json.loads(shell.out)["table"]) == true_history(first, 8, 1)
