@@ -52,6 +52,19 @@ class Case:
 
 CASES = [
     Case(
+        "read-time parts that are scalar subqueries, beside a merged subquery",
+        "with a as (select k, sum(x) as sx from events group by k) select a.k, sx, "
+        "epoch(now() - (select max(ts) from events)) as since, "
+        "epoch(now() - (select max(ts) from events e where e.k = a.k)) as own from a",
+        (LATE,),
+    ),
+    Case(
+        "a read-time part that is a scalar subquery, of rows",
+        "select e.k, e.x, epoch(now() - (select max(t.ts) from trips t)) as since "
+        f"from events e qualify row_number() over (partition by e.k order by {LATEST}) = 1",
+        (LATE, TRIPS),
+    ),
+    Case(
         "a lag that looks ahead, by a number and by a column",
         "select k, sum(p) as p, sum(q) as q from (select k, "
         f"lag(x, -1) over (partition by k order by {TOTAL}) as p, "

@@ -29,6 +29,7 @@ from feature_specs.compile.intervals.split_clock import split_clock
 from feature_specs.compile.intervals.step_groups import step_groups
 from feature_specs.compile.sql.aggregate_calls import has_aggregates
 from feature_specs.compile.sql.clock import has_clock
+from feature_specs.compile.sql.select_item import select_item
 
 _UNKNOWN = ("limit", "offset", "laterals", "connect", "match", "sort", "cluster", "distribute",
             "sample", "pivots", "kind", "into", "locks", "prewhere")  # fmt: skip
@@ -228,7 +229,7 @@ def _groups_as_block(grouped: GroupedQuery) -> Block:
     tree.set("having", None)
     tree.set(
         "expressions",
-        [exp.alias_(node.copy(), name, quoted=True) for name, node in grouped.items.items()],
+        [select_item(node.copy(), name) for name, node in grouped.items.items()],
     )
     made = Block(block.ctes, tree, block.names)
     made.add_relation(relation, "fb_group")
@@ -300,8 +301,7 @@ def _named(query: exp.Expr, names: Sequence[str]) -> exp.Expr:
     if not isinstance(first, exp.Select) or len(set(first.named_selects)) == len(names):
         return query
     items = [
-        exp.alias_(item.unalias(), name, quoted=True)
-        for item, name in zip(first.selects, names, strict=True)
+        select_item(item.unalias(), name) for item, name in zip(first.selects, names, strict=True)
     ]
     first.set("expressions", items)
     return query

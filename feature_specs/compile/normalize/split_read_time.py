@@ -13,6 +13,7 @@ from feature_specs.compile.draft import Draft, OutputFeature
 from feature_specs.compile.read_time.write_tree import to_tree
 from feature_specs.compile.sql.clock import is_clock
 from feature_specs.compile.sql.request_values import is_variable, request_of
+from feature_specs.compile.sql.select_item import select_item
 from feature_specs.errors import CompileError, UnsafeQueryError, did_you_mean
 
 
@@ -120,7 +121,7 @@ class _Splitter:
             name = next(n for n in names if n not in self.taken)
             self.taken.add(name)
             self.known[node.copy()] = name
-            self.items.append(exp.alias_(node.copy(), name, quoted=True))
+            self.items.append(select_item(node.copy(), name))
         return self.known[node]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from feature_specs.compile.engines.engine_statement import EngineStatement
+from feature_specs.compile.sql.select_item import select_item
 from feature_specs.errors import CompileError
 
 
@@ -60,9 +61,9 @@ def _split(select: exp.Select, names: Sequence[str]) -> exp.Select:
     condition = test.transform(moved)
     for item, name in zip(list(select.expressions), names, strict=False):
         if not item.is_star and not item.alias_or_name:
-            item.replace(exp.alias_(item.copy(), name, quoted=True))
+            item.replace(select_item(item.copy(), name))
     for node, name in hidden.items():
-        select.append("expressions", exp.alias_(node.copy(), name, quoted=True))
+        select.append("expressions", select_item(node.copy(), name))
     holder = exp.Subquery(alias=exp.TableAlias(this=exp.to_identifier("fb_qualified", quoted=True)))
     outer = exp.Select(
         expressions=[exp.column(name, quoted=True) for name in names],
