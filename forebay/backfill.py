@@ -26,6 +26,7 @@ from forebay.project import Project
 from forebay.training.regular_spine import Instants
 from lakehouse.backfill_state import BACKFILL_PROPERTY, BackfillState, read_backfill
 from lakehouse.commit import Columns, Mode
+from lakehouse.count_rows import set_properties
 from lakehouse.keep_snapshots import forget_snapshots, keep_snapshots, kept_of
 from lakehouse.lake import find_table, open_lake
 from lakehouse.pin_recorded import pin_recorded
@@ -33,7 +34,7 @@ from lakehouse.plans import instants_of, read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 from lakehouse.stored_types import WIDENED
 from lakehouse.training_record import table_of
-from lakehouse.write_rows import set_properties, write_query
+from lakehouse.write_rows import write_query
 
 #: The column that says as of which instant a row is.
 AS_OF = "as_of"

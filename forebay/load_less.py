@@ -23,7 +23,7 @@ from types import ModuleType
 #: Commands that may run Python models: there PyArrow has to know of pandas from its first array on.
 RUN_MODELS = ("build", "demo")
 #: Commands that write or rewrite tables, which an index of keys by NumPy makes quick.
-STEP_VIEWS = ("advance", "backfill", "stream", "replay", "maintain", "erase", "ingest")
+STEP_VIEWS = ("advance", "backfill", "stream", "replay", "maintain", "erase")
 #: Commands whose process lives on, where a rare search for cycles would be a long one.
 LONG_LIVED = ("serve", "stream", "replay")
 

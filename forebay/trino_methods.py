@@ -24,6 +24,7 @@ from forebay.connect_engine import ConnectTo
 from forebay.current_service import CompiledService
 from forebay.training.write_statement import filled, write_on_engine
 from lakehouse.check_spine import check_spine
+from lakehouse.count_rows import set_properties
 from lakehouse.dbt_plugin import NOW_VARIABLE
 from lakehouse.duckdb_types import column_types
 from lakehouse.engines.compute_there import RowsOnEngine
@@ -37,7 +38,6 @@ from lakehouse.lake import load_table, open_lake
 from lakehouse.plans import read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 from lakehouse.training_record import PROPERTY, make_record, readings_of
-from lakehouse.write_rows import set_properties
 
 _NUMBER = "forebay_spine_row"
 

@@ -18,6 +18,7 @@ from pyiceberg.manifest import DataFile, ManifestEntry
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
+from lakehouse.count_rows import count_rows
 from lakehouse.data_files.manifests import manifests_of
 from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
@@ -25,7 +26,7 @@ from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction, write_
 from lakehouse.remote.mount_files import mount
 from lakehouse.scan import Pinned, pin
 from lakehouse.stream.fence import FENCE, read_fence
-from lakehouse.write_rows import ROWS_PROPERTY, count_rows, may_copy, overtaken, write_file
+from lakehouse.write_rows import ROWS_PROPERTY, may_copy, overtaken, write_file
 
 
 @dataclass(frozen=True)

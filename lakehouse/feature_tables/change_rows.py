@@ -19,17 +19,12 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.typedef import Record
 
+from lakehouse.count_rows import set_properties
 from lakehouse.feature_tables.key_index import FILE, ROW
 from lakehouse.local_path import local_path
 from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction
 from lakehouse.scan import Pinned
-from lakehouse.write_rows import (
-    MOST_SNAPSHOTS,
-    ROWS_PROPERTY,
-    overtaken,
-    set_properties,
-    write_file,
-)
+from lakehouse.write_rows import MOST_SNAPSHOTS, ROWS_PROPERTY, overtaken, write_file
 
 #: Columns of a file of position deletes, by the field ids that Iceberg reserves for them.
 _PATH_ID, _POSITION_ID = 2147483546, 2147483545

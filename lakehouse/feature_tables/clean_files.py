@@ -26,6 +26,7 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import DataFile, ManifestEntry
 from pyiceberg.table.snapshots import Operation
 
+from lakehouse.count_rows import count_rows
 from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.change_rows import forget, write_deletes
@@ -34,14 +35,7 @@ from lakehouse.local_path import is_local
 from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction
 from lakehouse.scan import Pinned
 from lakehouse.stream.fence import FENCE, read_fence
-from lakehouse.write_rows import (
-    FILE_ROWS,
-    MOST_SNAPSHOTS,
-    ROWS_PROPERTY,
-    count_rows,
-    may_copy,
-    write_file,
-)
+from lakehouse.write_rows import FILE_ROWS, MOST_SNAPSHOTS, ROWS_PROPERTY, may_copy, write_file
 
 #: The part of a file's rows that may be dead.
 MOST_DEAD = 1 / 3

@@ -30,6 +30,7 @@ from feature_specs.errors import DataError
 from feature_specs.instants import from_epoch_us
 from feature_specs.quote import quoted
 from lakehouse.commit import Columns, Mode
+from lakehouse.count_rows import count_rows, set_properties
 from lakehouse.data_files.find_unreadable import BROKEN_ROWS, find_unreadable
 from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.change_rows import change_rows
@@ -44,7 +45,7 @@ from lakehouse.notice_rows import look_at_leaves, why_no_rows
 from lakehouse.plans import ViewPlan, instants_of
 from lakehouse.scan import Pinned, pin
 from lakehouse.stored_types import WIDENED
-from lakehouse.write_rows import count_rows, may_copy, set_properties, write_query
+from lakehouse.write_rows import may_copy, write_query
 
 #: Of the latest rows, which every step writes anew: what is quickly packed matters more than size.
 _LATEST_PROPERTIES = {"write.parquet.compression-codec": "snappy"}

@@ -20,12 +20,12 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.types import LongType, StringType
 
 from lakehouse.commit import commit_rows
+from lakehouse.count_rows import set_properties
 from lakehouse.data_files.project_columns import NAME_MAPPING
 from lakehouse.drop_table import drop_table
 from lakehouse.lake import STATE_PROPERTY, load_table, open_lake, read_state
 from lakehouse.local_path import local_path
 from lakehouse.scan import pin
-from lakehouse.write_rows import set_properties
 from tests.forebay.conftest import Shell
 from tests.forebay.small import FILES, lake_of, make_project, payments
 from tests.lakehouse.others_write.lakes import OtherEngine

@@ -23,6 +23,7 @@ from feature_specs.compile.leaves.find_join_keys import find_join_keys
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
+from lakehouse.count_rows import count_rows
 from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere
 from lakehouse.feature_tables.feature_types import table_types
 from lakehouse.feature_tables.materialize import Advance, advance_view
@@ -30,7 +31,6 @@ from lakehouse.lake import STATE_PROPERTY, load_table, open_lake, read_state
 from lakehouse.local_path import local_path
 from lakehouse.plans import ViewPlan
 from lakehouse.scan import define_relation, pin
-from lakehouse.write_rows import count_rows
 from tests.feature_specs.oracle import Oracle, Row, add, connect, differences, literal, magnitude
 from tests.feature_specs.worlds import EVENTS, QUARTER, US, make_rows
 from tests.lakehouse.read_arrow import read_arrow

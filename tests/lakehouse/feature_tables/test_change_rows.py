@@ -16,12 +16,12 @@ from pyiceberg.types import LongType
 
 from feature_specs.errors import DataError
 from feature_specs.view import FeatureView
+from lakehouse.count_rows import count_rows
 from lakehouse.feature_tables import clean_files, materialize
 from lakehouse.feature_tables.key_index import find_rows
 from lakehouse.lake import load_table
 from lakehouse.local_path import local_path
 from lakehouse.scan import pin
-from lakehouse.write_rows import count_rows
 from tests.feature_specs.oracle import Row, connect
 from tests.feature_specs.worlds import BASE, DIMS, EVENTS, QUARTER
 from tests.lakehouse.builds import HOUR, Build

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from feature_specs.view import FeatureView
+from lakehouse.count_rows import set_properties
 from lakehouse.lake import load_table
 from lakehouse.maintain.compact_table import compact_table
 from lakehouse.maintain.free_files import Ages
@@ -16,7 +17,6 @@ from lakehouse.maintain.maintain_table import all_tables
 from lakehouse.maintain.pinned import pins_of_tables
 from lakehouse.scan import pin
 from lakehouse.stream.fence import FENCE, Fence, Place, read_fence
-from lakehouse.write_rows import set_properties
 from tests.feature_specs.worlds import BASE, EVENTS
 from tests.lakehouse.builds import HOUR, Build
 from tests.lakehouse.maintain.lakes import later, maintain
