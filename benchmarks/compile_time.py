@@ -20,8 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from forebay.compile_project import compile_project
-from forebay.project import Project
+from forebay.compilation.compile_project import compile_project
+from forebay.dbt_project.project import Project
 from lakehouse.commit import commit_rows
 from lakehouse.lake import open_lake
 

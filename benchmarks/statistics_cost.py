@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from forebay.commands import build as build_command
-from forebay.project import Project, find_project
+from forebay.dbt_project.project import Project, find_project
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, open_lake
 from lakehouse.statistics import latest_statistics

@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from forebay.dbt_project.project import Project
 from forebay.example_flights.ingest_flights import ingest_flights
-from forebay.project import Project
 from forebay.scaffold.example import copy_example
 from lakehouse.lake import open_lake
 from tests.servers.kafka import KafkaServer, kafka_server

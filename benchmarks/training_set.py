@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from forebay.project import Project, find_project
+from forebay.dbt_project.project import Project, find_project
 from forebay.training import write_training_set
 from lakehouse.lake import open_lake
 from lakehouse.relations import connect, define_relations, pin_relations

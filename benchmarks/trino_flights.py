@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from forebay.project import find_project
+from forebay.dbt_project.project import find_project
 from lakehouse.lake import load_table, open_lake
 from lakehouse.scan import pin
 from tests.forebay.engines.conftest import postgres_lake

@@ -115,7 +115,7 @@ def _stop(error: BaseException, line: str, code: int = 2) -> NoReturn:
 def _places() -> list[Path]:
     """Where commands write, as far as the project nearby says, to name the disk that is full."""
     from feature_specs.catalog import load_catalog
-    from forebay.project import find_project
+    from forebay.dbt_project.project import find_project
 
     try:
         project = find_project()

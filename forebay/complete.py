@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from feature_specs.errors import ForebayError
-from forebay.project import find_project
+from forebay.dbt_project.project import find_project
 
 
 def complete_view(ctx: click.Context, argument: click.Parameter, begun: str) -> list[str]:

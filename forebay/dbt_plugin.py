@@ -11,8 +11,8 @@ from typing import Any
 from dbt.adapters.duckdb.utils import TargetConfig
 from pyiceberg.catalog import Catalog as Lake
 
-from forebay.connect_engine import EMBEDDED, engine_connector
-from forebay.project import find_project
+from forebay.dbt_project.project import find_project
+from forebay.engines.connect_engine import EMBEDDED, engine_connector
 from lakehouse.dbt_plugin import ENGINE_TARGET_VARIABLE, ENGINE_VARIABLE, instant_of
 from lakehouse.dbt_plugin import Plugin as LakePlugin
 from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere
@@ -47,7 +47,7 @@ class Plugin(LakePlugin):
         if request["kind"] != "test":
             super().store(target_config)
             return
-        from forebay.feature_tests import failing_rows
+        from forebay.dbt_project.feature_tests import failing_rows
 
         catalog = self.compiled()
         request["select"] = failing_rows(catalog, self.folder, request, instant_of(request))

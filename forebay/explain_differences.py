@@ -21,8 +21,8 @@ from feature_specs.compile.compiled_view import CompiledView
 from feature_specs.instants import epoch_us, from_epoch_us
 from feature_specs.names import fold_name
 from feature_specs.quote import quoted
-from forebay.compile_project import compile_project
-from forebay.project import Project
+from forebay.compilation.compile_project import compile_project
+from forebay.dbt_project.project import Project
 from lakehouse.lake import FeatureState, find_table, load_table, open_lake, read_state
 from lakehouse.relations import connect, define_relations
 from lakehouse.scan import Pinned, pin

@@ -20,9 +20,9 @@ from forebay.client.local import LocalClient
 from forebay.client.values import Columns
 from forebay.client.vectors import Vectors
 from forebay.closing import Closing
+from forebay.dbt_project.project import Project, find_project
 from forebay.listed_features import Features, list_features
 from forebay.progress_line import is_interactive
-from forebay.project import Project, find_project
 from serving.stores import NoStoreError
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class OpenProject(Closing):
         Raises:
             ForebayError: there is no such view, or it cannot be compiled.
         """
-        from forebay.compile_project import compile_project
+        from forebay.compilation.compile_project import compile_project
 
         chosen = compile_project(self._project, write=False, only=view).view(view)
         return chosen.explain(lowering, sql=sql)
@@ -206,7 +206,7 @@ class OpenProject(Closing):
         Raises:
             ForebayError: there is no such view, or a key is missing or of another type.
         """
-        from forebay.compile_project import compile_project
+        from forebay.compilation.compile_project import compile_project
         from forebay.options import run_instant
         from forebay.preview import preview
 
@@ -287,7 +287,7 @@ class OpenProject(Closing):
         self._closed = False
         self._opened = None
         if not project.catalog_path.exists():
-            from forebay.compile_project import compile_project
+            from forebay.compilation.compile_project import compile_project
 
             compile_project(project)
         self._catalog()

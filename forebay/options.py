@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from forebay.project import CLOCK_PLACE, Project
+from forebay.dbt_project.project import CLOCK_PLACE, Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

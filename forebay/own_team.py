@@ -12,7 +12,7 @@ from feature_specs.access import PRIVATE
 from feature_specs.catalog import Catalog
 from feature_specs.errors import ForebayError
 from feature_specs.lake_properties import TEAM
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from serving.access.errors import ForbiddenError
 from serving.access.rate import UNLIMITED, Usage
 from serving.access.rights import Readers, Rights

@@ -15,9 +15,9 @@ from feature_specs.compile.compiled_view import CompiledView
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean
 from feature_specs.names import fold_name
 from feature_specs.quote import quoted
-from forebay.compile_project import Compiled
+from forebay.compilation.compile_project import Compiled
+from forebay.dbt_project.project import Project
 from forebay.own_team import check_readable
-from forebay.project import Project
 from lakehouse.lake import open_lake
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_specs.errors import ForebayError
-from forebay.project import SERVE, Project
+from forebay.dbt_project.project import SERVE, Project
 from serving.access.audit import STDOUT
 from serving.settings import ServeSettings
 

@@ -23,7 +23,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from forebay.project import find_project
+from forebay.dbt_project.project import find_project
 from forebay.training import write_training_set
 from lakehouse.lake import open_lake
 from lakehouse.relations import connect, define_relations, pin_relations

@@ -18,7 +18,7 @@ from forebay.client.request import vector_requests
 from forebay.client.values import Columns
 from forebay.client.vectors import Vectors
 from forebay.closing import Closing
-from forebay.project import find_project
+from forebay.dbt_project.project import find_project
 
 _Made = TypeVar("_Made")
 

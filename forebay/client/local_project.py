@@ -15,8 +15,8 @@ from feature_specs.instants import epoch_us
 from forebay.client.errors import error_class
 from forebay.client.listing import Health
 from forebay.client.request import VectorRequest
+from forebay.dbt_project.project import Project
 from forebay.own_team import own_caller, readers_of, with_hint
-from forebay.project import Project
 from serving.access.errors import ForbiddenError
 from serving.access.gate import CALLER
 from serving.api.errors import headers_of, status_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from forebay.complete import complete_view
-from forebay.job_events import job_events
+from forebay.dbt_project.project import find_project
+from forebay.events.job_events import job_events
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say, table
 
 
@@ -30,9 +30,9 @@ def advance_command(
     """Bring VIEWS, or all, to a later instant by their incremental variant. Exit code 1 if a
     checked step differs, 2 if a view cannot be stepped; the others are."""
     from feature_specs.instants import parse_instant
-    from forebay.advance import advance_project
-    from forebay.project_changes import tell_changes
-    from forebay.view_events import tell_view
+    from forebay.builds.advance import advance_project
+    from forebay.dbt_project.project_changes import tell_changes
+    from forebay.events.view_events import tell_view
     from lineage.events.run import Job
 
     project = find_project(target=target)

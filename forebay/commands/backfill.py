@@ -7,9 +7,9 @@ from dataclasses import asdict
 import click
 
 from forebay.complete import complete_view
-from forebay.job_events import job_events
+from forebay.dbt_project.project import find_project
+from forebay.events.job_events import job_events
 from forebay.options import json_option, now_option, run_instant, target_option
-from forebay.project import find_project
 from forebay.terminal import counted, emit_json, progress, say
 
 
@@ -43,9 +43,9 @@ def backfill_command(
 ) -> None:
     """Write VIEW's history to a table of its own: its features as of each instant, for every entity
     that has any then. A run that is killed goes on where it was."""
-    from forebay.backfill import Backfill
-    from forebay.project_changes import tell_changes
-    from forebay.view_events import tell_view
+    from forebay.builds.backfill import Backfill
+    from forebay.dbt_project.project_changes import tell_changes
+    from forebay.events.view_events import tell_view
 
     project = find_project(target=target)
     tell_changes(project, project.catalog(), "The history is of the view as it was compiled")

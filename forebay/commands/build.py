@@ -10,7 +10,8 @@ import click
 
 from feature_specs.errors import ForebayError, raise_all
 from feature_specs.library_errors import MachineError
-from forebay.job_events import build_events
+from forebay.dbt_project.project import Project, find_project
+from forebay.events.job_events import build_events
 from forebay.options import (
     SeveralValues,
     clock_source,
@@ -22,7 +23,6 @@ from forebay.options import (
     target_option,
     wait_option,
 )
-from forebay.project import Project, find_project
 from forebay.terminal import complain, progress, say
 
 
@@ -54,12 +54,12 @@ def build_command(
     """
     project = find_project(target=target)
     if dry_run:
-        from forebay.plan import make_plan, plan_text
+        from forebay.planning.plan import make_plan, plan_text
 
         with progress() as report:
             at = run_instant(project, now)
             if _is_trino(project):
-                from forebay.build_on_trino import home_project
+                from forebay.engines.build_on_trino import home_project
 
                 project = home_project(project)
             plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
@@ -92,7 +92,7 @@ def build(
     from lakehouse.run_lock import hold_project
 
     if engine != "duckdb":
-        from forebay.connect_engine import engine_connector
+        from forebay.engines.connect_engine import engine_connector
 
         engine_connector(engine, project)  # what it lacks is told before anything runs
     with hold_project(project.folder, "forebay build", wait), _computed_by(engine, project):
@@ -109,7 +109,7 @@ def _is_trino(project: Project) -> bool:
 def _build_on_trino(
     project: Project, now: str | None, select: tuple[str, ...], full_refresh: bool, quiet: bool
 ) -> None:
-    from forebay.build_on_trino import build_on_trino, home_project
+    from forebay.engines.build_on_trino import build_on_trino, home_project
 
     home = home_project(project)
     at = run_instant(home, now)
@@ -144,7 +144,7 @@ def _build(
     quiet: bool,
     wait: float | None,
 ) -> None:
-    from forebay.find_holder import wait_for_database
+    from forebay.dbt_project.find_holder import wait_for_database
 
     project.check_setup()
     at = run_instant(project, now)  # a wrong clock is told before anything runs
@@ -156,8 +156,8 @@ def _build(
 def _build_all(
     project: Project, now: str | None, select: tuple[str, ...], full_refresh: bool, quiet: bool
 ) -> None:
-    from forebay.build_leaves import build_leaves
-    from forebay.compile_project import compile_project
+    from forebay.builds.build_leaves import build_leaves
+    from forebay.compilation.compile_project import compile_project
     from lakehouse.dbt_plugin import CLOCK_VARIABLE, NOW_VARIABLE
 
     upstream = build_leaves(project, select=select, full_refresh=full_refresh, quiet=quiet)
@@ -198,7 +198,7 @@ def _build_all(
 def _measure(project: Project) -> None:
     """Keep the statistics of what was built; what goes wrong there leaves the build as it is."""
     from feature_specs.library_errors import explain_one, known_errors
-    from forebay.write_shapes import write_shapes
+    from forebay.builds.write_shapes import write_shapes
     from lakehouse.statistics.measure_views import measure_project
 
     try:

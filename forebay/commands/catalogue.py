@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say
 
 
@@ -33,7 +33,7 @@ def catalogue_command(
     """
     from feature_specs.catalogue_facts import FACTS, load_facts
     from feature_specs.feature_shapes import SHAPES, load_shapes
-    from forebay.project_changes import tell_changes
+    from forebay.dbt_project.project_changes import tell_changes
     from serving.catalogue.export import export_site
     from serving.catalogue.live import Live
     from serving.catalogue.snippets import Place

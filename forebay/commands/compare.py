@@ -7,8 +7,8 @@ from dataclasses import asdict
 import click
 
 from forebay.complete import complete_view
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import counted, emit_json, say, table
 
 
@@ -21,7 +21,7 @@ def compare_command(old: str, new: str, target: str | None, as_json: bool) -> in
     """Compare the feature views OLD and NEW, such as two versions of one, as they were built last:
     how many entities have another value of each feature, and what differs in their queries. Exit
     code 1 if a value does."""
-    from forebay.compare_views import compare_views
+    from forebay.planning.compare_views import compare_views
 
     project = find_project(target=target)
     made = compare_views(project, project.catalog(), old, new)

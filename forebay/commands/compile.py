@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say, table
 
 
@@ -15,7 +15,7 @@ from forebay.terminal import emit_json, progress, say, table
 @click.option("--dry-run", is_flag=True, help="Compile and report, but write nothing.")
 def compile_command(target: str | None, as_json: bool, dry_run: bool) -> None:
     """Compile every feature view and service into target/forebay."""
-    from forebay.compile_project import compile_project
+    from forebay.compilation.compile_project import compile_project
 
     project = find_project(target=target)
     with progress(as_json) as report:

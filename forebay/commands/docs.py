@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from forebay.dbt_project.project import find_project
 from forebay.options import target_option
-from forebay.project import find_project
 from forebay.terminal import complain, say
 
 
@@ -16,7 +16,7 @@ from forebay.terminal import complain, say
 def docs_command(target: str | None, serve_site: bool, port: int) -> int:
     """Generate dbt's documentation site of the project into target/. Exit code 2 if a table of the
     lake cannot be read; the site is made."""
-    from forebay.find_holder import find_holder
+    from forebay.dbt_project.find_holder import find_holder
     from lakehouse.lake import open_lake
     from lakehouse.relations import pin_each
     from serving.listen import check_free

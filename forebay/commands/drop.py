@@ -9,8 +9,8 @@ import click
 
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import counted, emit_json, rows_text, say
 
 
@@ -27,7 +27,7 @@ def drop_command(
     table: str, yes: bool, dry_run: bool, force: bool, target: str | None, as_json: bool
 ) -> None:
     """Drop the Iceberg TABLE (namespace.name): its rows, its history and its files."""
-    from forebay.table_readers import table_readers
+    from forebay.compilation.table_readers import table_readers
     from lakehouse.describe_tables import describe_table
     from lakehouse.drop_table import KeptFiles, drop_table
     from lakehouse.lake import open_lake

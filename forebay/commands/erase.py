@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from feature_specs.errors import ForebayError
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option, wait_option
-from forebay.project import find_project
 from forebay.terminal import counted, emit_json, progress, say, table
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from forebay.complete import complete_view
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say
 
 
@@ -35,7 +35,7 @@ def explain_command(
 
     Example: forebay explain carrier_arrivals --no-sql
     """
-    from forebay.compile_project import compile_project
+    from forebay.compilation.compile_project import compile_project
 
     project = find_project(target=target)
     with progress(True) as report:

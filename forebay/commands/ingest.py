@@ -12,10 +12,10 @@ import click
 from click.core import ParameterSource
 
 from forebay.complete import complete_table
-from forebay.declared_source import DeclaredSource, declared_sources
-from forebay.job_events import job_events
+from forebay.dbt_project.declared_source import DeclaredSource, declared_sources
+from forebay.dbt_project.project import Project, find_project
+from forebay.events.job_events import job_events
 from forebay.options import json_option, target_option
-from forebay.project import Project, find_project
 from forebay.terminal import counted, emit_json, progress, rows_text, say
 from forebay.terminal import table as aligned
 
@@ -67,7 +67,7 @@ def ingest_command(
     that would not is named with its line and nothing is written. A file that was loaded before adds
     nothing.
     """
-    from forebay.ingest_events import tell_example, tell_ingest
+    from forebay.events.ingest_events import tell_example, tell_ingest
     from lakehouse.lake import open_lake
 
     project = find_project(target=target)
@@ -228,7 +228,7 @@ def _load(
         raise click.UsageError(
             "Spark takes one FILE, folder or pattern, and no --again, --strict or --dry-run"
         )
-    from forebay.connect_engine import engine_connector
+    from forebay.engines.connect_engine import engine_connector
     from lakehouse.ingest.ingest_on_spark import ingest_on_spark
 
     connect_to = engine_connector(engine, declared.project)

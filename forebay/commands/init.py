@@ -78,7 +78,7 @@ def _starter(path: Path) -> None:
 
 
 def _flights(path: Path) -> None:
-    from forebay.project import Project
+    from forebay.dbt_project.project import Project
     from forebay.scaffold.example import copy_example
 
     copy_example(path)

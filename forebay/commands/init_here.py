@@ -7,7 +7,7 @@ import sys
 import click
 
 from feature_specs.errors import ForebayError
-from forebay.project import find_project
+from forebay.dbt_project.project import find_project
 from forebay.scaffold.add_to_project import apply_edits, plan_edits
 from forebay.terminal import say
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from feature_specs.errors import ForebayError, did_you_mean
+from forebay.dbt_project.project import Project, find_project
 from forebay.options import json_option, target_option
-from forebay.project import Project, find_project
 from forebay.terminal import emit_json, say, table
 
 if TYPE_CHECKING:

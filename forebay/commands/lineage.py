@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from forebay.complete import complete_lineage
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option
-from forebay.project import find_project
 from forebay.terminal import emit_json, say
 
 

@@ -10,16 +10,16 @@ import click
 
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
-from forebay.job_events import job_events
+from forebay.dbt_project.project import find_project
+from forebay.events.job_events import job_events
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import complain, counted, emit_json, say, size_text
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
-    from forebay.project import Project
-    from forebay.removed_views import RemovedView
+    from forebay.dbt_project.project import Project
+    from forebay.planning.removed_views import RemovedView
     from lakehouse.maintain.maintain_table import Upkeep
 
 
@@ -76,8 +76,8 @@ def maintain_command(
     the files that no kept snapshot names."""
     from datetime import UTC, datetime
 
-    from forebay.maintain_events import maintain_events
-    from forebay.pinned_snapshots import pinned_snapshots
+    from forebay.builds.pinned_snapshots import pinned_snapshots
+    from forebay.events.maintain_events import maintain_events
     from lakehouse.lake import load_table, open_lake
     from lakehouse.maintain.compact_table import compact_table
     from lakehouse.maintain.free_files import Ages
@@ -116,7 +116,7 @@ def maintain_command(
 
 def _remove(project: Project, dry_run: bool) -> list[RemovedView]:
     """Drop what is left of views that the project has no more."""
-    from forebay.removed_views import find_removed, remove_views
+    from forebay.planning.removed_views import find_removed, remove_views
 
     removed = find_removed(project, project.catalog())
     if not dry_run:

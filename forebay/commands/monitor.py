@@ -10,8 +10,8 @@ import click
 
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_view
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, now_option, run_instant, target_option
-from forebay.project import find_project
 from forebay.terminal import complain, counted, emit_json, say
 
 if TYPE_CHECKING:

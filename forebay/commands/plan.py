@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from feature_specs.errors import ForebayError
+from forebay.dbt_project.project import find_project
 from forebay.options import (
     SeveralValues,
     full_refresh_option,
@@ -16,7 +17,6 @@ from forebay.options import (
     select_option,
     target_option,
 )
-from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say
 
 
@@ -48,8 +48,8 @@ def plan_command(
 
     Example: forebay plan --fail-on breaking --markdown
     """
-    from forebay.plan import make_plan, plan_text
-    from forebay.plan_sections import (
+    from forebay.planning.plan import make_plan, plan_text
+    from forebay.planning.plan_sections import (
         changed_sources,
         plan_sections,
         sections_markdown,

@@ -6,8 +6,8 @@ import click
 
 from feature_specs.durations import duration_text
 from forebay.complete import complete_key, complete_view
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, run_instant, target_option
-from forebay.project import find_project
 from forebay.terminal import as_sql, emit_json, progress, say, table
 
 
@@ -45,7 +45,7 @@ def preview_command(
     as_json: bool,
 ) -> None:
     """Show VIEW's vector for one entity at one instant, with the rows that it came from."""
-    from forebay.compile_project import compile_project
+    from forebay.compilation.compile_project import compile_project
     from forebay.preview import preview
 
     project = find_project(target=target)

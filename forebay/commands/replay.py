@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import emit_json
 
 
@@ -25,7 +25,7 @@ def replay_command(
 ) -> None:
     """Play a month of the example's flights into the broker of the profile, stream them back, and
     show how features change. Replaces the rows of nyc.flights."""
-    from forebay.replay import ReplayRequest, parse_speed, replay_flights
+    from forebay.streaming.replay import ReplayRequest, parse_speed, replay_flights
 
     request = ReplayRequest(start, days, parse_speed(speed))
     done = replay_flights(find_project(target=target), request)

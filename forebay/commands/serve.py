@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from forebay.dbt_project.project import find_project
 from forebay.options import now_option, target_option
-from forebay.project import find_project
 from forebay.terminal import complain
 
 
@@ -45,7 +45,7 @@ def serve_command(
 ) -> None:
     """Answer POST /get-online-features; the catalogue page is at /, metrics at /metrics."""
     from feature_specs.instants import parse_instant
-    from forebay.project_changes import tell_changes
+    from forebay.dbt_project.project_changes import tell_changes
     from forebay.serve_settings import read_settings
     from serving.lookup.views import ready_views
     from serving.server import serve

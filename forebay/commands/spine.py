@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import counted, emit_json, say
 
 

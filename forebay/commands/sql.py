@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from forebay.complete import complete_service
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import emit_json, say
 
 
@@ -39,7 +39,7 @@ def sql_command(
 
     Example: forebay sql arrival_delay_v1 --engine trino --spine ml.labels
     """
-    from forebay.print_sql import service_sql
+    from forebay.engines.print_sql import service_sql
 
     project = find_project(target=target)
     text = service_sql(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from forebay.dbt_project.project import find_project
 from forebay.options import json_option, now_option, target_option
-from forebay.project import find_project
 from forebay.terminal import emit_json
 
 
@@ -68,7 +68,7 @@ def stream_command(
     Each event is committed once, whatever is killed, restarted or rewound. Several processes share
     the topics' partitions. SIGTERM and ctrl-C commit what was read, then end.
     """
-    from forebay.stream import StreamRequest, run_stream
+    from forebay.streaming.stream import StreamRequest, run_stream
 
     project = find_project(target=target)
     if reset is not None and len(sources) != 1:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from forebay.complete import complete_view
-from forebay.job_events import job_events
+from forebay.dbt_project.project import find_project
+from forebay.events.job_events import job_events
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import complain, emit_json, progress, say, table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def sync_command(
 
     A view that fails leaves the others to be synced; the exit code is then 2.
     """
-    from forebay.project_changes import tell_changes
+    from forebay.dbt_project.project_changes import tell_changes
     from serving.sync import follow, sync
 
     project = find_project(target=target)

@@ -9,8 +9,8 @@ import click
 
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
+from forebay.dbt_project.project import Project, find_project
 from forebay.options import json_option, target_option
-from forebay.project import Project, find_project
 from forebay.terminal import complain, counted, emit_json, rows_text, say, size_text
 from forebay.terminal import table as aligned
 
@@ -63,7 +63,7 @@ def _row(facts: TableFacts) -> tuple[str, ...]:
 
 
 def _show(project: Project, facts: TableFacts) -> None:
-    from forebay.table_readers import table_readers
+    from forebay.compilation.table_readers import table_readers
 
     counts = (counted(facts.files, "file"), counted(facts.snapshots, "snapshot"))
     said = (rows_text(facts.rows), size_text(facts.bytes), *counts)
@@ -79,7 +79,7 @@ def _changed(facts: TableFacts) -> str:
 
 
 def _as_json(project: Project, facts: TableFacts) -> dict[str, Any]:
-    from forebay.table_readers import table_readers
+    from forebay.compilation.table_readers import table_readers
 
     changed = facts.changed and facts.changed.isoformat()
     return {**asdict(facts), "changed": changed, "readers": table_readers(project, facts.name)}

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from forebay.complete import complete_service
-from forebay.job_events import job_events
+from forebay.dbt_project.project import find_project
+from forebay.events.job_events import job_events
 from forebay.options import json_option, target_option
-from forebay.project import find_project
 from forebay.terminal import emit_json, progress, say
 
 
@@ -72,7 +72,7 @@ def train_command(
         return _remake(as_recorded, service, out, target, as_json)
     if service is None:
         raise click.UsageError("Missing argument 'SERVICE'.")
-    from forebay.project_changes import shorten, tell_changes
+    from forebay.dbt_project.project_changes import shorten, tell_changes
     from forebay.training import export_training_set, write_training_set
     from forebay.training.spine_input import spine_words
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forebay.complete import complete_view
+from forebay.dbt_project.project import Project, find_project
 from forebay.options import json_option, now_option, run_instant, target_option
-from forebay.project import Project, find_project
 from forebay.terminal import complain, emit_json, say, table
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def verify_command(
         if views or sample or now:
             raise click.UsageError("--training compares FILE alone, each row as of its own instant")
         return _verify_training(training, target, as_json)
-    from forebay.project_changes import tell_changes
+    from forebay.dbt_project.project_changes import tell_changes
     from serving.verify import verify
 
     project = find_project(target=target)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from feature_specs.instants import from_epoch_us, parse_instant
+from forebay.dbt_project.project import CLOCK_PLACE, Project
 from forebay.doctor.check import Finding, fail, ok, warn
 from forebay.doctor.check_project import compiled
 from forebay.doctor.check_space import local_folders
-from forebay.project import CLOCK_PLACE, Project
 from lakehouse.lake import find_table, open_lake, read_state, table_names
 
 CHECK = "clock"

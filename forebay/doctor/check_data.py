@@ -9,9 +9,9 @@ from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.errors import DataError
 from feature_specs.lake_properties import public_uri
+from forebay.dbt_project.project import Project
 from forebay.doctor.check import Finding, fail, of_error, ok, warn
 from forebay.doctor.check_project import compiled
-from forebay.project import Project
 from forebay.terminal import counted, size_text
 from lakehouse.describe_tables import describe_table
 from lakehouse.lake import find_table, open_lake, read_state, table_names

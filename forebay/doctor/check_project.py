@@ -7,10 +7,10 @@ from importlib.metadata import version
 
 from feature_specs.catalog import Catalog
 from feature_specs.compiler_version import COMPILER_VERSION
-from forebay.check_setup import profile_faults, project_faults
+from forebay.dbt_project.check_setup import profile_faults, project_faults
+from forebay.dbt_project.project import Project
+from forebay.dbt_project.project_changes import project_changes, shorten
 from forebay.doctor.check import Finding, fail, ok, warn
-from forebay.project import Project
-from forebay.project_changes import project_changes, shorten
 from forebay.serve_settings import read_settings
 
 PROJECT, PROFILE, COMPILED, SERVE = "project", "profile", "compiled", "serve"

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from forebay.dbt_project.project import Project
 from forebay.doctor.check import Finding, fail, ok, warn
-from forebay.project import Project
 from forebay.terminal import size_text
 from lakehouse.local_path import is_local, local_path
 

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from forebay.dbt_project.project import Project
+from forebay.dbt_project.run_dbt import VARIABLE, dbt_program, dbt_version
 from forebay.doctor.check import Finding, fail, ok
-from forebay.project import Project
-from forebay.run_dbt import VARIABLE, dbt_program, dbt_version
 
 CHECK = "versions"
 #: Those that a bug report should name.

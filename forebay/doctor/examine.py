@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from forebay.dbt_project.project import Project, find_project
 from forebay.doctor import check_clocks, check_data, check_project, check_space, check_versions
 from forebay.doctor.check import Finding, findings_of
-from forebay.project import Project, find_project
 
 _Check = tuple[str, Callable[[Project], Iterable[Finding]]]
 

@@ -15,8 +15,8 @@ from pyiceberg.table import Table
 from feature_specs.catalog import Catalog
 from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean
 from feature_specs.progress import Progress
+from forebay.dbt_project.project import Project
 from forebay.erasure.training_files import count_in, erase_in, training_files
-from forebay.project import Project
 from forebay.training.changes import kept_records
 from lakehouse.duckdb_types import column_types
 from lakehouse.erase.match_rows import Entity

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from feature_specs.errors import DataError
 from feature_specs.names import fold_name
 from feature_specs.quote import literal, quoted
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from lakehouse.erase.match_rows import Entity
 from lakehouse.training_record import FOOTER_KEY
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import forebay
 from feature_specs.errors import ForebayError
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from forebay.scaffold.add_to_project import Edit, apply_edits
 from forebay.scaffold.starter import OWN_MACROS, TEMPLATE_NAME, own_macros, project_name
 from forebay.scaffold.write_folder import GITIGNORE, refuse_occupied, write_folder

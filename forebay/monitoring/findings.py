@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from lakehouse.lake import open_lake
 from lakehouse.statistics import FeatureStatistics, latest_statistics
 from lakehouse.statistics.drift_of_views import drift_of_views

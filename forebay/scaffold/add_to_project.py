@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from feature_specs.errors import ForebayError
-from forebay.check_setup import (
+from forebay.dbt_project.check_setup import (
     ALIAS,
     FORMER_PLUGIN,
     MACROS,
@@ -32,7 +32,7 @@ from forebay.check_setup import (
     project_faults,
     setup_error,
 )
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from forebay.scaffold.edit_yaml import add_item, add_to_list, add_to_mapping, replace_item
 from forebay.scaffold.starter import own_macros
 from forebay.scaffold.write_folder import IGNORED

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from lakehouse.training_record import FOOTER_KEY, Record, parse_record
 from lakehouse.write_text import write_if_changed
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from feature_specs.catalog import Catalog
 from feature_specs.errors import DataError
 from feature_specs.quote import literal, quoted
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from forebay.training.changes import TrainingChanges, compare
 from forebay.training.combine_parts import parts_of
 from forebay.training.make_set import SetOptions, make_training_set

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.progress import Share
-from forebay.connect_engine import engine_connector
-from forebay.current_service import CompiledService
-from forebay.project import Project
+from forebay.compilation.current_service import CompiledService
+from forebay.dbt_project.project import Project
+from forebay.engines.connect_engine import engine_connector
 from lakehouse.ingest.spine import Spine
 from lakehouse.scan import Pinned
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from feature_specs.catalog import ServiceEntry
 from feature_specs.errors import DataError
 from feature_specs.names import fold_name
-from forebay.current_service import CompiledService
-from forebay.project import Project
+from forebay.compilation.current_service import CompiledService
+from forebay.dbt_project.project import Project
 from forebay.training.make_set import SetOptions, make_training_set
 from forebay.training.training_set import TrainingSet
 
@@ -75,8 +75,8 @@ def historical_features(
 
 def _compile(project: Project, references: list[str]) -> CompiledService:
     """A service of the listed features, as the project stands now; nothing is written."""
-    from forebay.compile_parts import service_template
-    from forebay.compile_project import compile_project
+    from forebay.compilation.compile_parts import service_template
+    from forebay.compilation.compile_project import compile_project
 
     pairs = []
     for reference in references:

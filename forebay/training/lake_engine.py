@@ -21,7 +21,7 @@ from feature_specs.library_errors import explain_text
 from feature_specs.names import fold_name
 from feature_specs.progress import Share
 from feature_specs.quote import quoted
-from forebay.current_service import CompiledService
+from forebay.compilation.current_service import CompiledService
 from forebay.training.arrow_columns import arrow_select
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery, SpineReading

@@ -19,9 +19,9 @@ from feature_specs.instants import microseconds
 from feature_specs.names import fold_name
 from feature_specs.time_zones import check_zone
 from feature_specs.view import FeatureReference
-from forebay.current_service import CompiledService, current_service
+from forebay.compilation.current_service import CompiledService, current_service
+from forebay.dbt_project.project import Project
 from forebay.own_team import check_readable
-from forebay.project import Project
 from forebay.training.engine import (
     SpineFile,
     SpineQuery,

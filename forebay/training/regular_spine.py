@@ -16,7 +16,7 @@ from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean, first_line
 from feature_specs.instants import epoch_us, microseconds, parse_instant
 from feature_specs.quote import quoted
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery
 from forebay.training.number_rows import write_numbered

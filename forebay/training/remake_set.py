@@ -17,8 +17,8 @@ from feature_specs.catalog import Catalog, LeafEntry
 from feature_specs.errors import DataError
 from feature_specs.progress import Progress, Share
 from feature_specs.quote import quoted
-from forebay.current_service import CompiledService
-from forebay.project import Project
+from forebay.compilation.current_service import CompiledService
+from forebay.dbt_project.project import Project
 from forebay.training.check_out import check_out
 from forebay.training.combine_parts import combine_parts, parts_of
 from forebay.training.duckdb_engine import DuckDBEngine

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from feature_specs.catalog import Catalog, LeafEntry
 from feature_specs.names import fold_name
-from forebay.ingest_events import file_dataset
-from forebay.job_events import job_events
-from forebay.project import Project
-from forebay.view_columns import set_columns
+from forebay.dbt_project.project import Project
+from forebay.events.ingest_events import file_dataset
+from forebay.events.job_events import job_events
+from forebay.events.view_columns import set_columns
 from lakehouse.iceberg_dataset import iceberg_dataset, read_from, written
 from lakehouse.lake import find_table, open_lake
 from lineage.events.encode_event import Dataset, Facet

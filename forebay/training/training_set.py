@@ -14,9 +14,9 @@ import pyarrow as pa
 from feature_specs.errors import DataError
 from feature_specs.progress import Progress, Share
 from forebay.closing import Closing
-from forebay.connect_engine import check_package
+from forebay.dbt_project.project import Project
+from forebay.engines.connect_engine import check_package
 from forebay.progress_line import progress_line
-from forebay.project import Project
 from forebay.training.batches import Batches, beside
 from forebay.training.changes import TrainingChanges, compare, keep_record, last_record
 from forebay.training.check_out import check_out

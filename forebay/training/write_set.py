@@ -7,8 +7,8 @@ from pathlib import Path
 
 from feature_specs.errors import ForebayError
 from feature_specs.progress import Progress
+from forebay.dbt_project.project import Project
 from forebay.own_team import check_readable
-from forebay.project import Project
 from forebay.training.changes import TrainingChanges
 from forebay.training.check_out import check_out
 from forebay.training.duckdb_engine import DuckDBEngine

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from feature_specs.errors import CompileError, DataError
-from forebay.current_service import CompiledService
-from forebay.generate_macros import LAG, SPINE, TIMESTAMP
+from forebay.compilation.current_service import CompiledService
+from forebay.compilation.generate_macros import LAG, SPINE, TIMESTAMP
 from lakehouse.engines.table_names import TableNames
 
 if TYPE_CHECKING:

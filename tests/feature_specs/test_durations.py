@@ -14,7 +14,7 @@ from feature_specs import FeatureView, Leaf, compile_view
 from feature_specs.durations import parse_duration
 from feature_specs.errors import ForebayError, SpecError
 from feature_specs.view_options import read_options
-from forebay.generate_macros import ServiceSql, dispatcher
+from forebay.compilation.generate_macros import ServiceSql, dispatcher
 from lakehouse.training_record import readings_of
 
 READ = {

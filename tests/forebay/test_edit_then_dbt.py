@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pyiceberg.table.snapshots import Snapshot
 
-from forebay.compile_project import compile_project
-from forebay.dbt_errors import DbtError
-from forebay.project import Project
+from forebay.compilation.compile_project import compile_project
+from forebay.dbt_project.dbt_errors import DbtError
+from forebay.dbt_project.project import Project
 from lakehouse.commit import commit_rows
 from lakehouse.lake import find_table, open_lake
 from tests.forebay.small import edit, lake_of, make_project, payments

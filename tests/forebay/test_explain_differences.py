@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from forebay.commands.build import build
+from forebay.dbt_project.project import Project, find_project
 from forebay.explain_differences import Explained, explain_differences
-from forebay.project import Project, find_project
 from lakehouse.commit import commit_rows
 from lakehouse.lake import open_lake
 from serving.state import load_state

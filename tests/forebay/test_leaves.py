@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from forebay.__main__ import main
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from lakehouse.dbt_plugin import NOW_VARIABLE
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell

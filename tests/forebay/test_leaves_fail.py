@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from feature_specs.errors import ForebayError
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from lakehouse.lake import find_table, load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.marts import day, make_marts, set_day

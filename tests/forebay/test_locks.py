@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from forebay.compile_project import compile_project
-from forebay.find_holder import find_holder, wait_for_database
-from forebay.name_holder import held_error
-from forebay.project import Project
+from forebay.compilation.compile_project import compile_project
+from forebay.dbt_project.find_holder import find_holder, wait_for_database
+from forebay.dbt_project.name_holder import held_error
+from forebay.dbt_project.project import Project
 from lakehouse.run_lock import HeldError, hold_project
 from tests.forebay.conftest import Shell
 from tests.forebay.small import edit, make_project

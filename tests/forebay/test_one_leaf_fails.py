@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from forebay.dbt_errors import DbtError
-from forebay.project import Project
+from forebay.dbt_project.dbt_errors import DbtError
+from forebay.dbt_project.project import Project
 from lakehouse.commit import commit_rows
 from lakehouse.data_files import footers, manifests
 from lakehouse.lake import load_table, open_lake

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from feature_specs.library_errors import MachineError
-from forebay.dbt_errors import DbtError, explain_dbt
+from forebay.dbt_project.dbt_errors import DbtError, explain_dbt
 from tests.forebay.conftest import Shell
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from forebay.compile_project import compile_project
-from forebay.dbt_errors import DbtError
-from forebay.project import Project
+from forebay.compilation.compile_project import compile_project
+from forebay.dbt_project.dbt_errors import DbtError
+from forebay.dbt_project.project import Project
 from tests.forebay.small import make_project
 
 FROM = "from {{ source('raw', 'payments') }}\n"

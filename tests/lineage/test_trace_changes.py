@@ -9,7 +9,7 @@ import pytest
 
 from feature_specs.compile import compile_view
 from feature_specs.view import FeatureView
-from forebay.compile_parts import parts_of
+from forebay.compilation.compile_parts import parts_of
 from lineage.compare_definitions import changed_features
 from tests.feature_specs.worlds import EVENTS
 

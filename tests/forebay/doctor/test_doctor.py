@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from forebay.dbt_project.project import Project
 from forebay.doctor import check_clocks, check_space, check_versions
 from forebay.doctor.check import Finding
-from forebay.project import Project
 from lakehouse.drop_table import drop_table
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell

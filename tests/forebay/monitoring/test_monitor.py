@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from forebay.commands.build import build
-from forebay.project import find_project
+from forebay.dbt_project.project import find_project
 from lakehouse.lake import open_lake
 from lakehouse.statistics import latest_statistics
 from serving.sync import sync

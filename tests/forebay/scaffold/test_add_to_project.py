@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from feature_specs.errors import ForebayError
-from forebay.check_setup import PLUGIN_CONFIG
-from forebay.project import Project
+from forebay.dbt_project.check_setup import PLUGIN_CONFIG
+from forebay.dbt_project.project import Project
 from forebay.scaffold.add_to_project import apply_edits, plan_edits
 from tests.forebay.conftest import Shell
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from feature_specs.errors import ForebayError
-from forebay.project import Project
+from forebay.dbt_project.project import Project
 from forebay.scaffold.starter import make_starter, project_name
 from forebay.scaffold.starter_rows import CUSTOMERS, PAYMENTS, starter_files
 

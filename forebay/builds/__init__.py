@@ -1,0 +1,1 @@
+"""Bring feature tables forward: a build's tables before its views, steps without dbt, and backfills."""

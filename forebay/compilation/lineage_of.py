@@ -1,0 +1,39 @@
+"""A project's lineage, out of what was compiled and of dbt's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from feature_specs.catalog import Catalog
+from feature_specs.manifest import Manifest, owner_of
+from feature_specs.names import fold_name
+from forebay.compilation.compile_cache import ViewParts
+from lineage.project_lineage import Consumer, ProjectLineage, project_lineage
+from lineage.view_lineage import load_lineage
+
+
+def lineage_of(
+    manifest: Manifest, catalog: Catalog, parts: Mapping[str, ViewParts]
+) -> ProjectLineage:
+    """What reaches each feature, and who reads it."""
+    views = {name: load_lineage(parts[name].lineage) for name in catalog.views}
+    models = {
+        fold_name(str(node["relation_name"]).replace('"', "").replace("`", "")): str(node["name"])
+        for node in manifest.nodes.values()
+        if node["resource_type"] == "model" and node.get("relation_name")
+    }
+    return project_lineage(catalog, views, _consumers(manifest, catalog), models)
+
+
+def _consumers(manifest: Manifest, catalog: Catalog) -> dict[str, Consumer]:
+    names = {view.unique_id: view.name for view in catalog.views.values()}
+    names |= {t.unique_id: t.name for t in catalog.training_sets.values()}
+    return {
+        unique_id: Consumer(
+            str(node["name"]),
+            str(node["type"]),
+            owner_of(node),
+            tuple(sorted(names[i] for i in node["depends_on"]["nodes"] if i in names)),
+        )
+        for unique_id, node in sorted(manifest.exposures.items())
+    }

@@ -1,0 +1,1 @@
+"""A project's other engines, Trino and Spark: their settings, connections and statements."""

@@ -1,0 +1,34 @@
+"""What computing a feature view outside of dbt reads and writes, told as OpenLineage events."""
+
+from __future__ import annotations
+
+from forebay.dbt_project.project import Project
+from forebay.events.view_columns import view_columns
+from lakehouse.iceberg_dataset import iceberg_dataset
+from lakehouse.lake import find_table, open_lake
+from lineage.events.encode_event import Dataset
+from lineage.events.run import NO_RUN, Run
+
+
+def tell_view(run: Run, project: Project, name: str, table: str | None = None) -> None:
+    """Note the tables under a feature view, and the one that its rows are written to.
+
+    Args:
+        table: another one than the view's own.
+    """
+    if run is NO_RUN:
+        return
+    with run.describing():
+        catalog, lake = project.catalog(), open_lake(project.lake)
+        view = catalog.view(name)
+        for leaf in view.leaves:
+            found = find_table(lake, catalog.leaves[leaf].table)
+            if found is not None:
+                run.read(iceberg_dataset(found, project.lake))
+        written = find_table(lake, table or view.table)
+        if written is None:
+            return
+        made = iceberg_dataset(written, project.lake, owner=view.owner)
+        columns = view_columns(project.root, catalog, view, lake)
+        facets = made.facets if columns is None else {**made.facets, "columnLineage": columns}
+        run.wrote(Dataset(made.namespace, made.name, facets))

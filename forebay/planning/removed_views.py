@@ -1,0 +1,105 @@
+"""What is left of views that a project has no more: their tables, and their rows online."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from pyiceberg.catalog import Catalog as Lake
+
+from feature_specs.catalog import Catalog
+from forebay.dbt_project.project import Project
+from lakehouse.drop_table import drop_table
+from lakehouse.lake import DEFINITION_PROPERTY, find_table, open_lake, read_state, table_names
+from serving.stores import NoStoreError, OnlineStore, StoredView, open_store, view_of
+
+
+@dataclass(frozen=True)
+class RemovedView:
+    """A view that was built from this project, and stands in it no more.
+
+    Attributes:
+        tables: its own, of the lake.
+        online: the names under which its rows are in the online store.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    online: tuple[str, ...]
+
+    @property
+    def said(self) -> str:
+        """All of it, for people."""
+        return ", ".join((*self.tables, *self.online))
+
+
+def find_removed(project: Project, catalog: Catalog) -> list[RemovedView]:
+    """The views whose tables say that this project built them, and that it has no more.
+
+    A view that could not be compiled counts as there. Another project's, on the same lake or store,
+    are none of these: rows online go by the names of this project's own removed tables.
+    """
+    lake = open_lake(project.lake)
+    there = {view.name for view in catalog.views.values()}
+    there |= {out.name for out in catalog.views_left_out()}
+    used = {t for v in catalog.views.values() for t in (v.table, v.history_table)}
+    found: dict[str, list[str]] = {}
+    for table, view in _built_here(lake, catalog.project):
+        if view not in there and table not in used:
+            found.setdefault(view, []).append(table)
+    online = _online(project)
+    return [
+        RemovedView(
+            name,
+            tuple(tables),
+            tuple(n for n in online if view_of(n) == name),
+        )
+        for name, tables in sorted(found.items())
+    ]
+
+
+def _built_here(lake: Lake, project: str) -> Iterator[tuple[str, str]]:
+    """Each table of a view of the project, and the view."""
+    names = table_names(lake)
+    for name in names:
+        table = find_table(lake, name)
+        if table is None or read_state(table) is None:
+            continue
+        text = table.properties.get(DEFINITION_PROPERTY)
+        made = json.loads(text) if text else {}
+        if made.get("project") != project or "view" not in made:
+            continue  # another project's, or an earlier forebay's, which did not say whose
+        yield name, str(made["view"])
+        latest = name.removesuffix("__history")
+        if latest != name and latest in names:
+            yield latest, str(made["view"])
+
+
+def _online(project: Project) -> list[str]:
+    try:
+        with closing(open_store(project.online, readonly=True)) as store:
+            return [stored.name for stored in store.states()]
+    except NoStoreError:
+        return []
+
+
+def remove_views(project: Project, removed: list[RemovedView]) -> None:
+    """Drop their rows online, then their tables: one that is killed is finished by the next."""
+    lake = open_lake(project.lake)
+    if any(view.online for view in removed):
+        with closing(open_store(project.online)) as store:
+            for view in removed:
+                _drop_online(store, view)
+    for view in removed:
+        # The log says whose they are, so it goes last.
+        for name in sorted(dict.fromkeys(view.tables), key=lambda n: n.endswith("__history")):
+            if find_table(lake, name) is not None:
+                drop_table(lake, name)
+
+
+def _drop_online(store: OnlineStore, view: RemovedView) -> None:
+    for stored in list(store.states()):
+        if stored.name in view.online:
+            store.drop(StoredView(stored.name, stored.entities))

@@ -1,0 +1,1 @@
+"""Reading a dbt project and running dbt."""
