@@ -42,13 +42,28 @@ def full_refresh_option(function: _F) -> _F:
     )(function)
 
 
-def engine_option(function: _F) -> _F:
+def engine_option(text: str) -> Callable[[_F], _F]:
+    """``--engine``: one of the engines that statements are written for.
+
+    Args:
+        text: the help, since commands use the engine for different things.
+    """
     return click.option(
         "--engine",
         default="duckdb",
         show_default=True,
         type=click.Choice(["duckdb", "trino", "spark"]),
-        help="What computes the feature views.",
+        help=text,
+    )
+
+
+def orphan_days_option(function: _F) -> _F:
+    return click.option(
+        "--orphan-days",
+        type=click.FloatRange(0),
+        default=3.0,
+        show_default=True,
+        help="Delete files that no metadata names once they are older: writers own younger ones.",
     )(function)
 
 

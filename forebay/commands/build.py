@@ -36,7 +36,7 @@ from forebay.terminal import complain, progress, say
 @select_option
 @wait_option
 @full_refresh_option
-@engine_option
+@engine_option("What computes the feature views.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and build nothing.")
 def build_command(
     target: str | None,

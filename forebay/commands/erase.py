@@ -11,7 +11,7 @@ import click
 
 from feature_specs.errors import ForebayError
 from forebay.dbt_project.project import find_project
-from forebay.options import json_option, target_option, wait_option
+from forebay.options import json_option, orphan_days_option, target_option, wait_option
 from forebay.terminal import counted, emit_json, progress, say, table
 
 if TYPE_CHECKING:
@@ -39,13 +39,7 @@ if TYPE_CHECKING:
     metavar="TABLE:NAME=COLUMN",
     help="What a key column is called in a table that names it otherwise.",
 )
-@click.option(
-    "--orphan-days",
-    type=click.FloatRange(0),
-    default=3.0,
-    show_default=True,
-    help="Delete files that no metadata names once they are older: writers own younger ones.",
-)
+@orphan_days_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Say where the entity is, and change nothing.")
 @wait_option

@@ -6,20 +6,14 @@ import click
 
 from forebay.complete import complete_view
 from forebay.dbt_project.project import find_project
-from forebay.options import json_option, target_option
+from forebay.options import engine_option, json_option, target_option
 from forebay.terminal import emit_json, progress, say
 
 
 @click.command()
 @click.argument("view", shell_complete=complete_view)
 @click.option("--lowering", help="Show the SQL of another lowering, where it is valid.")
-@click.option(
-    "--engine",
-    type=click.Choice(["duckdb", "trino", "spark"]),
-    default="duckdb",
-    show_default=True,
-    help="The engine that it is to run on.",
-)
+@engine_option("The engine that it is to run on.")
 @click.option("--no-sql", is_flag=True, help="Leave the SQL out.")
 @target_option
 @json_option

@@ -12,7 +12,7 @@ from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
 from forebay.dbt_project.project import find_project
 from forebay.events.job_events import job_events
-from forebay.options import json_option, target_option
+from forebay.options import json_option, orphan_days_option, target_option
 from forebay.terminal import complain, counted, emit_json, say, size_text
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Keep what was a table's head within so many hours: readers may be at it.",
 )
-@click.option(
-    "--orphan-days",
-    type=click.FloatRange(0),
-    default=3.0,
-    show_default=True,
-    help="Delete files that no metadata names once they are older: writers own younger ones.",
-)
+@orphan_days_option
 @click.option(
     "--keep-metadata",
     type=click.IntRange(0),

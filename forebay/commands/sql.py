@@ -6,20 +6,14 @@ import click
 
 from forebay.complete import complete_service
 from forebay.dbt_project.project import find_project
-from forebay.options import json_option, target_option
+from forebay.options import engine_option, json_option, target_option
 from forebay.terminal import emit_json, say
 
 
 @click.command()
 @click.argument("service", shell_complete=complete_service)
 @click.option("--spine", required=True, help="A table of the lake: namespace.table.")
-@click.option(
-    "--engine",
-    type=click.Choice(["duckdb", "trino", "spark"]),
-    default="duckdb",
-    show_default=True,
-    help="Whose SQL.",
-)
+@engine_option("Whose SQL.")
 @click.option("--timestamp", help="The spine's column of instants.")
 @click.option("--lag", help="Read features as they stood this long before, such as '15 minutes'.")
 @click.option("--pinned", is_flag=True, help="Read each table at the snapshot that it has now.")

@@ -10,7 +10,7 @@ import click
 from forebay.complete import complete_service
 from forebay.dbt_project.project import find_project
 from forebay.events.job_events import job_events
-from forebay.options import json_option, target_option
+from forebay.options import engine_option, json_option, target_option
 from forebay.terminal import emit_json, progress, say
 
 
@@ -31,13 +31,7 @@ from forebay.terminal import emit_json, progress, say
 )
 @click.option("--lag", help="Read features as they stood this long before, such as '15 minutes'.")
 @click.option("--timezone", help="The zone of instants that have none.")
-@click.option(
-    "--engine",
-    type=click.Choice(["duckdb", "trino", "spark"]),
-    default="duckdb",
-    show_default=True,
-    help="What computes it.",
-)
+@engine_option("What computes it.")
 @click.option(
     "--as-recorded",
     type=click.Path(path_type=Path),

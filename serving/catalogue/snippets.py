@@ -71,13 +71,7 @@ def feature_snippets(
     """
     reference = f"{view.name}:{feature}"
     select = _spine([view], key, place)
-    python = (
-        "import forebay\n\n"
-        'project = forebay.open(".")\n'
-        f"spine = {_block(select)}\n"
-        f"made = project.get_historical_features(spine, [{_python(reference)}])\n"
-        "print(made.to_arrow())\n"
-    )
+    python = _script(select, f"get_historical_features(spine, [{_python(reference)}])")
     keys = " ".join(f"--key {shlex.quote(f'{c.name}={_text(c, key)}')}" for c in view.entities)
     asked = "".join(f" --request {shlex.quote(f'{c.name}={_text(c, {})}')}" for c in view.requests)
     columns = ", ".join(quoted(c) for c in (*view.keys, _column(view, feature)) if c)
@@ -111,13 +105,7 @@ def service_snippets(
         views: that it reads, roles as roles.
     """
     select = _spine(views, key, place)
-    python = (
-        "import forebay\n\n"
-        'project = forebay.open(".")\n'
-        f"spine = {_block(select)}\n"
-        f"made = project.training_set({_python(service.name)}, spine)\n"
-        "print(made.to_arrow())\n"
-    )
+    python = _script(select, f"training_set({_python(service.name)}, spine)")
     dbt = f"{{{{ point_in_time(spine=ref('labels'), service={_python(service.name)}) }}}}\n"
     return [
         Snippet("train-python", "Train in Python", "python", python),
@@ -134,6 +122,17 @@ def view_ref(view: ViewEntry) -> str:
     if len(parts) == 3 and parts[2].startswith("v"):
         return f"{_python(parts[1])}, v={parts[2][1:]}"
     return _python(parts[-1] or view.name)
+
+
+def _script(select: str, call: str) -> str:
+    """Python that makes a training set: ``call`` is a method of the project, over ``spine``."""
+    return (
+        "import forebay\n\n"
+        'project = forebay.open(".")\n'
+        f"spine = {_block(select)}\n"
+        f"made = project.{call}\n"
+        "print(made.to_arrow())\n"
+    )
 
 
 def _training(service: str, select: str) -> Snippet:

@@ -13,6 +13,7 @@ from forebay.__main__ import main
 from forebay.scaffold.example import copy_example
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, open_lake, table_names
+from tests.forebay.small import run_here
 from tests.lakehouse.read_arrow import read_arrow
 
 NOW = "2013-12-20T12:00:00+00:00"
@@ -55,9 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for words in (["ingest", "--example", "flights"], ["build"], ["sync"]):
-            with pytest.raises(SystemExit) as stop:
-                main(words)
-            assert stop.value.code == 0, words
+            run_here(*words)
     return root
 
 
@@ -96,9 +95,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         commands = [["init", "shop"]]
         commands += [["ingest", f"shop.{t}", f"data/{t}.csv"] for t in ("payments", "customers")]
         for words in (*commands, ["compile"]):
-            with pytest.raises(SystemExit) as stop:
-                main(words)
-            assert stop.value.code == 0, words
+            run_here(*words)
             patch.chdir(root)
     return root
 

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
+from forebay.__main__ import main
 from lakehouse.commit import commit_rows
 from lakehouse.lake import open_lake
 
@@ -99,6 +101,13 @@ def make_project(root: Path, changed: Mapping[str, str] | None = None) -> Path:
     write_files(root, changed)
     commit_rows(open_lake(lake_of(root)), "raw.payments", payments(), mode="append")
     return root
+
+
+def run_here(*words: str, code: int = 0) -> None:
+    """Run a command in the current folder, and require its exit code."""
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    assert stop.value.code == code, words
 
 
 def write_files(root: Path, changed: Mapping[str, str] | None = None) -> None:

@@ -16,8 +16,7 @@ import pytest
 
 from feature_specs.catalogue_facts import FACTS, Reach, load_facts
 from feature_specs.feature_shapes import SHAPES, load_shapes
-from forebay.__main__ import main
-from tests.forebay.small import VIEWS, make_project
+from tests.forebay.small import VIEWS, make_project, run_here
 from tests.servers.process import free_port, start, stop
 
 PAYMENTS = '"shop"."raw"."payments"'
@@ -67,9 +66,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for words in (["build"], ["sync"]):
-            with pytest.raises(SystemExit) as ended:
-                main(words)
-            assert ended.value.code == 0, words
+            run_here(*words)
     return root
 
 
@@ -153,9 +150,7 @@ def check_model(shop: Path, text: str) -> None:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(shop)
-            with pytest.raises(SystemExit) as ended:
-                main(["compile", "--dry-run", "--json"])
-            assert ended.value.code == 0
+            run_here("compile", "--dry-run", "--json")
     finally:
         model.unlink()
 
@@ -167,14 +162,10 @@ def test_the_command_writes_a_site(
     monkeypatch.chdir(shop)
     capsys.readouterr()
     out = tmp_path / "site"
-    with pytest.raises(SystemExit) as ended:
-        main(["catalogue", "--out", str(out), "--url", "https://features.example.com", "--json"])
-    assert ended.value.code == 0
+    run_here("catalogue", "--out", str(out), "--url", "https://features.example.com", "--json")
     said = json.loads(capsys.readouterr().out)
     assert said["features"] == 5 and said["pages"] == len(list(out.rglob("*.html"))) + 1
     page = (out / "feature" / "spending" / "most_60d.html").read_text()
     assert "https://features.example.com/v1/vectors" in page
-    with pytest.raises(SystemExit) as ended:
-        main(["catalogue", "--out", str(shop / "models")])
-    assert ended.value.code == 2
+    run_here("catalogue", "--out", str(shop / "models"), code=2)
     assert "no earlier export" in capsys.readouterr().err

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from forebay.__main__ import main
 from forebay.cli import COMMANDS
 from tests.forebay.conftest import Shell
-from tests.forebay.small import make_project
+from tests.forebay.small import make_project, run_here
 
 #: What is typed of each command that has dbt read the project. The others go by what was compiled,
 #: or by the lake alone, or make a project.
@@ -47,9 +46,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "spine.csv").write_text("customer,at\na,2024-01-03 12:00:00Z\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        with pytest.raises(SystemExit) as stop:
-            main(["compile"])
-    assert stop.value.code == 0
+        run_here("compile")
     return root
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from forebay.__main__ import main
 from forebay.dbt_project.project import Project
 from lakehouse.dbt_plugin import NOW_VARIABLE
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.marts import VIEWS, Customer, day, make_marts, set_day
+from tests.forebay.small import run_here
 from tests.lakehouse.read_arrow import read_arrow
 
 pytestmark = pytest.mark.slow
@@ -111,9 +111,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
                 Project(root).dbt(["build"])
                 patch.delenv(NOW_VARIABLE)
             else:
-                with pytest.raises(SystemExit) as stop:
-                    main(["build", "--now", now])
-                assert stop.value.code == 0
+                run_here("build", "--now", now)
             life.tables.append({v: life.read(v) for v in (*VIEWS, "orders_7d", "spent_now")})
             life.said.append((root / "logs" / "dbt.log").read_text())
     return life

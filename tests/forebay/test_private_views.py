@@ -10,12 +10,11 @@ import pytest
 
 import forebay
 from feature_specs.errors import ForebayError
-from forebay.__main__ import main
 from forebay.client.errors import AccessError
 from forebay.own_team import VARIABLE
 from serving.access.errors import ForbiddenError
 from tests.forebay.conftest import Shell
-from tests.forebay.small import VIEWS, edit, make_project
+from tests.forebay.small import VIEWS, edit, make_project, run_here
 
 GROUPS = """\
 groups:
@@ -75,9 +74,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for words in (["build"], ["sync"]):
-            with pytest.raises(SystemExit) as stop:
-                main(words)
-            assert stop.value.code == 0, words
+            run_here(*words)
     return root
 
 

@@ -11,11 +11,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from feature_specs.catalog import load_catalog
-from forebay.__main__ import main
 from lakehouse.lake import load_table, open_lake
 from serving.api import create_app
 from tests.forebay.conftest import Shell
-from tests.forebay.small import edit, lake_of, make_project
+from tests.forebay.small import edit, lake_of, make_project, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -77,9 +76,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
-        with pytest.raises(SystemExit) as stop:
-            main(["build"])
-        assert stop.value.code == 0
+        run_here("build")
     return made
 
 

@@ -13,9 +13,8 @@ import pytest
 from openlineage.client.serde import Serde
 from openlineage.common.provider.dbt.local import DbtLocalArtifactProcessor
 
-from forebay.__main__ import main
 from lakehouse.lake import open_lake
-from tests.forebay.small import lake_of, make_project, write_files
+from tests.forebay.small import lake_of, make_project, run_here, write_files
 from tests.lineage.events.graph import Graph
 from tests.lineage.events.schemas import read_events
 from tests.servers.process import find_jdk
@@ -28,9 +27,7 @@ def commands(root: Path, monkeypatch: pytest.MonkeyPatch, *each: list[str]) -> N
     monkeypatch.chdir(root)
     monkeypatch.setenv("FOREBAY_OPENLINEAGE_WAIT", "60")
     for words in each:
-        with pytest.raises(SystemExit) as stop:
-            main(words)
-        assert stop.value.code == 0, words
+        run_here(*words)
 
 
 def dbt_events(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

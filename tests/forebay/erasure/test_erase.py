@@ -18,11 +18,10 @@ import pytest
 from pyiceberg.manifest import read_manifest_list
 
 import forebay
-from forebay.__main__ import main
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, open_lake, table_names
 from tests.forebay.conftest import Shell
-from tests.forebay.small import lake_of, make_project
+from tests.forebay.small import lake_of, make_project, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -57,19 +56,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         pay(root, 1, 2, 3)
-        run("build")
-        run("sync")
+        run_here("build")
+        run_here("sync")
         pay(root, 4, 8)
-        run("build")
-        run("sync")
-        run("train", "fraud", "--spine", "spine.csv", "--timestamp", "at")
+        run_here("build")
+        run_here("sync")
+        run_here("train", "fraud", "--spine", "spine.csv", "--timestamp", "at")
         yield root
-
-
-def run(*words: str, code: int = 0) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(list(words))
-    assert stop.value.code == code, words
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from forebay.__main__ import main
 from tests.feast.environment import feast_python
 from tests.feast.repository import spine_rows, write_repository
+from tests.forebay.small import run_here
 
 
 @pytest.fixture(scope="session")
@@ -28,17 +28,12 @@ def imported(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     files = {"stats_source": "stats", "areas": "areas"}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root.parent)
-        run("import", "feast", str(repository), "--into", "rides", "--python", str(feast_python()))
+        run_here(
+            "import", "feast", str(repository), "--into", "rides", "--python", str(feast_python())
+        )
         patch.chdir(root)
         for table, file in files.items():
             path = str(repository / f"{file}.parquet")
-            run("ingest", f"rides.{table}", path, "--timezone", "UTC")
-        run("compile")
+            run_here("ingest", f"rides.{table}", path, "--timezone", "UTC")
+        run_here("compile")
     return root
-
-
-def run(*words: str) -> None:
-    """A command that has to end well."""
-    with pytest.raises(SystemExit) as stop:
-        main(list(words))
-    assert stop.value.code == 0, words

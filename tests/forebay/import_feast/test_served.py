@@ -17,7 +17,7 @@ from tests.feast.client import FeastClient, FeastError, feast_client
 from tests.feast.environment import run_feast
 from tests.feast.repository import ONLINE, START, TICK
 from tests.feast.server import started
-from tests.forebay.import_feast.conftest import run
+from tests.forebay.small import run_here
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +31,8 @@ def client(
 ) -> Iterator[FeastClient]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(imported)
-        run("build", "--now", NOW.isoformat())
-        run("sync")
+        run_here("build", "--now", NOW.isoformat())
+        run_here("sync")
     words = [sys.executable, "-m", "forebay", "serve", "--port", "0", "--now", NOW.isoformat()]
     folder = tmp_path_factory.mktemp("client")
     with (

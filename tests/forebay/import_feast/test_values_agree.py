@@ -11,7 +11,7 @@ import pytest
 
 from tests.feast.environment import run_feast
 from tests.feast.repository import HISTORY
-from tests.forebay.import_feast.conftest import run
+from tests.forebay.small import run_here
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +91,7 @@ def history(repository: Path, service: str, offline_store: str, *more: str) -> p
 def train(root: Path, service: str, spine: Path, patch: pytest.MonkeyPatch) -> pa.Table:
     out = root / "out.parquet"
     patch.chdir(root)
-    run("train", service, "--spine", str(spine), "--out", str(out))
+    run_here("train", service, "--spine", str(spine), "--out", str(out))
     return pq.read_table(out)
 
 

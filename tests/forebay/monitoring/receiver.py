@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal, TypeAlias
+
+from tests.servers.loopback import listening
 
 Manner: TypeAlias = Literal["takes", "refuses", "silent", "drips"]
 
@@ -52,15 +54,8 @@ def receiver(manner: Manner = "takes") -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing on stderr."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    kept.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield kept
-    finally:
-        kept.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Handler) as kept.url:
+        try:
+            yield kept
+        finally:
+            kept.closing.set()

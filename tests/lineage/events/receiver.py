@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.servers.loopback import listening
 
 
 @dataclass
@@ -52,14 +54,8 @@ def http_receiver(status: int = 201, *, hangs: bool = False) -> Iterator[HttpRec
         def log_message(self, format: str, *args: Any) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    made.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield made
-    finally:
-        made.go_on.set()
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as made.url:
+        try:
+            yield made
+        finally:
+            made.go_on.set()
