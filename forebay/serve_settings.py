@@ -10,8 +10,19 @@ from forebay.dbt_project.project import SERVE, Project
 from serving.access.audit import STDOUT
 from serving.settings import ServeSettings
 
+#: Where served vectors wait to be committed, in the project's root.
+SERVED_FOLDER = "served_vectors"
 #: Settings that are files; in the profile relative to the project's root.
-_FILES = ("keys", "jwks", "audit", "tls_cert", "tls_key", "tls_client_ca")
+_FILES = (
+    "keys",
+    "jwks",
+    "audit",
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
+    "served_folder",
+    "served_secret",
+)
 
 
 def read_settings(project: Project, options: dict[str, Any]) -> ServeSettings:
@@ -36,7 +47,9 @@ def read_settings(project: Project, options: dict[str, Any]) -> ServeSettings:
     for name in _FILES:
         if _is_path(said.get(name)):
             said[name] = str(Path(said[name]).absolute())
-    return ServeSettings.of(section | said, where)
+    section |= said
+    section.setdefault("served_folder", str(project.root / SERVED_FOLDER))
+    return ServeSettings.of(section, where)
 
 
 def _limit(text: str) -> tuple[str, float]:

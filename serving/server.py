@@ -64,6 +64,7 @@ def serve(
         clock=clock,
         gate=settings.gate(),
         audit=settings.audit_log(),
+        served=settings.served_log(),
         limits=settings.request_limits(),
     )
     with (
@@ -173,6 +174,7 @@ def app_of_worker() -> ASGIApp:
         on_switch=lambda catalog: _keep(catalog, kept),
         gate=settings.gate(workers=int(os.environ[_WORKERS_VARIABLE]), restarted=True),
         audit=settings.audit_log(),
+        served=settings.served_log(),
         limits=settings.request_limits(),
     )
     keep_start_up_objects()

@@ -15,12 +15,15 @@ from serving.access.gate import Gate
 from serving.access.rate import Rates
 from serving.http_protocol import CLIENT_LIMITS, ClientLimits
 from serving.lookup.limits import LIMITS, Limits
+from serving.served.served_log import ServedLog
 from serving.tls import VERSIONS, Tls
 
 if TYPE_CHECKING:
     from serving.access.tokens import Tokens
 
 _KINDS = {"str": "text", "bool": "boolean", "float": "number above 0"}
+#: A shorter secret could be guessed, and with it keys.
+_SECRET_BYTES = 16
 _SHOWN = {"str": "'...'", "bool": "true", "float": "100"}
 
 
@@ -35,6 +38,8 @@ class ServeSettings:
             token's team, ``team`` by default.
         requests_per_second, cells_per_second: of a team of which the file of keys says nothing.
         audit: a file for the audit log, ``-`` for standard output; None without.
+        log_served: the share of entities whose answers are logged, at most 1; None logs nothing.
+        served_folder: the log's spool. served_secret: a file; keys are logged as hashes under it.
         insecure: everybody is let in on addresses that others reach too, and by any name.
         tls_cert, tls_key, tls_client_ca, tls_min_version: see `serving.tls.Tls`; None without TLS.
         limits: by name, those of `Limits` and `ClientLimits` that are not the usual ones.
@@ -48,6 +53,9 @@ class ServeSettings:
     requests_per_second: float | None = None
     cells_per_second: float | None = None
     audit: str | None = None
+    log_served: float | None = None
+    served_folder: str | None = None
+    served_secret: str | None = None
     insecure: bool = False
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -82,6 +90,7 @@ class ServeSettings:
         made = cls(**given)
         made.tls()
         made.request_limits()
+        made.check_served(where)
         return made
 
     @classmethod
@@ -204,10 +213,60 @@ class ServeSettings:
                 ) from None
         return Audit(self.audit)
 
+    def check_served(self, where: str) -> None:
+        """Raises ForebayError where the log of served vectors is asked for by halves."""
+        if self.log_served is not None and self.log_served > 1:
+            raise ForebayError(
+                f"log_served is a share, and {self.log_served:g} is more than all",
+                where=where,
+                hint="write such as `log_served: 0.01`",
+            )
+        if self.log_served is None and self.served_secret is not None:
+            raise ForebayError(
+                "keys of served vectors are to be hashed, and no vectors are logged",
+                where=where,
+                hint="say which share is: --log-served 0.01",
+            )
+
+    def served_log(self) -> ServedLog | None:
+        """What was answered; None where nothing is kept.
+
+        Raises:
+            ForebayError: there is no folder to keep it in, or no secret in its file.
+        """
+        if self.log_served is None:
+            return None
+        if self.served_folder is None:
+            raise ForebayError(
+                "served vectors have no folder to be logged in",
+                where="served_folder",
+                hint="name one with --served-folder",
+            )
+        secret = None if self.served_secret is None else read_secret(Path(self.served_secret))
+        return ServedLog(self.log_served, Path(self.served_folder), secret)
+
     @property
     def wants_keys(self) -> bool:
         """Whether nobody is let in without a key or a token."""
         return self.keys is not None or self.jwks is not None
+
+
+def read_secret(path: Path) -> bytes:
+    """The secret under which keys of served vectors are hashed.
+
+    Raises:
+        ForebayError: the file cannot be read, or holds less than 16 bytes.
+    """
+    hint = f"run `(umask 077; openssl rand -hex 32 > {path})`"
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise ForebayError(
+            f"the secret for keys cannot be read: {error.strerror}", where=str(path), hint=hint
+        ) from None
+    if len(secret) < _SECRET_BYTES:
+        raise ForebayError("the secret for keys is too short", where=str(path), hint=hint)
+    return secret
 
 
 def _tokens(jwks: str, issuer: str, audience: str, claim: str) -> Tokens:

@@ -29,6 +29,16 @@ from forebay.terminal import complain
 )
 @click.option("--audit", type=click.Path(), help="A file for who asked for what; - for stdout.")
 @click.option(
+    "--log-served",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Log what was answered of this share of entities, for `forebay served`.",
+)
+@click.option("--served-folder", type=click.Path(), help="Where it waits for `forebay served`.")
+@click.option(
+    "--served-secret", type=click.Path(), help="Log hashes of keys, under the secret in this file."
+)
+@click.option(
     "--limit", "limits", multiple=True, metavar="NAME=N", help="As docs/operations.md has them."
 )
 @click.option("--insecure", is_flag=True, default=None, help="Answer everybody, on any --host.")

@@ -48,6 +48,7 @@ def check_serve(project: Project) -> Iterator[Finding]:
     settings.gate()
     settings.tls()
     settings.audit_log()
+    settings.served_log()
     yield ok(SERVE, "the settings of `forebay serve` can be read")
 
 

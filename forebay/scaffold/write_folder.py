@@ -9,7 +9,7 @@ from pathlib import Path
 from feature_specs.errors import ForebayError
 
 #: What a project's own runs write, and git should not keep.
-IGNORED = ("target/", "logs/", "lake/", "online.lmdb/", ".user.yml")
+IGNORED = ("target/", "logs/", "lake/", "online.lmdb/", "served_vectors/", ".user.yml")
 GITIGNORE = "".join(f"{name}\n" for name in IGNORED)
 
 

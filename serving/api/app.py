@@ -35,6 +35,8 @@ from serving.catalogue.routes import CatalogueRoutes, Served
 from serving.clock import catalog_clock
 from serving.lookup.limits import LIMITS, Limits
 from serving.lookup.lookup import Lookup
+from serving.served.served_log import WRITE_S as SERVED_S
+from serving.served.served_log import ServedLog
 
 _FEAST = "/get-online-features"
 #: Asked by load balancers, which have no key.
@@ -52,6 +54,7 @@ def create_app(
     on_switch: Callable[[Catalog], None] | None = None,
     gate: Gate | None = None,
     audit: Audit | None = None,
+    served: ServedLog | None = None,
     limits: Limits = LIMITS,
 ) -> App:
     """The lookup API and the catalogue page of a compiled project.
@@ -63,13 +66,14 @@ def create_app(
         on_switch: called with what is answered from after each take-over.
         gate: lets in who may ask; None answers everybody, whatever the views' access is.
         audit: keeps who asked for what; None keeps nothing.
+        served: keeps a share of what is answered; None keeps nothing.
         limits: of requests.
 
     Raises:
         ForebayError: there is no online store yet, or no view of the catalog can be served.
     """
     lookup = Lookup(catalog, clock or catalog_clock(catalog), limits=limits)
-    return App(TakeOver(lookup, path, clock), on_switch, gate, audit, path)
+    return App(TakeOver(lookup, path, clock), on_switch, gate, audit, path, served)
 
 
 class App:
@@ -82,10 +86,11 @@ class App:
         gate: Gate | None = None,
         audit: Audit | None = None,
         path: Path | None = None,
+        served: ServedLog | None = None,
     ) -> None:
         self._take_over = take_over
         self._on_switch = on_switch
-        self._gate, self._audit = gate, audit
+        self._gate, self._audit, self._served_log = gate, audit, served
         self._metrics = Metrics()
         # What keys are good is found out by a task of its own: a project that cannot be read, or a
         # store that is slow, must not keep a revoked key good.
@@ -96,6 +101,9 @@ class App:
         if audit is not None:
             self._watches.append(Watch("the audit log", self._write_audit, WRITE_S))
             self._dropped = 0
+        if served is not None:
+            self._watches.append(Watch("the log of served vectors", self._write_served, SERVED_S))
+            self._lost = 0
         readers, limits = self._new_readers(), self.lookup.work.limits
         self._feast = LookupEndpoint(
             FeastAnswerer(self.lookup, readers),
@@ -104,6 +112,7 @@ class App:
             feast_error_response,
             gate=gate,
             audit=audit,
+            served=served,
             limits=limits,
         )
         self._vectors = LookupEndpoint(
@@ -112,6 +121,7 @@ class App:
             take_over,
             gate=gate,
             audit=audit,
+            served=served,
             limits=limits,
         )
         self._routes = Starlette(
@@ -158,6 +168,8 @@ class App:
                 await task
         if self._audit is not None:
             self._audit.flush()
+        if self._served_log is not None:
+            self._served_log.close()
         self._metrics.flush()
         self.lookup.close()
 
@@ -173,6 +185,14 @@ class App:
         dropped = self._audit.dropped
         self._metrics.count_dropped(dropped - self._dropped)
         self._dropped = dropped
+
+    async def _write_served(self) -> None:
+        """Write what the log of served vectors holds, by one thread at a time."""
+        assert self._served_log is not None
+        await asyncio.shield(asyncio.to_thread(self._served_log.flush))
+        dropped = self._served_log.dropped
+        self._metrics.count_lost(dropped - self._lost)
+        self._lost = dropped
 
     async def _look_keys(self) -> None:
         """Take the keys as they are by now."""

@@ -21,6 +21,7 @@ from serving.api.metrics import Metrics
 from serving.api.take_over import TakeOver
 from serving.lookup.limits import LIMITS, Limits, OverloadedError
 from serving.lookup.read import ViewRows
+from serving.served.served_log import ServedLog
 
 #: The scope's entry for when a request's headers were read, by `time.perf_counter`.
 ARRIVED = "forebay.arrived"
@@ -66,6 +67,7 @@ class LookupEndpoint:
     Args:
         gate: lets in who may ask; None lets everybody in.
         audit: keeps who asked for what; None keeps nothing.
+        served: keeps a share of what was answered; None keeps nothing.
         limits: of bodies, and of the time that requests wait.
         tell: makes the answer of a request that failed, from the error and the request's body.
     """
@@ -78,11 +80,12 @@ class LookupEndpoint:
         tell: Callable[[ForebayError, bytes], Response] = _tell,
         gate: Gate | None = None,
         audit: Audit | None = None,
+        served: ServedLog | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self.answerer = answerer
         self._limits = limits
-        self._gate, self._audit = gate, audit
+        self._gate, self._audit, self._served = gate, audit, served
         self._metrics = metrics
         self._take_over = take_over
         self._tell = tell
@@ -108,6 +111,9 @@ class LookupEndpoint:
             status = 200
             self._metrics.count_views(answer.views)
             await _send(send, answer)
+            if self._served is not None:
+                asked = scope.get(ASKED)
+                self._served.record(None if asked is None else asked.service, answer.views)
         except ForebayError as error:
             explained = self._take_over.explain(error, self._retry(scope, body))
             response = self._tell(explained, body)

@@ -68,12 +68,21 @@ class Metrics:
             "Lines of the audit log that were not written.",
             registry=self._registry,
         )
+        self._lost = Counter(
+            "forebay_served_log_dropped",
+            "Vectors that were drawn for the log of served vectors, and not written.",
+            registry=self._registry,
+        )
         self._scheduled = False
         self._clear()
 
     def count_dropped(self, lines: int) -> None:
         """So many lines of the audit log were not written."""
         self._dropped.inc(lines)
+
+    def count_lost(self, vectors: int) -> None:
+        """So many vectors of the log of served vectors were not written."""
+        self._lost.inc(vectors)
 
     def count_request(self, status: int, seconds: float) -> None:
         """A lookup was answered with an HTTP status after that time."""

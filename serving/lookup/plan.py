@@ -68,6 +68,7 @@ class ViewLookup:
         group: index of its key columns in the plan's groups.
         features: what is asked of it, in the order asked: positions among a stored row's fields, or
             how to compute it.
+        names: of each of them.
         slots: the place of each of them among all features asked.
         whole: all of the stored columns are asked, in their order, and nothing else.
         pick: takes what is asked from a stored row's fields, where all of it is stored.
@@ -76,6 +77,7 @@ class ViewLookup:
     view: ReadyView
     group: int
     features: tuple[int | ComputedPlan, ...]
+    names: tuple[str, ...]
     slots: tuple[int, ...]
     whole: bool
     pick: Callable[[Sequence[bytes]], Sequence[bytes]] | None
@@ -139,9 +141,9 @@ class Planner:
                 _feature(view, features[slot][1], places, context, needed) for slot in own
             )
             whole = asked == tuple(range(1, view.width))
-            made.append(
-                ViewLookup(view, groups[entities], asked, tuple(own), whole, _picker(asked))
-            )
+            names = tuple(features[slot][1] for slot in own)
+            group, pick = groups[entities], _picker(asked)
+            made.append(ViewLookup(view, group, asked, names, tuple(own), whole, pick))
         needed.update(name for group in keys for name, _ in group.columns)
         order = [slot for view_plan in made for slot in view_plan.slots]
         in_order = order == list(range(len(features)))

@@ -72,6 +72,7 @@ class ViewRows:
         rows: a stored row for each entity; those of absent entities hold nulls only.
         loaded: the instant of the view's rows, which is the time of rows without one.
         absent: the entities without features, by index: NOT_FOUND, OUTSIDE_MAX_AGE or UNAVAILABLE.
+        keys: of each entity in the store; None where a part of it is null.
         nulls: null features of the other entities, counted as they are read.
     """
 
@@ -81,6 +82,7 @@ class ViewRows:
     absent: Mapping[int, str]
     given: Given
     now: datetime
+    keys: Sequence[bytes | None]
     nulls: int = 0
 
     def vector(self) -> Vector:
@@ -229,9 +231,10 @@ async def read(
             rows = _spread(keys[part.group], rows)
         loaded = view.state(state)
         if view.always_valid and all(rows):
-            made.append(ViewRows(part, cast(list[bytes], rows), loaded, _NOBODY, given, now))
+            own = keys[part.group]
+            made.append(ViewRows(part, cast(list[bytes], rows), loaded, _NOBODY, given, now, own))
         else:
-            made.append(_view_rows(part, loaded, rows, given, now, now_us))
+            made.append(_view_rows(part, loaded, rows, given, now, now_us, keys[part.group]))
     return made
 
 
@@ -271,7 +274,7 @@ def _unavailable(
     plan: ViewLookup, keys: Sequence[bytes | None], given: Given, now: datetime
 ) -> ViewRows:
     absent = {i: NOT_FOUND if key is None else UNAVAILABLE for i, key in enumerate(keys)}
-    return ViewRows(plan, [NEVER + plan.view.nulls] * len(keys), _UNKNOWN, absent, given, now)
+    return ViewRows(plan, [NEVER + plan.view.nulls] * len(keys), _UNKNOWN, absent, given, now, keys)
 
 
 def _wanted(
@@ -306,6 +309,7 @@ def _view_rows(
     given: Given,
     now: datetime,
     now_us: int,
+    keys: Sequence[bytes | None],
 ) -> ViewRows:
     view, entry = plan.view, plan.view.entry
     absent = {i: NOT_FOUND for i, row in enumerate(rows) if row is None}
@@ -320,7 +324,7 @@ def _view_rows(
         if i not in absent:
             absent[i] = OUTSIDE_MAX_AGE
             filled[i] = filled[i].partition(SEPARATOR)[0] + view.nulls
-    return ViewRows(plan, filled, loaded, absent, given, now)
+    return ViewRows(plan, filled, loaded, absent, given, now, keys)
 
 
 def _older(rows: Sequence[bytes], oldest_us: int) -> Sequence[int]:

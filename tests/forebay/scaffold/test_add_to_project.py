@@ -125,7 +125,7 @@ def test_what_is_ignored_already_is_not_ignored_twice(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("/target\nlogs/\n*.log")
     apply_edits(plan_edits(project))
     assert (tmp_path / ".gitignore").read_text() == (
-        "/target\nlogs/\n*.log\nlake/\nonline.lmdb/\n.user.yml\n"
+        "/target\nlogs/\n*.log\nlake/\nonline.lmdb/\nserved_vectors/\n.user.yml\n"
     )
 
 
