@@ -131,7 +131,8 @@ def _known(lake: Lake, names: Sequence[str]) -> set[str]:
     table = find_table(lake, SERVED)
     if table is None:
         return set()
-    scan = table.scan(row_filter=In(term="file", values=names), selected_fields=("file",))
+    named = In(term="file", values=names)  # type: ignore[arg-type]  # of pydantic's wider types
+    scan = table.scan(row_filter=named, selected_fields=("file",))
     return {str(name) for name in scan.to_arrow()["file"].unique().to_pylist()}
 
 
