@@ -19,9 +19,10 @@ from forebay.dbt_project.project import Project
 from forebay.erasure.training_files import count_in, erase_in, training_files
 from forebay.training.changes import kept_records
 from lakehouse.duckdb_types import column_types
-from lakehouse.erase.match_rows import Entity
+from lakehouse.erase.match_rows import CONTENT, Entity
 from lakehouse.erase.rewrite_files import find_rows, remove_rows, settle
 from lakehouse.erase.scan_files import names_removed_files, scan_files
+from lakehouse.ingest.quarantine import quarantine_of
 from lakehouse.keep_snapshots import forget_snapshots, is_of_set, sets_kept
 from lakehouse.lake import load_table, open_lake
 from lakehouse.maintain.expire_snapshots import Pins, expire_snapshots
@@ -121,11 +122,14 @@ class _Eraser:
         self.catalog: Catalog = project.catalog()
         self.lake: Lake = open_lake(project.lake)
         self.made = Erasure(str(request.entity))
+        #: Of each quarantine what holds for the entity's rows.
+        self._set_aside: dict[str, str] = {}
         self.connection = duckdb.connect()
         tune(self.connection)
 
     def run(self, dry_run: bool) -> Erasure:
         tables = all_tables(self.lake)
+        self._set_aside = self._find_set_aside(tables)
         chosen = dict(self._choose(tables))
         self._require_leaves(chosen)
         for number, (name, predicate) in enumerate(chosen.items(), 1):
@@ -145,7 +149,8 @@ class _Eraser:
         found = False
         for name, table in tables.items():
             known |= dict.fromkeys(column_types(table.schema()))
-            predicate = self.entity.predicate(name, table.schema())
+            beside = self._set_aside.get(name)
+            predicate = beside or self.entity.predicate(name, table.schema())
             if predicate is None:
                 self.made.without.append(name)
                 continue
@@ -158,6 +163,17 @@ class _Eraser:
                 where="forebay erase",
                 hint=did_you_mean(first, known),
             )
+
+    def _find_set_aside(self, tables: Mapping[str, Table]) -> dict[str, str]:
+        """Of each quarantine what holds for the entity's rows, which stand there as JSON."""
+        found = {}
+        for name, table in tables.items():
+            beside = quarantine_of(name)
+            held = column_types(tables[beside].schema()) if beside in tables else {}
+            predicate = self.entity.predicate_set_aside(name, table.schema())
+            if CONTENT in held and predicate is not None:
+                found[beside] = predicate
+        return found
 
     def _require_leaves(self, chosen: Mapping[str, str]) -> None:
         """A view of this entity whose leaves nobody can be found in would bring it back."""
@@ -178,7 +194,7 @@ class _Eraser:
         is_set = read_property(table) is not None
         kind = "training set" if is_set else "table"
         found = find_rows(self.connection, pin(table), predicate)
-        held = scan_files(self.connection, name, table, self.entity)
+        held = scan_files(self.connection, name, table, self.entity, self._set_aside.get(name))
         self.made.places.append(Place(kind, name, found.living, sum(held.rows.values())))
         if dry_run or (is_set and not self.request.training_sets):
             return
@@ -251,7 +267,7 @@ class _Eraser:
         """Look into every file that is left."""
         for name in chosen:
             table = load_table(self.lake, name)
-            left = scan_files(self.connection, name, table, self.entity)
+            left = scan_files(self.connection, name, table, self.entity, self._set_aside.get(name))
             self.made.files += left.files
             for file, why in left.unread.items():
                 self.made.kept.append(Kept(file, None, f"cannot be read: {why}"))

@@ -139,8 +139,9 @@ def _differs(name: str, kind: str) -> str:
     a, b = f"a.{quoted(name)}", f"b.{quoted(name)}"
     test = f"{a} is distinct from {b}"
     if kind in ("DOUBLE", "FLOAT"):
-        near = f"{_TOLERANCE} * greatest(abs({a}), abs({b}))"
-        test += f" and coalesce(abs({a} - {b}) > {near}, true)"
+        # Of an infinite value or NaN the difference is NaN or infinite, which is near anything.
+        near = f"abs({a} - {b}) <= {_TOLERANCE} * greatest(abs({a}), abs({b}))"
+        test += f" and not coalesce(isfinite({a}) and isfinite({b}) and {near}, false)"
     return f"({test})"
 
 

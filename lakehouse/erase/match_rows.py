@@ -12,6 +12,10 @@ from feature_specs.errors import DataError
 from feature_specs.names import fold_name
 from feature_specs.quote import literal, quoted
 from lakehouse.duckdb_types import column_types
+from lakehouse.ingest.read_text import INTEGERS, read_text
+
+#: The column of a quarantine that holds a row as it stood in its file, as JSON.
+CONTENT = "content"
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,48 @@ class Entity:
         parts = []
         for key, column in columns.items():
             value = f"cast({literal(self.values[key])} as {types[column]})"
-            try:
-                duckdb.execute(f"select {value}")
-            except duckdb.Error:
+            if not _is_written_so(self.values[key], types[column]):
                 raise DataError(
                     f"{self.values[key]!r} is no {types[column]}, which column {column!r} is",
                     where=f"table {table}",
                     hint="write the value as that type is written",
-                ) from None
+                )
             parts.append(f"{quoted(column)} is not distinct from {value}")
         return f"({' and '.join(parts)})"
+
+    def predicate_set_aside(self, table: str, schema: Schema) -> str | None:
+        """SQL that holds for the entity's rows of a table's quarantine, whose column ``content`` is
+        the row as JSON; never null. None where the table has no such columns.
+
+        Args:
+            table, schema: of the table beside which the quarantine stands.
+        """
+        columns = self.columns_in(table, schema)
+        if columns is None:
+            return None
+        types = column_types(schema)
+        parts = []
+        for key, column in columns.items():
+            name = f"list_filter(json_keys({CONTENT}), lambda k: lower(k) = {literal(fold_name(column))})[1]"
+            text = f"json_extract_string({CONTENT}, '$.\"' || {name} || '\"')"
+            value = literal(self.values[key])
+            read = read_text(text, types[column], None, "down")
+            same = "" if read is None else f" or {read} = cast({value} as {types[column]})"
+            parts.append(f"coalesce({text} = {value}{same}, false)")
+        return f"({' and '.join(parts)})"
+
+
+def _is_written_so(text: str, kind: str) -> bool:
+    """Whether a text is a value of a type as it is: DuckDB's cast would take 7.6 for the integer 8.
+
+    Whole numbers are written in one way only, since the online store and text columns know of no other.
+    """
+    value = f"cast({literal(text)} as {kind})"
+    read = read_text(literal(text), kind, None, "down")
+    if read is None or kind in INTEGERS:
+        read = f"case when {value}::varchar = {literal(text)} then {value} end"
+    try:
+        found = duckdb.execute(f"select {read} is not null").fetchone()
+    except duckdb.Error:
+        return False
+    return found is not None and bool(found[0])

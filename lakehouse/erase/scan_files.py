@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from feature_specs.errors import DataError
 from feature_specs.quote import quoted
 from lakehouse.drop_table import own_folders
-from lakehouse.erase.match_rows import Entity
+from lakehouse.erase.match_rows import CONTENT, Entity
 from lakehouse.maintain.stored_files import FileStore, store_of
 
 
@@ -35,7 +35,11 @@ class Left:
 
 
 def scan_files(
-    connection: duckdb.DuckDBPyConnection, name: str, table: Table, entity: Entity
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    table: Table,
+    entity: Entity,
+    set_aside: str | None = None,
 ) -> Left:
     """Look into each Parquet file in a table's folders.
 
@@ -43,6 +47,7 @@ def scan_files(
 
     Args:
         name: of the table.
+        set_aside: of a quarantine, SQL that holds for the entity's rows.
     """
     store = store_of(table.io, table.location())
     rows: dict[str, int] = {}
@@ -57,7 +62,11 @@ def scan_files(
     for file in _parquet(store, table):
         files += 1
         try:
-            found = _rows_in(connection, table.io, store.uri_of(file), wanted, entity)
+            uri = store.uri_of(file)
+            if set_aside is None:
+                found = _rows_in(connection, table.io, uri, wanted, entity)
+            else:
+                found = _set_aside_in(connection, table.io, uri, set_aside)
         except (OSError, ValueError, duckdb.Error) as error:
             unread[file] = str(error).splitlines()[0]
             continue
@@ -96,6 +105,17 @@ def _rows_in(
     values = {f"k{place}": entity.values[key] for place, key in enumerate(columns.values())}
     sql = f"select count(*) from forebay_left where {same}"
     found = connection.execute(sql, values).fetchall()
+    connection.unregister("forebay_left")
+    return int(found[0][0])
+
+
+def _set_aside_in(
+    connection: duckdb.DuckDBPyConnection, io: FileIO, uri: str, predicate: str
+) -> int:
+    with io.new_input(uri).open() as opened:
+        rows = pq.ParquetFile(opened).read(columns=[CONTENT])
+    connection.register("forebay_left", rows)
+    found = connection.execute(f"select count(*) from forebay_left where {predicate}").fetchall()
     connection.unregister("forebay_left")
     return int(found[0][0])
 

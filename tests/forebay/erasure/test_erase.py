@@ -217,6 +217,23 @@ def test_what_a_tag_pins_is_told(shell: Shell) -> None:
     assert is_in(root, EVE) == set()
 
 
+def test_rows_that_an_ingest_set_aside_go_too(shell: Shell) -> None:
+    uma = "uma-5f1c0a9b"
+    (shell.folder / "models/visits.yml").write_text(
+        "sources: [{name: web, schema: web, tables: [{name: visits, columns: "
+        "[{name: customer, data_type: varchar}, {name: n, data_type: bigint}]}]}]"
+    )
+    text = shell.folder / "visits.csv"
+    text.write_text(f"customer,n\n{uma},1\n{uma},one\nada-5f1c0a9b,two\n")
+    assert shell.run("ingest", "web.visits", str(text)) == 0, shell.err
+    text.unlink()
+    assert len(is_in(shell.folder, uma)) > 1
+    assert shell.run("erase", f"customer={uma}", "--yes") == 0, shell.out + shell.err
+    assert is_in(shell.folder, uma) == set()
+    rows = load_table(open_lake(lake_of(shell.folder)), "web.visits__quarantine").scan()
+    assert [row["row"] for row in rows.to_arrow().to_pylist()] == [3]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -159,3 +159,47 @@ def test_a_value_of_another_type_is_refused(lake: Catalog) -> None:
     commit_rows(lake, "a.t", rows("adam"), mode="append")
     with pytest.raises(DataError, match="is no BIGINT"):
         Entity({"n": "zoe"}).predicate("a.t", load_table(lake, "a.t").schema())
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("7.6", pa.int64()),  # DuckDB's cast makes it 8, who is somebody else
+        ("7.0", pa.int64()),  # of which the online store, and columns of text, know nothing
+        ("07", pa.int32()),
+        ("7.004", pa.decimal128(10, 2)),
+        ("2024-01-01 10:00", pa.date32()),
+        ("2024-01-01 10:00", pa.timestamp("us", "UTC")),
+    ],
+)
+def test_a_value_that_a_cast_would_change_is_refused(
+    lake: Catalog, value: str, kind: pa.DataType
+) -> None:
+    commit_rows(lake, "a.t", pa.table({"k": pa.array([None], kind)}), mode="append")
+    with pytest.raises(DataError, match=f"'{value}' is no "):
+        Entity({"k": value}).predicate("a.t", load_table(lake, "a.t").schema())
+
+
+def test_rows_that_were_set_aside_go_from_the_quarantine(lake: Catalog) -> None:
+    commit_rows(lake, "a.t", pa.table({"k": pa.array([1], pa.int64())}), mode="append")
+    content = [
+        '{"K": "8", "price": "x"}',
+        '{"k": 8, "price": "x"}',
+        '{"k": "8.0"}',
+        '{"k": "7.6", "price": "8"}',
+        '{"k": "80"}',
+        '{"k": null}',
+        '{"price": "8"}',
+    ]
+    commit_rows(lake, "a.t__quarantine", pa.table({"content": content}), mode="append")
+    entity = Entity({"k": "8"})
+    predicate = entity.predicate_set_aside("a.t", load_table(lake, "a.t").schema())
+    assert predicate is not None
+    with duckdb.connect() as connection:
+        table = load_table(lake, "a.t__quarantine")
+        left = scan_files(connection, "a.t__quarantine", table, entity, predicate)
+        assert sum(left.rows.values()) == 3
+        found = find_rows(connection, pin(table), predicate)
+        remove_rows(connection, table, found, predicate)
+    kept = [row["content"] for row in told(load_table(lake, "a.t__quarantine"))]
+    assert sorted(kept) == sorted(content[3:])
