@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,6 +77,34 @@ def test_a_value_that_was_changed_by_hand_is_unexplained(shell: Shell) -> None:
     pq.write_table(changed, shell.folder / "a.parquet")
     (each,) = verify(shell, 1)["differences"]
     assert (each["row"], each["recorded"], each["why"]) == (7, "99", "unexplained")
+
+
+def test_what_is_not_finite_is_no_other_value(shell: Shell) -> None:
+    """The difference of NaN or infinity and a number is within any share of the greater one."""
+    start(shell, draw(40, 3))
+    edit(shell.folder, "models/spending.sql", "count(*)", "count(*)::double")
+    start(shell, draw(40, 3))
+    table = pq.read_table(shell.folder / "a.parquet")
+    values = table[COUNT].to_pylist()
+    odd = {n: v for n, v in enumerate(values) if v is not None}
+    wanted = dict(zip(list(odd)[:4], [math.nan, math.inf, -math.inf, None], strict=True))
+    close = next(n for n, v in odd.items() if v and n not in wanted)
+    values = [wanted.get(n, v) if n != close else v * (1 + 1e-12) for n, v in enumerate(values)]
+    place = table.column_names.index(COUNT)
+    changed = table.set_column(place, COUNT, pa.array(values, pa.float64()))
+    pq.write_table(changed, shell.folder / "a.parquet")
+    assert [d["row"] for d in verify(shell, 1)["differences"]] == list(wanted)
+
+
+def test_a_feature_that_is_text_by_now(shell: Shell) -> None:
+    rows = draw(40, 4)
+    start(shell, rows)
+    edit(shell.folder, "models/spending.sql", "count(*)", "'n' || count(*)")
+    told = verify(shell, 1)
+    number, why = told["different"][COUNT]
+    assert number > 0 and why == "feature view spending was redefined"
+    first = next(d for d in told["differences"] if d["feature"] == COUNT)
+    assert first["now"] == f"n{first['recorded']}"
 
 
 def test_what_is_no_training_set(shell: Shell) -> None:
