@@ -73,7 +73,8 @@ def measure_columns(
 
 
 class _Measuring:
-    """Two reads of one relation: of all rows, and of the sample, in which columns are c0, c1, ..."""
+    """Two reads of one relation: of all rows, and of the sample, in which columns are c0, c1, ... as
+    they are measured, and r0, r1, ... as they stand."""
 
     def __init__(
         self,
@@ -88,7 +89,8 @@ class _Measuring:
 
     def measure(self, relation: str, keys: Sequence[str], sampled: int) -> dict[str, Measure]:
         made = ", ".join(
-            f"{_VALUE[kind].format(c=quoted(name))} as c{n}"
+            f"{_VALUE[kind].format(c=quoted(name))} as c{n}, "
+            f"{'null' if kind == 'other' else quoted(name)} as r{n}"
             for n, (name, kind) in enumerate(zip(self.columns, self.kinds, strict=True))
         )
         values = f"(select {made} from {relation} as measured)"
@@ -147,9 +149,10 @@ class _Measuring:
                 self.bins[n] = _lay_bins(quantiles[0], values[len(QUANTILES) :])
         if kind == "number" and distinct > _MOST_DISTINCT:
             return quantiles, ()
+        # As they stand, since numbers that one double stands for may be several.
         found = self.run(
-            f"select cast(c{n} as varchar), count(*) from forebay_sampled where {present} "
-            f"group by c{n} order by count(*) desc, c{n} limit {_CATEGORIES}"
+            f"select cast(r{n} as varchar), count(*) from forebay_sampled where {present} "
+            f"group by r{n} order by count(*) desc, r{n} limit {_CATEGORIES}"
         ).fetchall()
         if kind == "category" and found and self.bins[n] is None:
             self.bins[n] = Bins(categories=tuple(value for value, _ in found))
@@ -176,9 +179,11 @@ _VALUE = {
 
 def _spread(c: str, kind: Kind, exactly: bool) -> dict[str, str]:
     """Name to SQL of what is counted of a column over all rows."""
-    items = {"nulls": f"count(*) - count({c})"}
+    # As they stand: an infinite time is no null, though it has no seconds since the epoch.
+    raw = c if kind == "other" else c.replace("c", "r")
+    items = {"nulls": f"count(*) - count({raw})"}
     if kind != "other":
-        items["distinct"] = f"count(distinct {c})" if exactly else f"approx_count_distinct({c})"
+        items["distinct"] = f"count(distinct {raw})" if exactly else f"approx_count_distinct({raw})"
     if kind in ("number", "time"):
         items |= {"least": f"min({c})", "greatest": f"max({c})"}
     return items
@@ -233,7 +238,8 @@ def _lay_bins(least: float, deciles: Sequence[float]) -> Bins:
     >>> _lay_bins(0.0, [0.0, 0.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0, 6.0]).edges
     (-5e-324, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     """
-    edges = sorted(set(deciles))
-    if edges[0] == least:
-        edges.insert(0, math.nextafter(least, -math.inf))
-    return Bins(edges=tuple(edges))
+    edges = sorted({edge for edge in deciles if math.isfinite(edge)})
+    below = math.nextafter(least, -math.inf)
+    if edges[:1] == [least] and math.isfinite(below):
+        edges.insert(0, below)
+    return Bins(edges=tuple(edges) or (least,))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -103,6 +105,32 @@ def test_a_new_category_is_among_the_others() -> None:
     bins = Bins(categories=("a", "b"))
     found = measure(["a", "new", "a", "b", None, "other"], pa.string(), "VARCHAR", bins)
     assert found.counts == (2, 1, 2)
+
+
+def test_numbers_that_one_double_stands_for_are_several() -> None:
+    many = [2**53, 2**53 + 1, 2**53 + 1, None]
+    found = measure(many, pa.int64(), "BIGINT")
+    assert (found.distinct, found.nulls) == (2, 1)
+    assert found.top == (("9007199254740993", 2), ("9007199254740992", 1))
+    cents = [Decimal("12345678901234567890.12"), Decimal("12345678901234567890.13")]
+    assert measure(cents, pa.decimal128(38, 2), "DECIMAL(38,2)").distinct == 2
+
+
+def test_the_greatest_doubles_have_bins_too() -> None:
+    most = sys.float_info.max
+    for values in ([-most, -most, most], [-most], [most, most, -most, 0.0]):
+        found = numbers([*values])
+        assert found.bins is not None and all(map(math.isfinite, found.bins.edges))
+        assert list(found.counts) == in_bins(values, found.bins.edges)
+
+
+def test_an_infinite_time_is_no_null() -> None:
+    with duckdb.connect() as connection:
+        given = "(select unnest(['infinity'::timestamptz, '1970-01-01 00:01Z', null]) as v)"
+        kind = "TIMESTAMP WITH TIME ZONE"
+        found = measure_columns(connection, given, (), {"v": kind}, {})["v"]
+    assert (found.rows, found.nulls, found.distinct) == (3, 1, 2)
+    assert (found.least, found.greatest) == (60.0, 60.0)
 
 
 def test_truths_times_and_lists() -> None:
