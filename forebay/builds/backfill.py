@@ -20,6 +20,7 @@ from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError
 from feature_specs.instants import epoch_us, from_epoch_us, microseconds
+from feature_specs.names import fold_name
 from feature_specs.progress import Progress
 from feature_specs.quote import quoted
 from forebay.dbt_project.project import Project
@@ -102,6 +103,7 @@ class Backfill:
     ) -> None:
         self.catalog: Catalog = project.catalog()
         self.view: ViewEntry = self.catalog.view(view)
+        _check_columns(self.view)
         self.plan = read_plan(project.folder, self.view.name)
         self.lake: Lake = open_lake(self.catalog.lake)
         instants = Instants.of(every, start, end)
@@ -255,6 +257,19 @@ class Backfill:
             )()  # fmt: skip
         self.state = state
         return int(rows)
+
+
+def _check_columns(view: ViewEntry) -> None:
+    """Refuse a column of the view's by the name that the instants have."""
+    named = [*view.keys, *([view.event_time] if view.event_time else [])]
+    for name in [*named, *(f.name for f in view.features)]:
+        if fold_name(name) == AS_OF:
+            raise DataError(
+                f"feature view {view.name!r} has a column {name!r}, which in its history says as of "
+                "which instant a row is",
+                where=view.file,
+                hint="call it something else in the view",
+            )
 
 
 def _check_past(catalog: Catalog, view: ViewEntry, instants: Instants, now: datetime) -> None:

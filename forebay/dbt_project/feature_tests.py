@@ -41,10 +41,7 @@ class _Test:
 
     @property
     def at(self) -> datetime:
-        state = None
-        if self.view is not None:
-            state = read_state(find_table(open_lake(self.catalog.lake), self.view.table))
-        return self.now if state is None else from_epoch_us(state.at)
+        return self.now if self.view is None else _built_at(self, self.view)
 
     def tested_view(self) -> ViewEntry:
         """The feature view. Raises ForebayError where the node is none."""
@@ -56,6 +53,18 @@ class _Test:
                 "`forebay compile`",
             )
         return self.view
+
+
+def _built_at(test: _Test, view: ViewEntry) -> datetime:
+    """The instant of a view's rows. Raises DataError of one that was never built."""
+    state = read_state(find_table(open_lake(test.catalog.lake), view.table))
+    if state is None:
+        raise DataError(
+            f"feature view {view.name!r} is not built yet",
+            where=f"test {test.name}",
+            hint="run `forebay build`",
+        )
+    return from_epoch_us(state.at)
 
 
 def failing_rows(catalog: Catalog, folder: Path, request: Mapping[str, Any], now: datetime) -> str:
@@ -129,6 +138,7 @@ def _drift_below(test: _Test) -> str:
     said = read_drift(given, f"drift_below of {column}", view.file)
     limits = {"": dict(vars(thresholds_of(view.drift, feature)))}
     limits[""] |= said.get("", {})
+    _built_at(test, view)
     measure_project(test.catalog, test.folder, [view.name])
     found = drift_of_views(test.catalog, test.folder, [view.name], limits=limits)
     return _rows(

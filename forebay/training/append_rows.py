@@ -7,10 +7,12 @@ Each row is as of its own instant, so the order in which rows come is of no matt
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +73,9 @@ def append_rows(
         DataError: the set is another service's or another definition's, or the spine has other
             columns than the set's.
     """
-    record = read_recorded(out)
-    _check(project, service, record, out)
-    with tempfile.TemporaryDirectory(prefix="forebay") as name:
+    _check(project, service, read_recorded(out), out)
+    with _alone(out), tempfile.TemporaryDirectory(prefix="forebay") as name:
+        record = read_recorded(out)
         folder = Path(name)
         facts, added, known = _find_new(project, record, spine, out, folder / "new.parquet")
         rows = pq.read_metadata(out).num_rows
@@ -98,6 +100,30 @@ def append_rows(
                 raise
         keep_record(project, whole)
     return done
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Be the only one to add rows to a set, so that of two neither loses those of the other.
+
+    The lock is on the file that was read, and ends with the process.
+
+    Raises:
+        DataError: another process is adding rows, or has replaced the file since.
+    """
+    with out.open("rb") as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            overtaken = not os.path.samestat(os.fstat(file.fileno()), out.stat())
+        except OSError:
+            overtaken = True
+        if overtaken:
+            raise DataError(
+                "another process is adding rows to it, or has replaced it in this moment",
+                where=str(out),
+                hint="run it again once that is done; nothing was added",
+            )
+        yield
 
 
 def _check(project: Project, service: str, record: Record, out: Path) -> None:

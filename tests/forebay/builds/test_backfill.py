@@ -128,6 +128,9 @@ def test_what_is_refused_leaves_the_history_as_it_is(shell: Shell) -> None:
     assert rows_of(shell, table) == before
     assert shell.run(*words("spending", 5), "--reset") == 0, shell.err
     assert len(rows_of(shell, table)) < len(before)
+    edit(shell.folder, "models/spending.sql", "as most_60d", 'as "As_Of"')
+    assert shell.run("compile") == 0, shell.err
+    assert "has a column 'As_Of'" in shell.refused(*words("spending", 5), "--reset")
 
 
 def kill_rounds(shell: Shell, rounds: int, seed: int) -> None:

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from feature_specs.errors import ForebayError
+from feature_specs.errors import DataError, ForebayError
 from forebay.commands.build import build
 from forebay.compilation.compile_project import compile_project
+from forebay.dbt_project.feature_tests import failing_rows
 from forebay.dbt_project.project import find_project
 from lakehouse.commit import commit_rows
 from lakehouse.dbt_plugin import NOW_VARIABLE
@@ -130,3 +131,28 @@ def test_what_holds_and_what_does_not(root: Path, monkeypatch: pytest.MonkeyPatc
         "one_row_per_entity_stg_payments_customer": 2,
         "no_future_rows_stg_payments_paid_at": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("test", "arguments"),
+    [
+        ("fresh_within", {"period": "1 hour", "online": False}),
+        ("drift_below", {"column": "spent_60d", "given": {"psi": 0.2}}),
+        ("no_future_rows", {"column": "paid_at"}),
+    ],
+)
+def test_of_a_view_that_is_not_built_none_passes(
+    tmp_path: Path, test: str, arguments: dict[str, Any]
+) -> None:
+    project = find_project(make_project(tmp_path))
+    compile_project(project)
+    catalog = project.catalog()
+    request = {
+        "test": test,
+        "node": catalog.view("spending").unique_id,
+        "relation": "main.spending",
+        "arguments": arguments,
+        "command": "test",
+    }
+    with pytest.raises(DataError, match="'spending' is not built yet"):
+        failing_rows(catalog, project.folder, request, datetime(2024, 1, 10, tzinfo=UTC))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import random
 from collections.abc import Iterable
@@ -151,3 +152,15 @@ def test_what_rows_cannot_be_added_to(shell: Shell) -> None:
     line = shell.refused(*words, str(write(shell.folder / "more.csv", draw(5, 6))))
     assert "mean something else" in line and "spending__payments_60d" in line
     assert (shell.folder / "a.parquet").read_bytes() == before
+
+
+def test_of_two_at_once_one_is_refused(shell: Shell) -> None:
+    rows = draw(20, 7)
+    start(shell, rows[:10])
+    spine = str(write(shell.folder / "more.csv", rows))
+    words = ("train", "fraud", "--spine", spine, "--append", "--out", "a.parquet")
+    with (shell.folder / "a.parquet").open("rb") as other:
+        fcntl.flock(other.fileno(), fcntl.LOCK_EX)
+        assert "another process is adding rows" in shell.refused(*words)
+    assert len(rows_of(shell)) == 10
+    assert append(shell, rows) == (10, 10, 20)
