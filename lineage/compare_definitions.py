@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from lineage.trace_changes import features_reached
 _LONGEST = 160
 #: What every feature depends on.
 _OF_ALL = ("entities", "event_time", "ttl", "boundary", "tie_break", "compiler", "keys", "leaves")
+
+_TYPE_OF_FEATURE, _TYPE_OF_ENTITY = "type of feature ", "type of entity "
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def _features(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change
         at_reading = all(f.get("at_reading", True) for f in (was, now))
         if was.get("sql") != now.get("sql"):
             yield Change(f"feature {name}", _text(was), _text(now), at_reading)
-        elif was.get("type") != now.get("type"):
-            yield Change(f"type of feature {name}", was["type"], now["type"], at_reading)
+        if was and now and was["type"] != now["type"]:
+            yield Change(f"{_TYPE_OF_FEATURE}{name}", was["type"], now["type"], at_reading)
     for name in dict.fromkeys([*old["keys"], *new["keys"]]):
         if old["keys"].get(name) != new["keys"].get(name):
             yield Change(
@@ -87,6 +89,31 @@ def _features(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change
                 _shortened(old["keys"].get(name)),
                 _shortened(new["keys"].get(name)),
             )
+
+    types = old.get("key_types", {})  # not recorded by an earlier forebay
+    for name, now in new.get("key_types", {}).items():
+        if types.get(name, now) != now:
+            yield Change(f"{_TYPE_OF_ENTITY}{name}", types[name], now)
+
+
+def services_hit(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Change, tuple[str, ...]]:
+    """What services get of another type, or have to ask for by another key, than by the old
+    definition: each change, and whom it hits. Features that are gone are not among it."""
+    had: Mapping[str, Sequence[str]] = old.get("services", {})
+    kept = {
+        service: {name for name in features if name in had[service]}
+        for service, features in new.get("services", {}).items()
+        if service in had
+    }
+    renamed = set(old["entities"]) != set(new["entities"])  # another order is asked as before
+    hit = {}
+    for change in compare_definitions(old, new):
+        feature = change.what.removeprefix(_TYPE_OF_FEATURE)
+        if change.what.startswith(_TYPE_OF_ENTITY) or (change.what == "entities" and renamed):
+            hit[change] = tuple(kept)
+        elif feature != change.what:
+            hit[change] = tuple(s for s, features in kept.items() if feature in features)
+    return {change: services for change, services in hit.items() if services}
 
 
 def _text(feature: Mapping[str, Any]) -> str | None:

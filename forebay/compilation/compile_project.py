@@ -60,9 +60,9 @@ class Compiled:
             for s in self.catalog.services.values()
         }
         read = {service: features for service, features in services.items() if features}
-        return json.dumps(
-            {**self.parts[name].definition, "project": self.catalog.project, "services": read}
-        )
+        types = {key.name: key.type for key in self.catalog.view(name).entities}
+        told = {"project": self.catalog.project, "services": read, "key_types": types}
+        return json.dumps({**self.parts[name].definition, **told})
 
     @cached_property
     def lineage(self) -> ProjectLineage:

@@ -31,6 +31,7 @@ from lineage.compare_definitions import (
     changed_features,
     compare_definitions,
     removed_features,
+    services_hit,
 )
 from lineage.impact import (
     exposures_touched,
@@ -64,6 +65,8 @@ class PlannedView:
             all of them, where it is not proved which.
         of: how many features the view has.
         breaks: services that lose a feature, as ``service.feature``.
+        differs: what services that keep reading it get of another type, or have to ask for by
+            another key: the change, and their names.
         error: why it cannot be built, with a hint.
         owners: of the services, by their names: who is to be told of a change.
         exposures: dbt exposures besides those services that read the view or its training sets.
@@ -87,6 +90,7 @@ class PlannedView:
     exposures: tuple[str, ...] = ()
     rows: int = 0
     files: int = 0
+    differs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def make_plan(
@@ -267,6 +271,7 @@ def _plan_view(
         exposures=exposures_touched(compiled.lineage, view.name),
         rows=sum(file.record_count for file in files),
         files=len(files),
+        differs=tuple((str(c), s) for c, s in services_hit(was, now).items()) if was else (),
     )
 
 

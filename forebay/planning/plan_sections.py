@@ -70,9 +70,8 @@ def _breaking(plan: Sequence[PlannedView]) -> Iterator[str]:
             service, _, feature = broken.partition(".")
             owner = f" (owner {p.owners[service]})" if p.owners.get(service) else ""
             yield f"service {service}{owner} loses feature {p.view}.{feature}"
-        for change in p.changes or ():
-            if change.what.startswith("type of feature ") and p.services:
-                yield f"{p.view}: {change}; read by {', '.join(p.services)}"
+        for change, services in p.differs:
+            yield f"{p.view}: {change}; read by {', '.join(services)}"
 
 
 def _size(planned: PlannedView) -> str:

@@ -206,3 +206,20 @@ def test_a_dropped_raw_column_names_all_that_it_reaches(own: Shell) -> None:
     finally:
         with table.update_schema(allow_incompatible_changes=True) as update:
             update.rename_column("amount_eur", "amount")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line"),
+    [
+        ("spending", "max(amount)", "max(cast(amount as double))",
+         "spending: type of feature most_60d: BIGINT -> DOUBLE; read by fraud"),
+        ("stg_payments", "select *", "select * replace (length(customer) as customer)",
+         "spending: type of entity customer: VARCHAR -> BIGINT; read by fraud, churn"),
+    ],
+)  # fmt: skip
+def test_another_type_breaks_those_who_read_it(
+    own: Shell, file: str, old: str, new: str, line: str
+) -> None:
+    edit(own.folder, f"models/{file}.sql", old, new)
+    assert own.run("plan", "--fail-on", "breaking", "--markdown") == 1, own.err
+    assert f"**Breaking**\n\n- {line}\n" in own.out
