@@ -59,6 +59,9 @@ class Graph:
             read = [*(f"{view}.{feature}" for view, feature in features), *(v for v, _ in features)]
             for name in dict.fromkeys(read):
                 self._services.setdefault(name, []).append(service)
+        self._columns: dict[tuple[Kind, str], set[str]] = {}
+        for kind, owner, columns in self._owners():
+            self._columns.setdefault((kind, owner), set()).update(columns)
         self._readers: dict[str, list[str]] = {}
         for consumer in lineage.consumers.values():
             if consumer.name not in lineage.services:
@@ -76,12 +79,11 @@ class Graph:
         for node in self._whole_nodes():
             if fold_name(node.name) == folded:
                 return node
-        head, _, last = name.rpartition(".")
         known: list[str] = []
         for kind, owner, columns in self._owners():
-            if fold_name(owner) == fold_name(head):
+            if folded.startswith(f"{fold_name(owner)}."):
                 for column in columns:
-                    if fold_name(column) == fold_name(last):
+                    if fold_name(f"{owner}.{column}") == folded:
                         return Node(kind, f"{owner}.{column}")
                 known += (f"{owner}.{column}" for column in columns)
         known = known or [node.name for node in self._whole_nodes()]
@@ -106,6 +108,15 @@ class Graph:
             for model, columns in raw["models"].items():
                 yield "model", model, columns
 
+    def _split(self, node: Node) -> tuple[str, str]:
+        """What a column belongs to, and its own name, which may hold a dot as a table's may."""
+        words = node.name.split(".")
+        for i in range(len(words) - 1, 0, -1):
+            owner, last = ".".join(words[:i]), ".".join(words[i:])
+            if last in self._columns.get((node.kind, owner), ()):
+                return owner, last
+        return "", node.name
+
     def edges(self, node: Node, direction: Direction) -> list[Edge]:
         """The edges into a thing, or out of it, sorted by the thing at their other end."""
         found = self._into(node) if direction == "upstream" else self._out_of(node)
@@ -115,13 +126,13 @@ class Graph:
         return [Edge(s, t, tuple(sorted(codes))) for (s, t), codes in sorted(merged.items())]
 
     def _into(self, node: Node) -> Iterator[Edge]:
-        owner, _, last = node.name.rpartition(".")
+        owner, last = self._split(node)
         found = self.lineage
         if node.kind == "feature":
             yield from self._into_feature(node, self._views[owner], last)
         elif node.kind == "model":
-            raw = next(r for r in self._views.values() if owner in r["models"])
-            yield from _columns_into(node, raw["models"][owner][last])
+            models = (r["models"].get(owner, {}) for r in self._views.values())
+            yield from _columns_into(node, next(m[last] for m in models if last in m))
         elif node.kind == "view":
             raw = self._views[node.name]
             lists = chain(raw["features"].values(), raw["keys"].values(), [raw["rows"]])
@@ -153,7 +164,7 @@ class Graph:
         yield from _columns_into(node, (e for e in listed if (e[0], e[1]) not in behind))
 
     def _out_of(self, node: Node) -> Iterator[Edge]:
-        owner, _, last = node.name.rpartition(".")
+        owner, last = self._split(node)
         found = self.lineage
         if node.kind in ("column", "model"):
             for view, raw in self._views.items():

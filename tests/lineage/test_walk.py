@@ -122,3 +122,43 @@ def test_a_name_that_is_not_there(name: str, hint: str) -> None:
     with pytest.raises(UnknownNameError, match="nothing in the lineage") as error:
         GRAPH.find(name)
     assert hint in str(error.value)
+
+
+def test_names_with_dots_are_followed_both_ways() -> None:
+    """Quoted names may hold dots: of columns, of a model's columns and of features."""
+    raw, model = ("raw.pays", "net.eur"), ("stg", "in.eur")
+    odd = ViewLineage(
+        {"spent.eur": _to(raw, how=_SUM)},
+        {},
+        {},
+        {"stg": {"in.eur": _to(raw, how=_KEPT)}},
+        {"spent.eur": _to(model, how=_SUM)},
+    )
+    other = ViewLineage({"n": {}}, {}, {}, {"stg": {"id": {}}}, {})
+    graph = Graph(
+        ProjectLineage(
+            "shop",
+            {"raw.pays": {"net.eur": "INTEGER"}},
+            {
+                "other": ViewNode("main.other", "", "h0", other.dump()),
+                "odd": ViewNode("main.odd", "", "h1", odd.dump()),
+            },
+            {"fraud": (("odd", "spent.eur"),)},
+            {},
+            {},
+            {"exposure.shop.report": Consumer("report", "dashboard", "BI", ("odd",))},
+        )
+    )
+    start = graph.find("RAW.pays.net.eur")
+    assert start == Node("column", "raw.pays.net.eur")
+    down = [(e.source.name, e.target.name) for e in graph.walk(start, "downstream")]
+    assert down == [
+        ("raw.pays.net.eur", "stg.in.eur"),
+        ("stg.in.eur", "odd.spent.eur"),
+        ("odd.spent.eur", "report"),
+        ("odd.spent.eur", "fraud"),
+    ]
+    up = [(e.source.name, e.target.name) for e in graph.walk(graph.find("fraud"), "upstream")]
+    assert up == [(s, t) for s, t in reversed(down) if t != "report"]
+    assert graph.find("odd.spent.eur").kind == "feature"
+    assert graph.find("stg.in.eur").kind == "model"
