@@ -220,6 +220,8 @@ def load_catalog(path: Path) -> Catalog:
         raise ForebayError(
             "nothing is compiled yet: no catalog.json", where=str(path), hint=_COMPILE
         ) from None
+    except UnicodeDecodeError as error:
+        raise ForebayError(f"not JSON: {error}", where=str(path), hint=_COMPILE) from None
     return parse_catalog(text, str(path))
 
 

@@ -166,10 +166,17 @@ def load_project_lineage(path: Path) -> ProjectLineage:
         raise ForebayError(
             f"nothing is compiled yet: no {FILE}", where=str(path), hint=_COMPILE
         ) from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ForebayError(f"not JSON: {error}", where=str(path), hint=_COMPILE) from None
-    if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT:
-        raise ForebayError("written by another version of forebay", where=str(path), hint=_COMPILE)
+    try:
+        if raw.pop("format") == FORMAT:
+            return _lineage(raw)
+    except (TypeError, KeyError, AttributeError):
+        pass
+    raise ForebayError("written by another version of forebay", where=str(path), hint=_COMPILE)
+
+
+def _lineage(raw: dict[str, Any]) -> ProjectLineage:
     raw["views"] = {n: ViewNode(**v) for n, v in raw["views"].items()}
     raw["services"] = {n: tuple(map(tuple, f)) for n, f in raw["services"].items()}
     raw["consumers"] = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from feature_specs.errors import DataError
 from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
 from forebay.terminal import emit_json, progress, say
@@ -42,6 +43,12 @@ def catalogue_command(
     catalog = project.catalog()
     tell_changes(project, catalog, "The catalogue is of what was compiled last")
     facts = load_facts(project.folder / FACTS)
+    if catalog.views and not facts.views:  # a server's pages tell less then; these would stay so
+        raise DataError(
+            "missing, damaged or another version's",
+            where=str(project.folder / FACTS),
+            hint="run `forebay compile`",
+        )
     shapes = load_shapes(project.folder / SHAPES)
     live = Live(
         place=Place(url.rstrip("/"), now=catalog.now or ""), folder=project.folder, shapes=shapes

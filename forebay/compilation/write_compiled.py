@@ -11,7 +11,7 @@ from forebay.compilation.generate_macros import DISPATCHER, ServiceSql, generate
 from forebay.dbt_project.project import Project
 from lakehouse.plans import plan_folder
 from lakehouse.run_lock import hold_project
-from lakehouse.write_text import write_if_changed
+from lakehouse.write_text import has_text, write_if_changed
 
 
 def write_compiled(
@@ -34,7 +34,7 @@ def write_compiled(
     files = {folder / name: text for name, text in beside.items()}
     files |= _files(folder, catalog, plans, services)
     stale = _stale(folder, files)
-    if not stale and all(p.exists() and p.read_text() == text for p, text in files.items()):
+    if not stale and all(has_text(p, text) for p, text in files.items()):
         return
     with hold_project(folder, "forebay compile"):
         if not (folder / "macros" / DISPATCHER).exists():

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 
 from feature_specs.catalog import Catalog
+from feature_specs.catalogue_facts import FACTS, load_facts
 from feature_specs.compiler_version import COMPILER_VERSION
+from feature_specs.errors import ForebayError
 from forebay.dbt_project.check_setup import profile_faults, project_faults
 from forebay.dbt_project.project import Project
 from forebay.dbt_project.project_changes import project_changes, shorten
-from forebay.doctor.check import Finding, fail, ok, warn
+from forebay.doctor.check import Finding, fail, of_error, ok, warn
 from forebay.serve_settings import read_settings
+from lineage.project_lineage import FILE, load_project_lineage
 
 PROJECT, PROFILE, COMPILED, SERVE = "project", "profile", "compiled", "serve"
 _INIT = "run `forebay init --here`, which shows what it would change and asks"
@@ -59,6 +63,7 @@ def check_compiled(project: Project) -> Iterator[Finding]:
         return
     catalog = project.catalog()
     yield ok(COMPILED, f"{len(catalog.views)} feature views, {len(catalog.services)} services")
+    yield from _unread(project, catalog)
     for out in catalog.left_out.values():
         yield fail(COMPILED, f"{out.name} is left out: {out.what}", out.hint)
     if catalog.compiler_version != COMPILER_VERSION:
@@ -71,6 +76,17 @@ def check_compiled(project: Project) -> Iterator[Finding]:
     changed = project_changes(project, catalog)
     if changed:
         yield warn(COMPILED, f"changed since: {shorten(changed)}", "run `forebay plan`")
+
+
+def _unread(project: Project, catalog: Catalog) -> Iterator[Finding]:
+    """What was compiled beside catalog.json and cannot be read, which nothing that serves notices."""
+    if catalog.views and not load_facts(project.folder / FACTS).views:
+        what = f"{project.folder / FACTS}: missing, damaged or another version's"
+        yield warn(COMPILED, f"{what}, so that the catalogue tells less", "run `forebay compile`")
+    try:
+        load_project_lineage(project.folder / FILE)
+    except ForebayError as error:
+        yield replace(of_error(COMPILED, error), status="warn")
 
 
 def compiled(project: Project) -> Catalog | None:

@@ -103,6 +103,31 @@ def test_a_damaged_table_stops_no_other_check(bare: Shell) -> None:
 
 
 @pytest.mark.slow
+def test_what_was_compiled_and_is_damaged_is_told_and_compiling_mends_it(bare: Shell) -> None:
+    assert bare.run("compile") == 0, bare.err
+    folder = bare.folder / "target/forebay"
+    whole = {n: (folder / n).read_bytes() for n in ("catalogue.json", "lineage.json")}
+    for name, text in whole.items():
+        for damaged in (b"\xff\xfe", b'{"format": 1}', b"[]", None):
+            (folder / name).write_bytes(damaged or b"")
+            if damaged is None:
+                (folder / name).unlink()
+            (said,) = wrong(examined(bare))["warn compiled"]
+            assert str(folder / name) in said
+            if name == "catalogue.json":
+                assert "run `forebay compile`" in bare.refused("catalogue", "--out", "site")
+                assert not (bare.folder / "site").exists()
+            else:
+                assert "run `forebay compile`" in bare.refused("lineage", "spending")
+            assert bare.run("compile") == 0, bare.err
+            assert (folder / name).read_bytes() == text
+    (folder / "catalog.json").write_bytes(b"\xff\xfe")
+    assert "catalog.json: not JSON" in wrong(examined(bare, code=1))["fail compiled"][0]
+    assert bare.run("compile") == 0, bare.err
+    assert set(wrong(examined(bare))) == {"warn built", "warn store"}
+
+
+@pytest.mark.slow
 def test_what_is_built_is_compared_with_what_is_compiled(bare: Shell) -> None:
     for words in (("build",), ("sync",)):
         assert bare.run(*words) == 0, bare.out + bare.err
