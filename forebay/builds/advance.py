@@ -18,9 +18,8 @@ from lakehouse.feature_tables.materialize import Advance, advance_view
 from lakehouse.lake import find_table, load_table, open_lake, read_state
 from lakehouse.plans import instants_of, read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
+from lakehouse.same_values import differ
 from lakehouse.scan import Pinned, define_relation, pin
-
-_TOLERANCE = "1e-9"
 
 
 @dataclass(frozen=True)
@@ -146,11 +145,7 @@ def _count_differing(connection: duckdb.DuckDBPyConnection, view: ViewEntry) -> 
     tests = ["t.forebay_there is null", "c.forebay_there is null"]
     for name, kind in [*((n, "") for n in names), *((c.name, c.type) for c in view.stored)]:
         true, checked = f't."{name}"', f'c."{name}"'
-        test = f"{true} is distinct from {checked}"
-        if kind in ("DOUBLE", "FLOAT"):
-            near = f"{_TOLERANCE} * greatest(abs({true}), abs({checked}))"
-            test += f" and coalesce(abs({true} - {checked}) > {near}, true)"
-        tests.append(f"({test})")
+        tests.append(differ(true, checked, kind))
     ((differing,), (twice,)) = connection.execute(
         f"select count(*) from (select *, true as forebay_there from forebay_truth) as t "
         f"full join (select *, true as forebay_there from forebay_checked) as c using ({keys}) "

@@ -18,11 +18,8 @@ from forebay.own_team import check_readable
 from lakehouse.lake import DEFINITION_PROPERTY, load_table, open_lake, read_state
 from lakehouse.relations import connect, feature_relation_sql
 from lakehouse.remote.mount_files import mount
+from lakehouse.same_values import differ
 from lineage.compare_definitions import compare_definitions
-
-#: Floats that are as close as this, of the greater one, are the same: sums in another order differ so.
-_CLOSE = 1e-9
-_FLOATS = ("FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,8 @@ def compare_views(project: Project, catalog: Catalog, old: str, new: str) -> Com
     both = [n for n in _names(views[0]) if n in _names(views[1])]
     connection = connect(catalog)
     mount(connection)
-    counts = _counts(views[0].keys, sql[0], sql[1], {n: views[0].feature(n).type for n in both})
+    types = {n: (views[0].feature(n).type, views[1].feature(n).type) for n in both}
+    counts = _counts(views[0].keys, sql[0], sql[1], types)
     found = connection.execute(counts).fetchall()[0]
     made = [_definition(lake, view) for view in views]
     why = compare_definitions(*made) if made[0] and made[1] else ()
@@ -128,14 +126,14 @@ def _not_built(view: ViewEntry) -> ForebayError:
     )
 
 
-def _counts(keys: tuple[str, ...], old: str, new: str, types: Mapping[str, str]) -> str:
+def _counts(keys: tuple[str, ...], old: str, new: str, types: Mapping[str, tuple[str, str]]) -> str:
     """One row: entities of both, of the old alone, of the new alone, then a feature a column."""
     same = " and ".join(f"o.{quoted(k)} = n.{quoted(k)}" for k in keys)
     first = quoted(keys[0])
     both = f"o.{first} is not null and n.{first} is not null"
     differing = [
-        f"count(*) filter (where {both} and not {_equal(quoted(name), kind)})"
-        for name, kind in types.items()
+        f"count(*) filter (where {both} and {differ(f'o.{quoted(name)}', f'n.{quoted(name)}', *kinds)})"
+        for name, kinds in types.items()
     ]
     counts = [
         f"count(*) filter (where {both})",
@@ -144,14 +142,6 @@ def _counts(keys: tuple[str, ...], old: str, new: str, types: Mapping[str, str])
         *differing,
     ]
     return f"select {', '.join(counts)} from ({old}) as o full join ({new}) as n on {same}"
-
-
-def _equal(name: str, kind: str) -> str:
-    plain = f"o.{name} is not distinct from n.{name}"
-    if kind.upper() not in _FLOATS:
-        return f"({plain})"
-    close = f"abs(o.{name} - n.{name}) <= {_CLOSE} * greatest(abs(o.{name}), abs(n.{name}))"
-    return f"({plain} or coalesce({close}, false))"
 
 
 def _definition(lake: Lake, view: ViewEntry) -> dict[str, Any]:

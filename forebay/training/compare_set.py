@@ -20,11 +20,8 @@ from forebay.training.combine_parts import parts_of
 from forebay.training.make_set import SetOptions, make_training_set
 from forebay.training.recorded_set import is_parquet, read_recorded
 from lakehouse.relations import tune
-from lakehouse.statistics.feature_statistics import kind_of
+from lakehouse.same_values import differ
 from lakehouse.training_record import Record
-
-#: Floats are equal within this share of the greater one.
-_TOLERANCE = "1e-9"
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,9 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
         both = [n for n in features if n in there]
         why = {n: _why(catalog, record, now, features[n]) for n in both}
         types, types_now = _types(connection, path), _types(connection, fresh)
-        tests = {n: _differs(n, types[n], types_now[n]) for n in both}
+        tests = {
+            n: differ(f"a.{quoted(n)}", f"b.{quoted(n)}", types[n], types_now[n]) for n in both
+        }
         joined = f"{_rows(path)} as a join {_rows(fresh)} as b using (file_row_number)"
         counts = connection.execute(
             f"select count(*){''.join(f', count(*) filter (where {t})' for t in tests.values())} "
@@ -133,19 +132,6 @@ def _rows(path: Path) -> str:
 def _types(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
     described = connection.execute(f"describe select * from {_rows(path)}").fetchall()
     return {name: kind for name, kind, *_ in described}
-
-
-def _differs(name: str, kind: str, kind_now: str) -> str:
-    """SQL: whether a feature's value is another one in ``b`` than in ``a``."""
-    a, b = f"a.{quoted(name)}", f"b.{quoted(name)}"
-    if kind != kind_now and not all(kind_of(each) == "number" for each in (kind, kind_now)):
-        return f"({a}::varchar is distinct from {b}::varchar)"
-    test = f"{a} is distinct from {b}"
-    if kind in ("DOUBLE", "FLOAT"):
-        # Of an infinite value or NaN the difference is NaN or infinite, which is near anything.
-        near = f"abs({a} - {b}) <= {_TOLERANCE} * greatest(abs({a}), abs({b}))"
-        test += f" and not coalesce(isfinite({a}) and isfinite({b}) and {near}, false)"
-    return f"({test})"
 
 
 def _examples(
