@@ -94,6 +94,7 @@ class SqlType:
         width, scale: of a DECIMAL.
         items: element type of a LIST; field types of a STRUCT; key and value type of a MAP.
         fields: field names of a STRUCT.
+        size: of a LIST that is an array of a fixed size.
     """
 
     name: str
@@ -101,6 +102,7 @@ class SqlType:
     scale: int = 0
     items: tuple[SqlType, ...] = ()
     fields: tuple[str, ...] = ()
+    size: int | None = None
 
     @property
     def is_integer(self) -> bool:
@@ -122,7 +124,7 @@ class SqlType:
         if self.name == "DECIMAL":
             return f"DECIMAL({self.width},{self.scale})"
         if self.name == "LIST":
-            return f"{self.items[0]}[]"
+            return f"{self.items[0]}[{'' if self.size is None else self.size}]"
         if self.name == "STRUCT":
             inner = ", ".join(f"{f} {t}" for f, t in zip(self.fields, self.items, strict=True))
             return f"STRUCT({inner})"
@@ -139,8 +141,9 @@ def parse_type(text: str) -> SqlType:
         ForebayError: forebay cannot store or serve values of it.
     """
     plain = " ".join(text.split())
-    if re.search(r"\[\d*\]$", plain):
-        return SqlType("LIST", items=(parse_type(plain[: plain.rindex("[")]),))
+    if sized := re.search(r"\[(\d*)\]$", plain):
+        item = parse_type(plain[: sized.start()])
+        return SqlType("LIST", items=(item,), size=int(sized[1]) if sized[1] else None)
     upper = plain.upper()
     if upper.startswith(("STRUCT(", "MAP(")) and plain.endswith(")"):
         parts = _split(plain[plain.index("(") + 1 : -1])

@@ -15,6 +15,7 @@ from feature_specs.compile.check_arguments import (
 from feature_specs.compile.compiled_view import CompiledView
 from feature_specs.compile.draft import Draft
 from feature_specs.compile.intervals.form_intervals import form_intervals
+from feature_specs.compile.keep_arrays_as_lists import keep_arrays_as_lists
 from feature_specs.compile.lowerings.choose_lowering import choose_lowering
 from feature_specs.compile.normalize.inline_models import inline_models
 from feature_specs.compile.normalize.name_sources_apart import name_sources_apart
@@ -52,6 +53,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     resolve_clock,
     order_totally,
     split_read_time,
+    keep_arrays_as_lists,  # of what is stored
     note_visibility,
     form_intervals,
 )

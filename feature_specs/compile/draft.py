@@ -148,6 +148,8 @@ class Draft:
     Attributes:
         tree: the query; leaves appear under the keys of ``leaves``.
         stored: the query without its read-time parts: keys, event_time, stored columns.
+        arrays: of each stored column that the author made an array of a fixed size, or of some, its
+            type; ``stored`` has lists there.
         form: its interval form; None where it has none, and ``why_no_form`` says why.
         key_types: of each entity the type that it has in the query, where that is sure.
         spelled: of each leaf, under its one-part name, the columns as its table has them, by their
@@ -165,6 +167,7 @@ class Draft:
     stored_names: tuple[str, ...] = ()
     features: tuple[OutputFeature, ...] = ()
     requests: tuple[Column, ...] = ()
+    arrays: Mapping[str, str] = field(default_factory=dict)
     form: IntervalForm | None = None
     why_no_form: str = ""
     key_types: tuple[exp.DataType | None, ...] = ()

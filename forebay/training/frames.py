@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,23 +36,64 @@ def beside_polars(frame: pl.DataFrame, features: pa.Table) -> pl.DataFrame:
 
 
 def matrix(
-    table: pa.Table, columns: Sequence[str]
+    table: pa.Table, columns: Sequence[str], types: Mapping[str, str]
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Columns of numbers and booleans as doubles, a row a row, nulls as NaN.
 
+    An array of a fixed size n takes n columns, so that one alone is a matrix of (rows, n).
+
+    Args:
+        types: DuckDB's types of features, which tell the sizes of arrays.
+
     Raises:
         UnknownNameError: there is no such column.
-        DataError: a column holds no numbers, or an integer beyond 2**53 that no double is.
+        DataError: a column holds no numbers, lists that may differ in length, or an integer beyond
+            2**53 that no double is.
     """
-    out = np.empty((table.num_rows, len(columns)))
-    for at, name in enumerate(columns):
+    for name in columns:
         if name not in table.column_names:
             raise UnknownNameError(
                 f"the training set has no column {name!r}",
                 where="to_numpy()",
                 hint=did_you_mean(name, table.column_names),
             )
-        out[:, at] = _doubles(name, table[name])
+    widths = [_width(name, table[name].type, types.get(name, "")) for name in columns]
+    out = np.empty((table.num_rows, sum(width or 1 for width in widths)))
+    at = 0
+    for name, width in zip(columns, widths, strict=True):
+        if width is None:
+            out[:, at] = _doubles(name, table[name])
+        else:
+            out[:, at : at + width] = _block(name, table[name], width)
+        at += width or 1
+    return out
+
+
+def _width(name: str, kind: pa.DataType, declared: str) -> int | None:
+    """The size of an array's column; None of a plain one's."""
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size)
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return None
+    size = re.fullmatch(r"[^\[]+\[(\d+)\]", declared)
+    if size is None:
+        raise DataError(
+            f"column {name!r} is {kind}, whose rows may differ in length",
+            where="to_numpy()",
+            hint="cast it to an array of a fixed size in the view's SQL, such as float[4], or name "
+            "the columns that you want: to_numpy(columns=[...])",
+        )
+    return int(size[1])
+
+
+def _block(
+    name: str, column: pa.ChunkedArray, width: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """An array's column as rows of doubles; a null row is NaN throughout."""
+    out = np.full((len(column), width), np.nan)
+    # Both kinds of list leave null rows out of what they flatten to.
+    whole = pc.list_flatten(column)
+    out[column.is_valid().to_numpy()] = _doubles(name, whole).reshape(-1, width)
     return out
 
 

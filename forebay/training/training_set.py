@@ -170,15 +170,18 @@ class TrainingSet(Closing):
     ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """Numbers as a matrix of doubles, nulls as NaN: what scikit-learn takes.
 
+        An array of a fixed size n, such as an embedding, takes n columns: one alone is (rows, n).
+
         Args:
             columns: which; by default all features.
 
         Raises:
-            DataError: a column is no number, or holds one that a double does not hold.
+            DataError: a column is no number, holds one that a double does not hold, or has lists
+                that may differ in length.
         """
         from forebay.training.frames import matrix
 
-        return matrix(self.to_arrow(report=report), list(columns or self.features))
+        return matrix(self.to_arrow(report=report), list(columns or self.features), self.features)
 
     def describe(self, *, report: Progress | None = None) -> Description:
         """Rows, nulls, least, greatest and mean of each column, from one pass over the batches."""

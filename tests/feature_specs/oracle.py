@@ -237,11 +237,22 @@ def _in_force(leaf: Leaf, moment: str) -> str:
 
 
 def same(actual: Any, expected: Any, scale: float) -> bool:
-    """Equal: exact types exactly; floats within 1e-9 of ``scale``, the sum of absolute values."""
+    """Equal: exact types exactly; floats within 1e-9 of ``scale``, the sum of absolute values.
+
+    Lists, structs and maps part by part, since a NaN in one of them is the same too. Arrays of a
+    fixed size, which are tuples, are lists in statements of ours.
+    """
     if isinstance(expected, float) and isinstance(actual, float):
         if expected != expected or actual != actual:
             return expected != expected and actual != actual
         return actual == expected or abs(actual - expected) <= 1e-9 * scale
+    if isinstance(actual, (list, tuple)) and isinstance(expected, (list, tuple)):
+        pairs = zip(actual, expected, strict=False)
+        return len(actual) == len(expected) and all(same(a, e, scale) for a, e in pairs)
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        # Of a struct the order of fields counts, of a map that of its entries.
+        pairs = zip(actual.values(), expected.values(), strict=False)
+        return list(actual) == list(expected) and all(same(a, e, scale) for a, e in pairs)
     return type(actual) is type(expected) and bool(actual == expected)
 
 

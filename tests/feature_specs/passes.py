@@ -144,7 +144,7 @@ def written(pair: Pair) -> str:
     for step in PASSES:
         draft = step(draft)
         if step.__name__ == pair.step:
-            noted = pair.step in ("split_read_time", "note_visibility")
+            noted = pair.step in ("split_read_time", "keep_arrays_as_lists", "note_visibility")
             return (draft.stored if noted else draft.tree).sql("duckdb")
     if any(o.__name__ == pair.step for o in OPERATORS):
         return _interval_rows(draft)

@@ -68,6 +68,7 @@ def describe_view(draft: Draft, stored: str, beside: Callable[[str], str] | None
             f.name: types.pop(f"fb_read{number}") if f.expression is not None else types[f.name]
             for number, f in enumerate(draft.features)
         }
+        features |= {n: kind for n, kind in draft.arrays.items() if n in features}
         for key in draft.view.entities:
             if any(_FLOAT.findall(types[key])):
                 raise CompileError(
@@ -77,7 +78,7 @@ def describe_view(draft: Draft, stored: str, beside: Callable[[str], str] | None
                 )
         if beside is not None:
             _bind(draft, beside(_spine(draft, types)))
-    return Described(types, features)
+    return Described({**types, **draft.arrays}, features)
 
 
 def _all_columns(draft: Draft, stored: str) -> str:

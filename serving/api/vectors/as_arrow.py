@@ -39,7 +39,7 @@ _TYPES: dict[str, pa.DataType] = {
 
 
 def arrow_type(declared: SqlType, huge: pa.DataType = _TEXT) -> pa.DataType:
-    """The Arrow type of a DuckDB type's column. UUIDs are text.
+    """The Arrow type of a DuckDB type's column. UUIDs are text, arrays fixed-size lists.
 
     Args:
         huge: the type of integers of more than 64 bits, which Arrow has none for.
@@ -50,7 +50,7 @@ def arrow_type(declared: SqlType, huge: pa.DataType = _TEXT) -> pa.DataType:
         return huge
     items = [arrow_type(item, huge) for item in declared.items]
     if declared.name == "LIST":
-        return pa.list_(items[0])
+        return pa.list_(items[0], -1 if declared.size is None else declared.size)
     if declared.name == "STRUCT":
         return pa.struct(list(zip(declared.fields, items, strict=True)))
     if declared.name == "MAP":

@@ -51,11 +51,10 @@ def parse_column(declared: SqlType, fragments: Sequence[bytes]) -> list[Any]:
 def packed_value(declared: SqlType) -> Value | None:
     """The function from parsed JSON to what MessagePack is given; None where it is the same.
 
-    NaN and infinities are floats; integers of more than 64 bits are text.
+    NaN and infinities are floats, within lists, structs and maps too; integers of more than 64 bits
+    are text.
     """
-    if declared.is_float:
-        return lambda value: None if value is None else float(value)
-    return _text_of_huge(declared) if _has_huge(declared) else None
+    return _packed(declared) if _differs_packed(declared) else None
 
 
 def arrow_value(declared: SqlType) -> Value | None:
@@ -70,12 +69,19 @@ def arrow_value(declared: SqlType) -> Value | None:
     return _nested(declared, items)
 
 
-def _text_of_huge(declared: SqlType) -> Value:
+def _packed(declared: SqlType) -> Value:
+    if declared.is_float:
+        return lambda value: None if value is None else float(value)
     if declared.name in HUGE:
         return lambda value: None if value is None else str(value)
     if not declared.items:
         return _same
-    return _nested(declared, list(map(_text_of_huge, declared.items)))
+    return _nested(declared, list(map(_packed, declared.items)))
+
+
+def _differs_packed(declared: SqlType) -> bool:
+    own = declared.is_float or declared.name in HUGE
+    return own or any(map(_differs_packed, declared.items))
 
 
 def _nested(declared: SqlType, items: Sequence[Value]) -> Value:
