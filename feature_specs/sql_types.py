@@ -85,6 +85,10 @@ _SIMPLE = frozenset(
 )
 
 
+#: A fixed size within a type, apart from names of fields and members of enums.
+_SIZE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\[\d+\]""")
+
+
 @dataclass(frozen=True)
 class SqlType:
     """A DuckDB type.
@@ -131,6 +135,15 @@ class SqlType:
         if self.name == "MAP":
             return f"MAP({self.items[0]}, {self.items[1]})"
         return self.name
+
+
+def lists_of(kind: str) -> str:
+    """A type with lists for its arrays.
+
+    >>> lists_of('STRUCT("a[1]" FLOAT[4], b INTEGER[2][])')
+    'STRUCT("a[1]" FLOAT[], b INTEGER[][])'
+    """
+    return _SIZE.sub(lambda found: found[1] or "[]", kind)
 
 
 @lru_cache(maxsize=4096)

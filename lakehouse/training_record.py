@@ -20,7 +20,8 @@ from typing import Any, TypeAlias
 from pyiceberg.catalog import Catalog as Lake
 from pyiceberg.table import Table
 
-from feature_specs.catalog import Catalog
+from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.sql_types import lists_of
 from feature_specs.view import FeatureReference
 from lakehouse.content_hash import ALGORITHM, UNKNOWN
 from lakehouse.lake import find_table
@@ -91,7 +92,12 @@ def make_record(
         **first,
         **({"others": others} if others else {}),
         "features": [
-            {"name": r.column, "view": r.view, "feature": r.feature, "type": types.get(r.column)}
+            {
+                "name": r.column,
+                "view": r.view,
+                "feature": r.feature,
+                "type": _declared(views[r.view], r.feature, types.get(r.column)),
+            }
             for r in dict.fromkeys(references)
         ],
         "views": {
@@ -202,3 +208,11 @@ def _git(root: Path, *words: str) -> str:
         ["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=10
     )
     return done.stdout.strip()
+
+
+def _declared(view: ViewEntry, feature: str, found: str | None) -> str | None:
+    """The type that a statement gives a feature; an array's with its size, which statements lack."""
+    for known in view.features:
+        if known.name == feature and lists_of(known.type) == found:
+            return known.type
+    return found

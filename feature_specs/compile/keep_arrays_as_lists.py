@@ -22,9 +22,8 @@ from feature_specs.compile.sql.duckdb_sql import DUCKDB, duckdb_sql
 from feature_specs.compile.sql.select_item import select_item
 from feature_specs.compile.sql.time_axis import instant_parameter
 from feature_specs.errors import CompileError
+from feature_specs.sql_types import lists_of
 
-#: A fixed size within a type, apart from names of fields and members of enums.
-_SIZE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\[\d+\]""")
 #: What may make an array: a size, or one of DuckDB's two functions that return one.
 _MAY_MAKE = re.compile(r"\[\s*\d+\s*\]|\barray_(?:value|cross_product)\b", re.IGNORECASE)
 
@@ -68,15 +67,6 @@ def keep_arrays_as_lists(draft: Draft) -> Draft:
     ]
     stored.set("expressions", items)
     return replace(draft, stored=stored, arrays=arrays)
-
-
-def lists_of(kind: str) -> str:
-    """A type with lists for its arrays.
-
-    >>> lists_of('STRUCT("a[1]" FLOAT[4], b INTEGER[2][])')
-    'STRUCT("a[1]" FLOAT[], b INTEGER[][])'
-    """
-    return _SIZE.sub(lambda found: found[1] or "[]", kind)
 
 
 def _as_list(value: exp.Expr, kind: str) -> exp.Expr:

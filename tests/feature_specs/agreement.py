@@ -16,7 +16,7 @@ from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from tests.feature_specs.oracle import Oracle, Row, connect, differences, fill, magnitude
 
-_KEY_TYPES = {"k": "VARCHAR", "j": "INTEGER"}
+_KEY_TYPES = {"k": "VARCHAR", "j": "INTEGER", "tailnum": "VARCHAR"}
 
 
 @dataclass
