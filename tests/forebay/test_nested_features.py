@@ -34,6 +34,7 @@ pytestmark = pytest.mark.slow
 
 DAY = timedelta(days=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
+TTL = 6 * DAY
 FIRST, SECOND = START + 9 * DAY, START + 11 * DAY
 NAN = float("nan")
 
@@ -125,6 +126,10 @@ TYPES = {
 MAPS = ("counts", "likes")
 
 
+def plain(sql: str) -> str:
+    return sql.replace("{{ source('raw', 'visits') }}", "visits")
+
+
 def visit(customer: str | None, day: float, number: int, *values: Any) -> Row:
     return (customer, START + day * DAY, number, *values)
 
@@ -153,13 +158,11 @@ class Shop:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.oracles: dict[str, Oracle] = {}
-        for name, sql, options in (
-            ("lately", LATELY, {}),
-            ("last_visit", LAST, {"event_time": "came", "tie_break": ("visit",), "ttl": 6 * DAY}),
-        ):
-            plain = sql.replace("{{ source('raw', 'visits') }}", "visits")
-            view = FeatureView(name=name, sql=plain, entities=("customer",), **options)
-            self.oracles[name] = Oracle(view, [VISITS], plain)
+        last = FeatureView(
+            "last_visit", plain(LAST), ["customer"], event_time="came", tie_break=["visit"], ttl=TTL
+        )
+        for view in (FeatureView("lately", plain(LATELY), ["customer"]), last):
+            self.oracles[view.name] = Oracle(view, [VISITS], view.sql)
 
     @property
     def catalog(self) -> Catalog:
@@ -198,7 +201,7 @@ class Shop:
             assert {row["customer"] for row in rows} == set(expected)
             for row in rows:
                 wanted = expected[row["customer"]]
-                if name == "last_visit" and at - row["came"] > 6 * DAY:
+                if name == "last_visit" and at - row["came"] > TTL:
                     continue  # the table keeps what is expired when it is read
                 for feature in TYPES[name]:
                     assert alike(row[feature], wanted[feature]), (name, row, wanted)
