@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from feature_specs.counted import counted
 from feature_specs.progress import Progress
 
 #: Shows the traceback of an error.
@@ -85,15 +86,6 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None)
     return "\n".join(
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in texts
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things, for people.
-
-    >>> counted(1, "row"), counted(12345, "row")
-    ('1 row', '12,345 rows')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def rows_text(rows: int | None) -> str:

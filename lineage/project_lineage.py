@@ -22,7 +22,7 @@ _COMPILE = "run `forebay compile`"
 
 
 @dataclass(frozen=True)
-class Consumer:
+class Exposure:
     """A dbt exposure: who reads features, training sets or models.
 
     Attributes:
@@ -80,7 +80,7 @@ class ProjectLineage:
     services: Mapping[str, Sequence[tuple[str, str]]]
     owners: Mapping[str, str] = field(default_factory=dict)
     training_sets: Mapping[str, str] = field(default_factory=dict)
-    consumers: Mapping[str, Consumer] = field(default_factory=dict)
+    consumers: Mapping[str, Exposure] = field(default_factory=dict)
 
     def dumps(self) -> str:
         """The JSON text of lineage.json, a view a line."""
@@ -97,7 +97,7 @@ def _plain(value: Any) -> str:
 def project_lineage(
     catalog: Catalog,
     views: Mapping[str, ViewLineage],
-    consumers: Mapping[str, Consumer],
+    consumers: Mapping[str, Exposure],
     models: Mapping[str, str],
 ) -> ProjectLineage:
     """Put the lineage of a project together.
@@ -180,6 +180,6 @@ def _lineage(raw: dict[str, Any]) -> ProjectLineage:
     raw["views"] = {n: ViewNode(**v) for n, v in raw["views"].items()}
     raw["services"] = {n: tuple(map(tuple, f)) for n, f in raw["services"].items()}
     raw["consumers"] = {
-        n: Consumer(**{**c, "reads": tuple(c["reads"])}) for n, c in raw["consumers"].items()
+        n: Exposure(**{**c, "reads": tuple(c["reads"])}) for n, c in raw["consumers"].items()
     }
     return ProjectLineage(**raw)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.names import fold_name
-from lineage.project_lineage import Consumer, ProjectLineage
+from lineage.project_lineage import Exposure, ProjectLineage
 
 Kind: TypeAlias = Literal[
     "column", "table", "model", "feature", "view", "service", "training set", "exposure"
@@ -147,7 +147,7 @@ class Graph:
                 if consumer.name == node.name:
                     yield from self._read_by(consumer, node)
 
-    def _read_by(self, consumer: Consumer, node: Node) -> Iterator[Edge]:
+    def _read_by(self, consumer: Exposure, node: Node) -> Iterator[Edge]:
         for name in consumer.reads:
             if name not in self._views:
                 yield Edge(Node("training set", name), node)

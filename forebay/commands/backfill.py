@@ -6,11 +6,12 @@ from dataclasses import asdict
 
 import click
 
+from feature_specs.counted import counted
 from forebay.complete import complete_view
 from forebay.dbt_project.project import find_project
 from forebay.events.job_events import job_events
 from forebay.options import json_option, now_option, run_instant, target_option
-from forebay.terminal import counted, emit_json, progress, say
+from forebay.terminal import emit_json, progress, say
 
 
 @click.command(

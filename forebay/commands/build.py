@@ -47,11 +47,7 @@ def build_command(
     engine: str,
     dry_run: bool,
 ) -> int:
-    """Compile, then dbt build: models, feature tables, training sets and their tests.
-
-    \b
-    Example: forebay build --select spending --engine trino
-    """
+    """Compile, then dbt build: models, feature tables, training sets and their tests."""
     project = find_project(target=target)
     if dry_run:
         from forebay.planning.plan import make_plan, plan_text

@@ -37,7 +37,7 @@ def catalogue_command(
     from forebay.dbt_project.project_changes import tell_changes
     from serving.catalogue.export import export_site
     from serving.catalogue.live import Live
-    from serving.catalogue.snippets import Place
+    from serving.catalogue.snippets import SnippetSettings
 
     project = find_project(target=target)
     catalog = project.catalog()
@@ -51,7 +51,9 @@ def catalogue_command(
         )
     shapes = load_shapes(project.folder / SHAPES)
     live = Live(
-        place=Place(url.rstrip("/"), now=catalog.now or ""), folder=project.folder, shapes=shapes
+        place=SnippetSettings(url.rstrip("/"), now=catalog.now or ""),
+        folder=project.folder,
+        shapes=shapes,
     )
     with progress(as_json) as report:
         pages = export_site(catalog, facts, out.absolute(), live, report, dry_run=dry_run)

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 import click
 
+from feature_specs.counted import counted
 from forebay.complete import complete_view
 from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.terminal import counted, emit_json, say, table
+from forebay.terminal import emit_json, say, table
 
 
 @click.command(epilog="Example: forebay compare card_activity_v1 card_activity_v2")
@@ -28,7 +29,7 @@ def compare_command(old: str, new: str, target: str | None, as_json: bool) -> in
     if as_json:
         emit_json({**asdict(made), "equal": made.equal})
         return 0 if made.equal else 1
-    say(f"{counted(made.entities, 'entity').replace('entitys', 'entities')} in both, "
+    say(f"{counted(made.entities, 'entity', 'entities')} in both, "
         f"{made.only_old:,} only in {old}, {made.only_new:,} only in {new}")  # fmt: skip
     rows = [(name, f"{number:,}") for name, number in made.different.items()]
     if rows:

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import click
 
+from feature_specs.counted import counted
 from forebay.options import json_option, target_option
-from forebay.terminal import counted, emit_json, say
+from forebay.terminal import emit_json, say
 
 
 @click.command(epilog="Example: forebay doctor --strict")

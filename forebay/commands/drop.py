@@ -7,11 +7,12 @@ from dataclasses import asdict
 
 import click
 
+from feature_specs.counted import counted
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
 from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.terminal import counted, emit_json, rows_text, say
+from forebay.terminal import emit_json, rows_text, say
 
 
 @click.command(epilog="Example: forebay drop shop.sales --dry-run")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from feature_specs.counted import counted
 from feature_specs.errors import ForebayError
 from forebay.dbt_project.project import find_project
 from forebay.options import json_option, orphan_days_option, target_option, wait_option
-from forebay.terminal import counted, emit_json, progress, say, table
+from forebay.terminal import emit_json, progress, say, table
 
 if TYPE_CHECKING:
     from forebay.erasure.erase import Erasure

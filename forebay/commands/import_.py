@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from feature_specs.counted import counted
 from forebay.options import json_option
 from forebay.terminal import emit_json, say
 
@@ -66,10 +66,6 @@ def _as_json(done: Imported, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _count(features: Sized) -> str:
-    return f"{len(features)} feature{'' if len(features) == 1 else 's'}"
-
-
 def _tell(done: Imported, dry_run: bool) -> None:
     made = done.translation
     say(f"project {done.registry.project} of Feast {done.registry.feast}:")
@@ -77,9 +73,9 @@ def _tell(done: Imported, dry_run: bool) -> None:
         say(f"  source {made.schema}.{table.name}: data source {table.source.name}")
     for model in made.models:
         keys = ", ".join(key.name for key in model.keys)
-        say(f"  feature view {model.name}: {_count(model.features)} of {keys}")
+        say(f"  feature view {model.name}: {counted(len(model.features), 'feature')} of {keys}")
     for exposure in made.exposures:
-        say(f"  feature service {exposure.name}: {_count(exposure.features)}")
+        say(f"  feature service {exposure.name}: {counted(len(exposure.features), 'feature')}")
     if made.left:
         say("Not carried over:")
     for left in made.left:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
+from feature_specs.counted import counted
 from forebay.complete import complete_table
 from forebay.dbt_project.declared_source import DeclaredSource, declared_sources
 from forebay.dbt_project.project import Project, find_project
 from forebay.events.job_events import job_events
 from forebay.options import json_option, target_option
-from forebay.terminal import counted, emit_json, progress, rows_text, say
+from forebay.terminal import emit_json, progress, rows_text, say
 from forebay.terminal import table as aligned
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _load(
     engine: str,
     **written: Any,
 ) -> Ingested:
-    from lakehouse.ingest.choose_files import choose_files
+    from lakehouse.ingest.expand_paths import expand_paths
     from lakehouse.ingest.files import ingest_files
     from lakehouse.ingest.fit_table import SchemaChanges
     from lakehouse.ingest.source import FileOptions, parse_types
@@ -214,7 +215,7 @@ def _load(
         return ingest_files(
             lake,
             table,
-            choose_files(files),
+            expand_paths(files),
             mode=mode,
             again=again,
             strict=strict,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from feature_specs.counted import counted
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
 from forebay.dbt_project.project import find_project
 from forebay.events.job_events import job_events
 from forebay.options import json_option, orphan_days_option, target_option
-from forebay.terminal import complain, counted, emit_json, say, size_text
+from forebay.terminal import complain, emit_json, say, size_text
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog

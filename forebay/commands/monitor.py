@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from feature_specs.counted import counted
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_view
 from forebay.dbt_project.project import find_project
 from forebay.options import json_option, now_option, run_instant, target_option
-from forebay.terminal import complain, counted, emit_json, say
+from forebay.terminal import complain, emit_json, say
 
 if TYPE_CHECKING:
-    from forebay.monitoring.findings import Health
+    from forebay.monitoring.findings import HealthReport
 
 
 @click.command(epilog="Example: forebay monitor --textfile forebay.prom --json")
@@ -68,7 +69,7 @@ def monitor_command(
 
 
 def _pass_on(
-    health: Health,
+    health: HealthReport,
     project: str,
     textfile: Path | None,
     receivers: dict[str, str | None],
@@ -96,7 +97,7 @@ def _pass_on(
     return failed
 
 
-def _tell(health: Health) -> None:
+def _tell(health: HealthReport) -> None:
     for finding in health.findings:
         if finding.status != "error":
             named = ".".join(part for part in (finding.view, finding.feature) if part)
@@ -105,7 +106,7 @@ def _tell(health: Health) -> None:
         f"{counted(len(health.errors), 'error')}")  # fmt: skip
 
 
-def _as_json(health: Health) -> dict[str, Any]:
+def _as_json(health: HealthReport) -> dict[str, Any]:
     drifts = [
         {n: getattr(d, n) for n in ("view", "feature", "against", "psi", "js", "ks", "over", "why_not")}
         for d in health.drifts

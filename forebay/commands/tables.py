@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from feature_specs.counted import counted
 from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
 from forebay.dbt_project.project import Project, find_project
 from forebay.options import json_option, target_option
-from forebay.terminal import complain, counted, emit_json, rows_text, say, size_text
+from forebay.terminal import complain, emit_json, rows_text, say, size_text
 from forebay.terminal import table as aligned
 
 if TYPE_CHECKING:

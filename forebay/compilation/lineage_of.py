@@ -8,7 +8,7 @@ from feature_specs.catalog import Catalog
 from feature_specs.manifest import Manifest, owner_of
 from feature_specs.names import fold_name
 from forebay.compilation.compile_cache import ViewParts
-from lineage.project_lineage import Consumer, ProjectLineage, project_lineage
+from lineage.project_lineage import Exposure, ProjectLineage, project_lineage
 from lineage.view_lineage import load_lineage
 
 
@@ -25,11 +25,11 @@ def lineage_of(
     return project_lineage(catalog, views, _consumers(manifest, catalog), models)
 
 
-def _consumers(manifest: Manifest, catalog: Catalog) -> dict[str, Consumer]:
+def _consumers(manifest: Manifest, catalog: Catalog) -> dict[str, Exposure]:
     names = {view.unique_id: view.name for view in catalog.views.values()}
     names |= {t.unique_id: t.name for t in catalog.training_sets.values()}
     return {
-        unique_id: Consumer(
+        unique_id: Exposure(
             str(node["name"]),
             str(node["type"]),
             owner_of(node),

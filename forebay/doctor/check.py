@@ -13,7 +13,7 @@ Status: TypeAlias = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
@@ -30,22 +30,22 @@ class Finding:
     hint: str = ""
 
 
-def ok(check: str, said: str) -> Finding:
+def ok(check: str, said: str) -> Diagnosis:
     """A finding that needs nothing."""
-    return Finding(check, "ok", said)
+    return Diagnosis(check, "ok", said)
 
 
-def warn(check: str, said: str, hint: str) -> Finding:
+def warn(check: str, said: str, hint: str) -> Diagnosis:
     """A finding that somebody should know of."""
-    return Finding(check, "warn", said, hint)
+    return Diagnosis(check, "warn", said, hint)
 
 
-def fail(check: str, said: str, hint: str) -> Finding:
+def fail(check: str, said: str, hint: str) -> Diagnosis:
     """A finding that something does not work."""
-    return Finding(check, "fail", said, hint)
+    return Diagnosis(check, "fail", said, hint)
 
 
-def findings_of(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+def findings_of(check: str, look: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
     """What a check finds; errors that it meets are findings too, so that the other checks still run."""
     try:
         yield from look()
@@ -54,7 +54,7 @@ def findings_of(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[F
             yield of_error(check, each)
 
 
-def of_error(check: str, error: ForebayError) -> Finding:
+def of_error(check: str, error: ForebayError) -> Diagnosis:
     """The finding that an error is."""
     paste = f":\n{error.paste.rstrip()}" if error.paste else ""
     return fail(check, f"{error.where}: {error.what}", f"{error.hint.rstrip(':')}{paste}")

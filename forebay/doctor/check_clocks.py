@@ -10,7 +10,7 @@ from pathlib import Path
 
 from feature_specs.instants import from_epoch_us, parse_instant
 from forebay.dbt_project.project import CLOCK_PLACE, Project
-from forebay.doctor.check import Finding, fail, ok, warn
+from forebay.doctor.check import Diagnosis, fail, ok, warn
 from forebay.doctor.check_project import compiled
 from forebay.doctor.check_space import local_folders
 from lakehouse.lake import find_table, open_lake, read_state, table_names
@@ -22,7 +22,7 @@ TOLERANCE = timedelta(seconds=60)
 _TODAY = timedelta(days=1)
 
 
-def check_clock(project: Project, now: datetime | None = None) -> Iterator[Finding]:
+def check_clock(project: Project, now: datetime | None = None) -> Iterator[Diagnosis]:
     """The clock that a run of this project would have.
 
     Args:
@@ -51,7 +51,7 @@ def check_clock(project: Project, now: datetime | None = None) -> Iterator[Findi
         yield ok(CHECK, project.clock_line())
 
 
-def check_written(project: Project, now: datetime | None = None) -> Iterator[Finding]:
+def check_written(project: Project, now: datetime | None = None) -> Iterator[Diagnosis]:
     """Whether anything in the lake was written, or computed, later than it is now.
 
     Args:
@@ -88,7 +88,7 @@ def check_written(project: Project, now: datetime | None = None) -> Iterator[Fin
         )
 
 
-def check_files(project: Project) -> Iterator[Finding]:
+def check_files(project: Project) -> Iterator[Diagnosis]:
     """Whether the file systems that are written to have this machine's clock, as NFS may not."""
     for what, folder in local_folders(project):
         if not folder.is_dir() or not os.access(folder, os.W_OK):

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from pyiceberg.catalog import Catalog as Lake
 
+from feature_specs.counted import counted
 from feature_specs.errors import DataError
 from feature_specs.lake_properties import public_uri
 from forebay.dbt_project.project import Project
-from forebay.doctor.check import Finding, fail, of_error, ok, warn
+from forebay.doctor.check import Diagnosis, fail, of_error, ok, warn
 from forebay.doctor.check_project import compiled
-from forebay.terminal import counted, size_text
+from forebay.terminal import size_text
 from lakehouse.describe_tables import describe_table
 from lakehouse.lake import find_table, open_lake, read_state, table_names
 from serving.state import load_state
@@ -23,7 +24,7 @@ LAKE, BUILT, STORE = "lake", "built", "store"
 _MANY_SNAPSHOTS = 500
 
 
-def check_lake(project: Project) -> Iterator[Finding]:
+def check_lake(project: Project) -> Iterator[Diagnosis]:
     """Whether the catalog opens and each table's metadata can be read."""
     lake = open_lake(project.lake)
     size, tables = 0, table_names(lake)
@@ -51,7 +52,7 @@ def check_lake(project: Project) -> Iterator[Finding]:
     yield ok(LAKE, f"{counted(len(tables), 'table')}, {size_text(size)}, at {where}")
 
 
-def check_built(project: Project) -> Iterator[Finding]:
+def check_built(project: Project) -> Iterator[Diagnosis]:
     """Whether each view that was compiled is built as it was compiled, and its leaves are there."""
     catalog = compiled(project)
     if catalog is None or not catalog.views:
@@ -88,7 +89,7 @@ def _missing(lake: Lake, name: str) -> bool:
     return find_table(lake, name) is None
 
 
-def check_store(project: Project) -> Iterator[Finding]:
+def check_store(project: Project) -> Iterator[Diagnosis]:
     """Whether the online store answers, and has the rows of each view as it was compiled."""
     catalog = compiled(project)
     where = public_uri(project.online)

@@ -13,7 +13,7 @@ from feature_specs.errors import ForebayError
 from forebay.dbt_project.check_setup import profile_faults, project_faults
 from forebay.dbt_project.project import Project
 from forebay.dbt_project.project_changes import project_changes, shorten
-from forebay.doctor.check import Finding, fail, of_error, ok, warn
+from forebay.doctor.check import Diagnosis, fail, of_error, ok, warn
 from forebay.serve_settings import read_settings
 from lineage.project_lineage import FILE, load_project_lineage
 
@@ -21,7 +21,7 @@ PROJECT, PROFILE, COMPILED, SERVE = "project", "profile", "compiled", "serve"
 _INIT = "run `forebay init --here`, which shows what it would change and asks"
 
 
-def check_project(project: Project) -> Iterator[Finding]:
+def check_project(project: Project) -> Iterator[Diagnosis]:
     """What dbt_project.yml lacks."""
     faults = list(project_faults(project.root, project.settings))
     for fault in faults:
@@ -30,7 +30,7 @@ def check_project(project: Project) -> Iterator[Finding]:
         yield ok(PROJECT, f"{project.settings.get('name')}, at {project.root}")
 
 
-def check_profile(project: Project) -> Iterator[Finding]:
+def check_profile(project: Project) -> Iterator[Diagnosis]:
     """What the target in profiles.yml lacks."""
     target = project.profile_target
     faults = list(profile_faults(target))
@@ -44,7 +44,7 @@ def _pasted(text: str) -> str:
     return f"{_INIT}, or paste:\n{text.rstrip()}" if text else _INIT
 
 
-def check_serve(project: Project) -> Iterator[Finding]:
+def check_serve(project: Project) -> Iterator[Diagnosis]:
     """What the profile says of `forebay serve`: its keys, tokens and certificates must be readable."""
     if not project.serve_section:
         return
@@ -56,7 +56,7 @@ def check_serve(project: Project) -> Iterator[Finding]:
     yield ok(SERVE, "the settings of `forebay serve` can be read")
 
 
-def check_compiled(project: Project) -> Iterator[Finding]:
+def check_compiled(project: Project) -> Iterator[Diagnosis]:
     """Whether what was compiled is this project, by this forebay, as it stands now."""
     if not project.catalog_path.exists():
         yield warn(COMPILED, "nothing is compiled yet", "run `forebay compile`, or `forebay build`")
@@ -78,7 +78,7 @@ def check_compiled(project: Project) -> Iterator[Finding]:
         yield warn(COMPILED, f"changed since: {shorten(changed)}", "run `forebay plan`")
 
 
-def _unread(project: Project, catalog: Catalog) -> Iterator[Finding]:
+def _unread(project: Project, catalog: Catalog) -> Iterator[Diagnosis]:
     """What was compiled beside catalog.json and cannot be read, which nothing that serves notices."""
     if catalog.views and not load_facts(project.folder / FACTS).views:
         what = f"{project.folder / FACTS}: missing, damaged or another version's"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forebay.dbt_project.project import Project
-from forebay.doctor.check import Finding, fail, ok, warn
+from forebay.doctor.check import Diagnosis, fail, ok, warn
 from forebay.terminal import size_text
 from lakehouse.local_path import is_local, local_path
 
@@ -35,7 +35,7 @@ def local_folders(project: Project) -> list[tuple[str, Path]]:
     return found
 
 
-def check_rights(project: Project) -> Iterator[Finding]:
+def check_permissions(project: Project) -> Iterator[Diagnosis]:
     """Whether this user may write where forebay writes, and others may not read secrets."""
     wrong = False
     for what, folder in local_folders(project):
@@ -80,7 +80,7 @@ def _not_owned(project: Project) -> Iterator[Path]:
     return (f for f in files if f.exists() and not os.access(f, os.W_OK))
 
 
-def check_space(project: Project) -> Iterator[Finding]:
+def check_space(project: Project) -> Iterator[Diagnosis]:
     """Whether there is room where forebay writes, its temporary files included."""
     places = [*local_folders(project), ("folder of temporary files", Path(tempfile.gettempdir()))]
     seen: dict[int, tuple[int, str]] = {}

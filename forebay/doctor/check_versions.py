@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from forebay.dbt_project.project import Project
 from forebay.dbt_project.run_dbt import VARIABLE, dbt_program, dbt_version
-from forebay.doctor.check import Finding, fail, ok
+from forebay.doctor.check import Diagnosis, fail, ok
 
 CHECK = "versions"
 #: Those that a bug report should name.
@@ -22,7 +22,7 @@ _NAMED = ("dbt-core", "dbt-duckdb", "duckdb", "sqlglot", "pyiceberg", "pyarrow")
 _OF_DBT = ("dbt-core", "dbt-duckdb")
 
 
-def check_versions() -> Iterator[Finding]:
+def check_versions() -> Iterator[Diagnosis]:
     """The versions of Python, of forebay and of what it imports."""
     program = dbt_program()
     found: dict[str, str] = {}
@@ -49,7 +49,7 @@ def check_versions() -> Iterator[Finding]:
     yield ok(CHECK, f"forebay {version('forebay')}, Python {python} ({sys.platform}), {named}")
 
 
-def check_extras(project: Project) -> Iterator[Finding]:
+def check_extras(project: Project) -> Iterator[Diagnosis]:
     """Clients that the profile's target has use for, and are not installed."""
     wanted = [("kafka", "confluent_kafka")] if "kafka" in project.plugin else []
     if project.online.startswith("cql:"):

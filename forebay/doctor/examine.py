@@ -7,9 +7,9 @@ from functools import partial
 
 from forebay.dbt_project.project import Project, find_project
 from forebay.doctor import check_clocks, check_data, check_project, check_space, check_versions
-from forebay.doctor.check import Finding, findings_of
+from forebay.doctor.check import Diagnosis, findings_of
 
-_Check = tuple[str, Callable[[Project], Iterable[Finding]]]
+_Check = tuple[str, Callable[[Project], Iterable[Diagnosis]]]
 
 #: Of dbt_project.yml alone.
 _TEXTS: tuple[_Check, ...] = (
@@ -21,7 +21,7 @@ _TEXTS: tuple[_Check, ...] = (
 _PLACES: tuple[_Check, ...] = (
     (check_versions.CHECK, check_versions.check_extras),
     (check_project.SERVE, check_project.check_serve),
-    (check_space.RIGHTS, check_space.check_rights),
+    (check_space.RIGHTS, check_space.check_permissions),
     (check_space.SPACE, check_space.check_space),
     (check_clocks.CHECK, check_clocks.check_files),
     (check_project.COMPILED, check_project.check_compiled),
@@ -32,7 +32,7 @@ _PLACES: tuple[_Check, ...] = (
 )
 
 
-def examine(target: str | None = None) -> list[Finding]:
+def examine(target: str | None = None) -> list[Diagnosis]:
     """What all checks find, in the order in which it is best mended.
 
     Args:
@@ -41,12 +41,12 @@ def examine(target: str | None = None) -> list[Finding]:
     return list(_examine(target))
 
 
-def _examine(target: str | None) -> Iterator[Finding]:
+def _examine(target: str | None) -> Iterator[Diagnosis]:
     yield from findings_of(check_versions.CHECK, check_versions.check_versions)
     held: list[Project] = []
     yield from findings_of(check_project.PROJECT, partial(_find, target, held))
     for project in held:
-        profile: list[Finding] = []
+        profile: list[Diagnosis] = []
         for name, check in _TEXTS:
             found = list(findings_of(name, partial(check, project)))
             profile += [f for f in found if f.check == check_project.PROFILE]
@@ -56,6 +56,6 @@ def _examine(target: str | None) -> Iterator[Finding]:
                 yield from findings_of(name, partial(check, project))
 
 
-def _find(target: str | None, held: list[Project]) -> Iterator[Finding]:
+def _find(target: str | None, held: list[Project]) -> Iterator[Diagnosis]:
     held.append(find_project(target=target))
     yield from ()

@@ -67,5 +67,3 @@ def check_package(package: str, extra: str, where: str) -> None:
 
 #: Each is imported only where it is used.
 _CONNECTORS: Mapping[str, Callable[[Project], ConnectTo]] = {"trino": _trino, "spark": _spark}
-#: All engines.
-ENGINE_NAMES = (EMBEDDED, *_CONNECTORS)

@@ -20,7 +20,7 @@ from forebay.erasure.training_files import count_in, erase_in, training_files
 from forebay.training.changes import kept_records
 from lakehouse.duckdb_types import column_types
 from lakehouse.erase.match_rows import CONTENT, Entity
-from lakehouse.erase.rewrite_files import find_rows, remove_rows, settle
+from lakehouse.erase.rewrite_files import find_entity_rows, remove_rows, rewrite_manifests
 from lakehouse.erase.scan_files import names_removed_files, scan_files
 from lakehouse.ingest.quarantine import quarantine_of
 from lakehouse.keep_snapshots import forget_snapshots, is_of_set, sets_kept
@@ -40,7 +40,7 @@ ORPHAN_DAYS = 3.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Somewhere that the entity is, or was.
 
     Attributes:
@@ -57,7 +57,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Kept:
+class NotErased:
     """What still holds the entity, or may, and why."""
 
     name: str
@@ -75,8 +75,8 @@ class Erasure:
     """
 
     entity: str
-    places: list[Place] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
+    places: list[Location] = field(default_factory=list)
+    kept: list[NotErased] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
     files: int = 0
 
@@ -193,15 +193,15 @@ class _Eraser:
         table = load_table(self.lake, name)
         is_set = read_property(table) is not None
         kind = "training set" if is_set else "table"
-        found = find_rows(self.connection, pin(table), predicate)
+        found = find_entity_rows(self.connection, pin(table), predicate)
         held = scan_files(self.connection, name, table, self.entity, self._set_aside.get(name))
-        self.made.places.append(Place(kind, name, found.living, sum(held.rows.values())))
+        self.made.places.append(Location(kind, name, found.living, sum(held.rows.values())))
         if dry_run or (is_set and not self.request.training_sets):
             return
         if table.properties.get("gc.enabled", "true").lower() == "false":
             return  # told by the scan: its files are not ours to delete
         remove_rows(self.connection, table, found, predicate)
-        settle(load_table(self.lake, name))
+        rewrite_manifests(load_table(self.lake, name))
 
     def _online(self, dry_run: bool) -> None:
         try:
@@ -213,9 +213,9 @@ class _Eraser:
                 name = view_of(rows.view.name)
                 if rows.unknown:
                     why = "no view of this project has that name: erase it where it is compiled"
-                    self.made.kept.append(Kept(f"online {name}", None, why))
+                    self.made.kept.append(NotErased(f"online {name}", None, why))
                     continue
-                self.made.places.append(Place("online", name, len(rows.keys)))
+                self.made.places.append(Location("online", name, len(rows.keys)))
                 if not dry_run:
                     erase_online(store, rows)
             if not dry_run:
@@ -223,18 +223,20 @@ class _Eraser:
                     if rows.keys:
                         why = "written again meanwhile: stop `forebay stream` and `sync --follow`"
                         name = view_of(rows.view.name)
-                        self.made.kept.append(Kept(f"online {name}", len(rows.keys), why))
+                        self.made.kept.append(NotErased(f"online {name}", len(rows.keys), why))
 
     def _training_files(self, dry_run: bool) -> None:
         for path in training_files(self.project, self.request.files):
             found = count_in(path, self.entity)
             if not found:
                 continue
-            self.made.places.append(Place("file", str(path), found))
+            self.made.places.append(Location("file", str(path), found))
             if self.request.training_sets and not dry_run:
                 erase_in(path, self.entity)
             elif not dry_run:
-                self.made.kept.append(Kept(str(path), found, "a training set: say --training-sets"))
+                self.made.kept.append(
+                    NotErased(str(path), found, "a training set: say --training-sets")
+                )
 
     def _pins(self) -> Pins:
         """Snapshots that training sets were made of; none where these are to be erased too."""
@@ -270,13 +272,13 @@ class _Eraser:
             left = scan_files(self.connection, name, table, self.entity, self._set_aside.get(name))
             self.made.files += left.files
             for file, why in left.unread.items():
-                self.made.kept.append(Kept(file, None, f"cannot be read: {why}"))
+                self.made.kept.append(NotErased(file, None, f"cannot be read: {why}"))
             if left.rows:
                 rows = sum(left.rows.values())
-                self.made.kept.append(Kept(name, rows, self._why(name, table)))
+                self.made.kept.append(NotErased(name, rows, self._why(name, table)))
             elif names_removed_files(table):
                 why = "older snapshots' manifests may name its values as the least and greatest"
-                self.made.kept.append(Kept(name, 0, f"{why}; {self._why(name, table)}"))
+                self.made.kept.append(NotErased(name, 0, f"{why}; {self._why(name, table)}"))
 
     def _why(self, name: str, table: Table) -> str:
         if table.properties.get("gc.enabled", "true").lower() == "false":
@@ -299,7 +301,7 @@ class _Eraser:
         for leaf in self.catalog.leaves.values():
             if leaf.origin is not None and leaf.table not in self.made.without:
                 why = f"copied anew at each build from {leaf.origin.relation}: erase it there too"
-                self.made.kept.append(Kept(leaf.origin.node, None, why))
+                self.made.kept.append(NotErased(leaf.origin.node, None, why))
 
 
 def read_entity(words: Sequence[str], columns: Sequence[str], catalog: Catalog) -> Entity:

@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Health:
+class HealthReport:
     """All that one run has found.
 
     Attributes:
@@ -63,7 +63,7 @@ def look_at_project(
     *,
     sample: int | None,
     dry_run: bool,
-) -> Health:
+) -> HealthReport:
     """Make every check. One that cannot be made is a finding itself, and stops no other.
 
     Args:
@@ -94,7 +94,7 @@ def look_at_project(
         findings += map(_drift, drifts)
     except known_errors() as error:
         findings.append(Finding("statistics", "error", "", "", str(explain_one(error))))
-    return Health(at, tuple(findings), tuple(reports), tuple(drifts), tuple(measured))
+    return HealthReport(at, tuple(findings), tuple(reports), tuple(drifts), tuple(measured))
 
 
 def _parity(report: VerifyReport, at: datetime) -> list[Finding]:

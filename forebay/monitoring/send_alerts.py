@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from feature_specs.errors import ForebayError
-from forebay.monitoring.findings import Finding, Health
+from forebay.monitoring.findings import Finding, HealthReport
 
 Shape: TypeAlias = Literal["slack", "alertmanager"]
 
@@ -24,7 +24,9 @@ Shape: TypeAlias = Literal["slack", "alertmanager"]
 _MOST_LINES, _MOST_TEXT = 50, 500
 
 
-def send_alerts(health: Health, project: str, shape: Shape, url: str, timeout_s: float) -> None:
+def send_alerts(
+    health: HealthReport, project: str, shape: Shape, url: str, timeout_s: float
+) -> None:
     """Post what was found; nothing where all is well.
 
     Args:

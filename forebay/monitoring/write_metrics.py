@@ -7,10 +7,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from forebay.monitoring.findings import Health, epoch_s
+from forebay.monitoring.findings import HealthReport, epoch_s
 
 
-def metrics_text(health: Health) -> bytes:
+def metrics_text(health: HealthReport) -> bytes:
     """The metrics in Prometheus' text format."""
     registry = CollectorRegistry()
 
@@ -48,7 +48,7 @@ def metrics_text(health: Health) -> bytes:
     return generate_latest(registry)
 
 
-def write_metrics(health: Health, path: Path) -> None:
+def write_metrics(health: HealthReport, path: Path) -> None:
     """Write the file in one step, so that nobody reads half of it.
 
     Raises:

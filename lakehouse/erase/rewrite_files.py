@@ -44,7 +44,9 @@ class Found:
     living: int
 
 
-def find_rows(connection: duckdb.DuckDBPyConnection, pinned: Pinned, predicate: str) -> Found:
+def find_entity_rows(
+    connection: duckdb.DuckDBPyConnection, pinned: Pinned, predicate: str
+) -> Found:
     """Seek an entity's rows in every data file of a table's current snapshot.
 
     Raises:
@@ -108,7 +110,7 @@ def _write(connection: duckdb.DuckDBPyConnection, table: Table, sql: str) -> lis
     return list(write_files(table.transaction(), rows, uuid.uuid4(), itertools.count()))
 
 
-def settle(table: Table) -> bool:
+def rewrite_manifests(table: Table) -> bool:
     """Let the table's manifests name only files that are there; whether they did not.
 
     The commit that takes a file out names it once more, with the least and greatest values in it.

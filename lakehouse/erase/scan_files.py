@@ -20,7 +20,7 @@ from lakehouse.maintain.stored_files import FileStore, store_of
 
 
 @dataclass(frozen=True)
-class Left:
+class Remaining:
     """Files in which the entity still is.
 
     Attributes:
@@ -40,7 +40,7 @@ def scan_files(
     table: Table,
     entity: Entity,
     set_aside: str | None = None,
-) -> Left:
+) -> Remaining:
     """Look into each Parquet file in a table's folders.
 
     It reads each file by its own columns, apart from what rewrote them.
@@ -72,7 +72,7 @@ def scan_files(
             continue
         if found:
             rows[file] = found
-    return Left(rows, unread, files)
+    return Remaining(rows, unread, files)
 
 
 def _parquet(store: FileStore, table: Table) -> Iterator[str]:

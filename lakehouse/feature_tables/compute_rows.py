@@ -27,7 +27,7 @@ class StepRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RowRequest:
     """What is to be computed.
 
     Attributes:
@@ -73,13 +73,13 @@ class RowComputer(Protocol):
         """
 
 
-ComputeRows: TypeAlias = Callable[[Asked], RowComputer]
+ComputeRows: TypeAlias = Callable[[RowRequest], RowComputer]
 
 
 class RowsHere:
     """DuckDB computes, in the connection itself."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: RowRequest) -> None:
         self._asked = asked
 
     def compute_all(self) -> None:

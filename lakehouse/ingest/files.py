@@ -22,7 +22,7 @@ from lakehouse.commit import Mode, OvertakenError
 from lakehouse.describe_tables import TableFacts, facts_of
 from lakehouse.duckdb_types import column_types
 from lakehouse.ingest.fit_table import Fit, SchemaChanges, fit_table
-from lakehouse.ingest.land_files import Draft
+from lakehouse.ingest.land_files import UncommittedFiles
 from lakehouse.ingest.loaded_files import Content, content_of, loaded_files
 from lakehouse.ingest.open_source import open_source
 from lakehouse.ingest.quarantine import Misfit, commit_quarantine
@@ -160,7 +160,7 @@ def ingest_files(
             table = find_table(catalog, identifier)
             known = {} if again or mode == "replace" else loaded_files(table)
             load.begin(
-                Draft(catalog, identifier, table, layout or Layout()),
+                UncommittedFiles(catalog, identifier, table, layout or Layout()),
                 _new_files(contents, known, again),
             )
             try:
@@ -194,14 +194,14 @@ class _Load:
     progress: Progress | None
     strict: bool
     dry_run: bool
-    draft: Draft = field(init=False)
+    draft: UncommittedFiles = field(init=False)
     rows: dict[Path, int] = field(init=False)
     misfits: dict[Path, tuple[Misfit, ...]] = field(init=False)
     inferred: tuple[str, ...] = field(init=False)
     unified: Mapping[str, str] = field(init=False)
     columns: Mapping[str, str] = field(init=False)
 
-    def begin(self, draft: Draft, paths: Sequence[Path]) -> None:
+    def begin(self, draft: UncommittedFiles, paths: Sequence[Path]) -> None:
         """Read the files, and write their rows where no commit names them yet."""
         self.draft, self.rows, self.misfits = draft, {}, {}
         self.inferred, self.unified = (), {}

@@ -61,7 +61,7 @@ def _steady(table: Table) -> SteadyTransaction:
 
 
 @dataclass
-class Draft:
+class UncommittedFiles:
     """Data files that no commit names yet, and the table that they were written for.
 
     Attributes:

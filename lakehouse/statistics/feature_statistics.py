@@ -146,7 +146,7 @@ def kind_of(type_name: str) -> Kind:
     return "time" if known.is_temporal else "other"
 
 
-def as_rows(entries: list[FeatureStatistics]) -> pa.Table:
+def to_rows(entries: list[FeatureStatistics]) -> pa.Table:
     """Statistics as rows of the tables that keep them."""
     return pa.Table.from_pylist([_row(entry) for entry in entries], schema=SCHEMA)
 

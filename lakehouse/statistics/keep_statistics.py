@@ -20,8 +20,8 @@ from lakehouse.statistics.feature_statistics import (
     SCHEMA,
     FeatureStatistics,
     Measured,
-    as_rows,
     from_row,
+    to_rows,
 )
 
 STATISTICS = "forebay.feature_statistics"
@@ -42,7 +42,7 @@ def keep_statistics(
         if not found:
             continue
         create_by_day(lake, identifier, SCHEMA)
-        commit_rows(lake, identifier, as_rows(list(found)), mode="append", columns="add")
+        commit_rows(lake, identifier, to_rows(list(found)), mode="append", columns="add")
 
 
 def create_by_day(lake: Catalog, identifier: str, schema: pa.Schema) -> None:

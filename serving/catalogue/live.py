@@ -10,7 +10,7 @@ from feature_specs.errors import ForebayError
 from feature_specs.feature_shapes import FeatureShape
 from lakehouse.plans import planned_statement
 from serving.api.listing import Online
-from serving.catalogue.snippets import Place
+from serving.catalogue.snippets import SnippetSettings
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Live:
     online: Mapping[str, Online] = field(default_factory=dict)
     may_read: Callable[[str], bool] = lambda view: True
     examples: Examples = NO_EXAMPLES
-    place: Place = field(default_factory=Place)
+    place: SnippetSettings = field(default_factory=SnippetSettings)
     folder: Path | None = None
     shapes: Mapping[str, FeatureShape] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from feature_specs.catalog import LeafEntry, ServiceEntry, ViewEntry
 from feature_specs.catalogue_facts import Reach
+from feature_specs.counted import counted
 from lineage.effects import DIRECT
 from serving.catalogue.directory import Directory, Item, entity_of
 from serving.catalogue.graph import Graph, Node, lay_out
@@ -15,7 +16,7 @@ from serving.catalogue.live import Live
 from serving.catalogue.pictures import Picture, draw
 from serving.catalogue.similar import Similarity
 from serving.catalogue.snippets import feature_snippets, service_snippets
-from serving.catalogue.words import EFFECTS, anchor, certificate, plural
+from serving.catalogue.words import EFFECTS, anchor, certificate
 
 #: Paths of lists to their titles, in the order of the navigation.
 LISTS = {
@@ -42,29 +43,29 @@ def list_context(directory: Directory, path: str, live: Live) -> dict[str, Any]:
     rows: list[tuple[str, str, str, str]] = []
     if path == "views":
         for view in catalog.views.values():
-            note = f"{entity_of(view)} \N{MIDDLE DOT} {plural(len(view.features), 'feature')}"
+            note = f"{entity_of(view)} \N{MIDDLE DOT} {counted(len(view.features), 'feature')}"
             rows.append((directory.path("view", view.name), view.name, view.description, note))
     elif path == "services":
         for service in catalog.services.values():
-            note = plural(len(service.features), "feature")
+            note = counted(len(service.features), "feature")
             rows.append(
                 (directory.path("service", service.name), service.name, service.description, note)
             )
     elif path == "entities":
         for name, views in directory.entities.items():
             count = sum(len(view.features) for view in views)
-            note = f"{plural(len(views), 'view')} \N{MIDDLE DOT} {plural(count, 'feature')}"
+            note = f"{counted(len(views), 'view')} \N{MIDDLE DOT} {counted(count, 'feature')}"
             rows.append((directory.path("entity", name), name, "", note))
     elif path == "sources":
         for leaf in catalog.leaves.values():
             name = directory.leaf_names[leaf.name]
             text = directory.source_facts(leaf).description
-            note = plural(len(directory.views_of_leaf[leaf.name]), "view")
+            note = counted(len(directory.views_of_leaf[leaf.name]), "view")
             rows.append((directory.path("source", name), name, text, note))
     else:
         for name in directory.owners:
             owned = [v for v in catalog.views.values() if v.owner == name]
-            note = plural(len(owned), "view")
+            note = counted(len(owned), "view")
             rows.append((directory.path("owner", name), name, "", note))
     return {"title": LISTS[path], "rows": sorted(rows, key=lambda row: row[1].lower())}
 

@@ -153,7 +153,7 @@ class CatalogueRoutes:
 
     async def _live(self, request: Request, examples: Examples | None = None) -> Live:
         from serving.catalogue.live import NO_EXAMPLES, Live
-        from serving.catalogue.snippets import Place
+        from serving.catalogue.snippets import SnippetSettings
 
         served = self._served
         url = f"{request.url.scheme}://{request.url.netloc}"
@@ -162,7 +162,7 @@ class CatalogueRoutes:
             online=await served.online(),
             may_read=may_read or (lambda view: True),
             examples=examples or NO_EXAMPLES,
-            place=Place(url, served.keys, served.catalog().now or ""),
+            place=SnippetSettings(url, served.keys, served.catalog().now or ""),
             folder=None if served.path is None else served.path.parent,
             shapes=await asyncio.to_thread(self._shapes) if examples is not None else {},
         )

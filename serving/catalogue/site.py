@@ -11,6 +11,7 @@ from urllib.parse import quote_plus, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from feature_specs.counted import counted
 from serving.catalogue.directory import Directory
 from serving.catalogue.facets import Chosen
 from serving.catalogue.found import Finder
@@ -18,7 +19,7 @@ from serving.catalogue.highlight import highlight
 from serving.catalogue.live import Live
 from serving.catalogue.pages import LISTS, list_context, page_context
 from serving.catalogue.similar import Similarity
-from serving.catalogue.words import STATUSES, anchor, duration, on_stale, plural, visible_from
+from serving.catalogue.words import STATUSES, anchor, duration, on_stale, visible_from
 
 HERE = Path(__file__).parent
 ASSETS = HERE / "assets"
@@ -137,7 +138,7 @@ def _environment() -> Environment:
     made.filters |= {
         "duration": duration,
         "highlight": highlight,
-        "plural": plural,
+        "counted": counted,
         "anchor": anchor,
         "on_stale": on_stale,
         "visible_from": visible_from,

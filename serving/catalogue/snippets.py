@@ -42,7 +42,7 @@ class Snippet:
 
 
 @dataclass(frozen=True)
-class Place:
+class SnippetSettings:
     """Where snippets are run.
 
     Attributes:
@@ -61,7 +61,7 @@ def feature_snippets(
     feature: str,
     services: Sequence[str],
     key: Mapping[str, str],
-    place: Place,
+    place: SnippetSettings,
 ) -> list[Snippet]:
     """Snippets of one feature.
 
@@ -97,7 +97,7 @@ def service_snippets(
     service: ServiceEntry,
     views: Sequence[ViewEntry],
     key: Mapping[str, str],
-    place: Place,
+    place: SnippetSettings,
 ) -> list[Snippet]:
     """Snippets of a service.
 
@@ -149,7 +149,7 @@ def _lookups(
     service: str | None,
     views: Sequence[ViewEntry],
     key: Mapping[str, str],
-    place: Place,
+    place: SnippetSettings,
 ) -> list[Snippet]:
     columns = {c.name: c for view in views for c in view.entities}
     requests = {c.name: c for view in views for c in view.requests}
@@ -184,7 +184,7 @@ def _lookups(
     ]
 
 
-def _spine(views: Sequence[ViewEntry], key: Mapping[str, str], place: Place) -> str:
+def _spine(views: Sequence[ViewEntry], key: Mapping[str, str], place: SnippetSettings) -> str:
     """A SELECT of one row: an entity and an instant, with what a caller would send."""
     columns = {c.name: _text(c, key) for view in views for c in view.entities}
     kinds = {c.name: c.type for view in views for c in (*view.entities, *view.requests)}

@@ -110,11 +110,6 @@ def visible_from(leaf: LeafEntry) -> str:
     return said.format_map(_Named({**times, "until": until}))
 
 
-def plural(count: int, noun: str, many: str = "") -> str:
-    """A number with its noun: ``1 view``, ``2,000 views``."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
-
-
 def anchor(text: str) -> str:
     """A text as an id: letters and digits, the rest as their codes."""
     return "".join(c if c.isalnum() and c.isascii() else f"-{ord(c):x}-" for c in text)

@@ -7,7 +7,7 @@ import pytest
 from feature_specs.errors import UnknownNameError
 from lineage.draw import as_json, mermaid, tree
 from lineage.effects import Effect, Effects
-from lineage.project_lineage import Consumer, ProjectLineage, ViewNode
+from lineage.project_lineage import Exposure, ProjectLineage, ViewNode
 from lineage.view_lineage import ViewLineage
 from lineage.walk import Edge, Graph, Node
 
@@ -40,9 +40,9 @@ GRAPH = Graph(
         {"fraud": "Risk"},
         {"fraud_set": "fraud"},
         {
-            "exposure.shop.fraud": Consumer("fraud", "ml", "Risk", ("spending",)),
-            "exposure.shop.report": Consumer("report", "dashboard", "BI", ("spending",)),
-            "exposure.shop.paper": Consumer("paper", "analysis", "", ("fraud_set",)),
+            "exposure.shop.fraud": Exposure("fraud", "ml", "Risk", ("spending",)),
+            "exposure.shop.report": Exposure("report", "dashboard", "BI", ("spending",)),
+            "exposure.shop.paper": Exposure("paper", "analysis", "", ("fraud_set",)),
         },
     )
 )

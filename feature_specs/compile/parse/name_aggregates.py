@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from feature_specs.compile.parse.author_text import AuthorText
 from feature_specs.compile.sql.duckdb_functions import UNKNOWN_AGGREGATES
+from feature_specs.counted import counted
 from feature_specs.errors import CompileError
 
 
@@ -87,7 +88,7 @@ def _check_arguments(node: exp.Expr, text: AuthorText) -> None:
         given = takes + (node.args.get(dropped) is not None)
     if given != takes:
         raise CompileError(
-            f"{name}() takes {takes} argument{'' if takes == 1 else 's'}, but is given {given}",
+            f"{name}() takes {counted(takes, 'argument')}, but is given {given}",
             where=text.at(node.meta.get("line"), node.meta.get("col")),
             hint=f"write it with {takes}, as DuckDB has it",
         )

@@ -13,7 +13,7 @@ import pytest
 
 from forebay.dbt_project.project import Project
 from forebay.doctor import check_clocks, check_space, check_versions
-from forebay.doctor.check import Finding
+from forebay.doctor.check import Diagnosis
 from lakehouse.drop_table import drop_table
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
@@ -22,12 +22,12 @@ from tests.forebay.small import edit, lake_of, make_project
 PAST = 'vars: {forebay_now: "2024-01-10 00:00:00+00:00"}'
 
 
-def examined(shell: Shell, *words: str, code: int = 0) -> list[Finding]:
+def examined(shell: Shell, *words: str, code: int = 0) -> list[Diagnosis]:
     assert shell.run("doctor", "--json", *words) == code, shell.out + shell.err
-    return [Finding(**each) for each in json.loads(shell.out)]
+    return [Diagnosis(**each) for each in json.loads(shell.out)]
 
 
-def wrong(found: list[Finding]) -> dict[str, list[str]]:
+def wrong(found: list[Diagnosis]) -> dict[str, list[str]]:
     """What is not ok, by check. Each says what to do."""
     out: dict[str, list[str]] = {}
     for each in found:
@@ -168,16 +168,16 @@ def test_what_may_not_be_written_to(bare: Shell, monkeypatch: pytest.MonkeyPatch
     project = Project(bare.folder)
     warehouse = bare.folder / "lake/warehouse"
     monkeypatch.setattr("os.access", lambda place, mode: Path(place) != warehouse)
-    (found,) = check_space.check_rights(project)
+    (found,) = check_space.check_permissions(project)
     assert found.status == "fail" and str(warehouse) in found.said
     monkeypatch.undo()
     (bare.folder / "online.lmdb").write_text("a file")
-    (found,) = check_space.check_rights(project)
+    (found,) = check_space.check_permissions(project)
     assert found.status == "fail" and "is no folder" in found.said
     (bare.folder / "online.lmdb").unlink()
     profile = bare.folder / "profiles/profiles.yml"
     profile.chmod(0o666)
-    (found,) = check_space.check_rights(project)
+    (found,) = check_space.check_permissions(project)
     assert found.status == "warn" and f"chmod o-w {profile}" in found.hint
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from feature_specs.errors import ForebayError
-from forebay.monitoring.findings import Finding, Health
+from forebay.monitoring.findings import Finding, HealthReport
 from forebay.monitoring.send_alerts import Shape, send_alerts
 from tests.forebay.monitoring.receiver import Manner, receiver
 
@@ -20,7 +20,7 @@ FOUND = (
     Finding("drift", "alert", "spending", "spent_60d", "against training set t: psi 0.8"),
     Finding("parity", "error", "last_payment", "", "it is not built"),
 )
-HEALTH = Health(AT, FOUND)
+HEALTH = HealthReport(AT, FOUND)
 
 
 def test_slack_gets_one_text_with_a_line_a_finding() -> None:
@@ -58,7 +58,7 @@ def test_alertmanager_gets_one_alert_for_each_set_of_labels() -> None:
 
 def test_nothing_is_sent_where_all_is_well() -> None:
     with receiver() as slack:
-        send_alerts(Health(AT, FOUND[1:2]), "shop", "slack", slack.url, 10)
+        send_alerts(HealthReport(AT, FOUND[1:2]), "shop", "slack", slack.url, 10)
     assert slack.posts == []
 
 

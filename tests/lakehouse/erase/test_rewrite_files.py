@@ -17,7 +17,7 @@ from pyiceberg.types import ListType, LongType, NestedField, StringType
 from feature_specs.errors import DataError
 from lakehouse.commit import commit_rows
 from lakehouse.erase.match_rows import Entity
-from lakehouse.erase.rewrite_files import find_rows, remove_rows, settle
+from lakehouse.erase.rewrite_files import find_entity_rows, remove_rows, rewrite_manifests
 from lakehouse.erase.scan_files import names_removed_files, scan_files
 from lakehouse.feature_tables.change_rows import change_rows
 from lakehouse.lake import load_table
@@ -44,12 +44,12 @@ def erase(lake: Catalog, name: str, entity: Entity = ZOE) -> int:
         table = load_table(lake, name)
         predicate = entity.predicate(name, table.schema())
         assert predicate is not None
-        found = find_rows(connection, pin(table), predicate)
+        found = find_entity_rows(connection, pin(table), predicate)
         remove_rows(connection, table, found, predicate)
-        settle(load_table(lake, name))
+        rewrite_manifests(load_table(lake, name))
         after = load_table(lake, name)
-        assert not find_rows(connection, pin(after), predicate).rows
-        assert not settle(after)
+        assert not find_entity_rows(connection, pin(after), predicate).rows
+        assert not rewrite_manifests(after)
     return found.living
 
 
@@ -125,7 +125,7 @@ def test_rows_that_were_deleted_already_go_from_their_files_too(lake: Catalog) -
         table = load_table(lake, "a.t")
         predicate = ZOE.predicate("a.t", table.schema())
         assert predicate is not None
-        found = find_rows(connection, pin(table), predicate)
+        found = find_entity_rows(connection, pin(table), predicate)
         assert (found.rows, found.living) == (1, 0)
     expected = [{"customer": "adam", "n": 0}, {"customer": "eve", "n": 9}]
     assert told(load_table(lake, "a.t")) == expected

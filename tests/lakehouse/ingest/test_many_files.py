@@ -11,7 +11,7 @@ from pyiceberg.catalog import Catalog
 
 from feature_specs.errors import DataError
 from lakehouse.commit import commit_rows
-from lakehouse.ingest.choose_files import choose_files
+from lakehouse.ingest.expand_paths import expand_paths
 from lakehouse.ingest.files import Ingested, ingest_files
 from lakehouse.ingest.fit_table import SchemaChanges
 from lakehouse.ingest.loaded_files import loaded_files
@@ -30,7 +30,7 @@ def write(folder: Path, **texts: str) -> list[Path]:
 
 def load(lake: Catalog, *paths: Path, again: bool = False, dry_run: bool = False) -> Ingested:
     return ingest_files(
-        lake, TABLE, choose_files(paths), mode="append", again=again, dry_run=dry_run
+        lake, TABLE, expand_paths(paths), mode="append", again=again, dry_run=dry_run
     )
 
 
@@ -53,14 +53,14 @@ def test_a_folder_is_one_commit_and_passes_over_what_engines_leave(
 def test_patterns_and_files_named_twice_count_once(lake: Catalog, tmp_path: Path) -> None:
     first, second = write(tmp_path / "in", a="v\n1\n", b="v\n2\n")
     write(tmp_path / "in" / "x", c="v\n3\n")
-    assert choose_files([tmp_path / "in" / "*.csv", first]) == (first, second)
+    assert expand_paths([tmp_path / "in" / "*.csv", first]) == (first, second)
     load(lake, tmp_path / "in" / "**" / "*.csv")
     assert values(lake) == Counter([1, 2, 3])
     with pytest.raises(DataError, match="no file matches the pattern"):
-        choose_files([tmp_path / "*.parquet"])
+        expand_paths([tmp_path / "*.parquet"])
     (tmp_path / "in" / "rows.orc").touch()
     with pytest.raises(DataError, match=r"rows\.orc: the folder .* its format is not known"):
-        choose_files([tmp_path / "in"])
+        expand_paths([tmp_path / "in"])
 
 
 def test_the_same_content_again_adds_nothing_whatever_its_name(

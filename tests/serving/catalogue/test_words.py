@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feature_specs.catalog import LeafEntry
-from serving.catalogue.words import anchor, duration, plural, visible_from
+from serving.catalogue.words import anchor, duration, visible_from
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,4 @@ def test_what_is_rewritten_has_no_past() -> None:
 
 
 def test_small_words() -> None:
-    assert (plural(1, "view"), plural(2_000, "view")) == ("1 view", "2,000 views")
-    assert plural(2, "entity", "entities") == "2 entities"
     assert anchor("a b") == "a-20-b" and anchor("a-20-b") != anchor("a b")

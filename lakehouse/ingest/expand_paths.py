@@ -10,7 +10,7 @@ from feature_specs.errors import DataError
 from lakehouse.ingest.source import FORMATS, check_file, format_of
 
 
-def choose_files(given: Sequence[Path]) -> tuple[Path, ...]:
+def expand_paths(given: Sequence[Path]) -> tuple[Path, ...]:
     """Files by name, each once: of a folder all in it and below, of a pattern all that match.
 
     Names that begin with a dot or an underscore are passed over in folders, as engines write them
