@@ -1,4 +1,4 @@
-"""catalogue.json: what the catalogue tells people of a project, beside catalog.json.
+"""catalogue.json: descriptions, owners and lineage for the catalogue's pages, beside catalog.json.
 
 Lookups need none of it, so that it is a file of its own, read when somebody opens a page.
 """

@@ -1,4 +1,4 @@
-"""Why the online store differs from the lake: the kind of each difference, and its source rows.
+"""Explain differences between the online store and the lake: their kind, and the source rows.
 
 What the store ought to hold is in the view's log, at the position and the instant T that the store
 itself names. Where it holds that, it is behind, and the source rows say why: they came later, were

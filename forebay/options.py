@@ -63,7 +63,7 @@ def orphan_days_option(function: _F) -> _F:
         type=click.FloatRange(0),
         default=3.0,
         show_default=True,
-        help="Delete files that no metadata names once they are older: writers own younger ones.",
+        help="Delete unreferenced files older than this; younger ones may belong to a running writer.",
     )(function)
 
 

@@ -1,4 +1,4 @@
-"""How far a backfill has come, kept as a property of its table and committed with its rows."""
+"""Progress of a backfill, kept as a table property and committed with its rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BACKFILL_PROPERTY = "forebay.backfill"
 
 @dataclass(frozen=True)
 class BackfillState:
-    """What a table of a view's history holds.
+    """What a view's history table holds.
 
     Attributes:
         id: of the tag that keeps the snapshots while the backfill is not done.

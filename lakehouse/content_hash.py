@@ -1,4 +1,4 @@
-"""A hash of the values of a table's rows, in their order: of what they are, not of how they are stored.
+"""Hash a table's rows by value, in order, independent of how they are stored.
 
 Equal hashes mean equal columns with equal values in equal order, whatever wrote the file, and in
 however many batches, files or row groups it stands. NaN, -0.0 and 0.0 are told apart by their bits.

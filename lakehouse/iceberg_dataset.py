@@ -1,4 +1,4 @@
-"""An Iceberg table as a dataset of OpenLineage's, as Spark's and Trino's listeners name it.
+"""An Iceberg table as an OpenLineage dataset, named as Spark's and Trino's listeners name it.
 
 The name is the table's location. Beside it stand the names by which catalogs know the table, so
 that events of tools that go by those meet ours.

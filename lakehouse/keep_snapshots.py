@@ -1,4 +1,4 @@
-"""Keep the snapshots that a training set was made of, by Iceberg tags, until it is forgotten.
+"""Pin the snapshots behind a training set with Iceberg tags, until the set is forgotten.
 
 A tag is Iceberg's own way to say that a snapshot must not expire, and so `forebay maintain`, Spark
 and Trino all leave it. One training set has one tag name, on each of the tables that it was made of.

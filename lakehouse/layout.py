@@ -1,4 +1,4 @@
-"""How a table's rows are laid out in files: partitions and order, as a source's YAML declares them."""
+"""A table's partitions and sort order, as a source's YAML declares them."""
 
 from __future__ import annotations
 

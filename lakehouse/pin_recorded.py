@@ -1,4 +1,4 @@
-"""Read an Iceberg table again as it was when a training set was made of it."""
+"""Read an Iceberg table as it was when a training set was made from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell how far a long statement of DuckDB has come, while it runs."""
+"""Report the progress of a long DuckDB statement while it runs."""
 
 from __future__ import annotations
 

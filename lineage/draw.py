@@ -1,4 +1,4 @@
-"""Draw a piece of the lineage: a tree for a terminal, a flowchart for Mermaid, plain values for JSON."""
+"""Render lineage: a tree for a terminal, a Mermaid flowchart, plain values for JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a column's values reach a feature: OpenLineage's transformations, and how they follow one another."""
+"""How a column reaches a feature: OpenLineage's transformations, and how they compose."""
 
 from __future__ import annotations
 

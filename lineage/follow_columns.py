@@ -1,7 +1,7 @@
-"""Follow every leaf column through a view's query, as the author wrote it with its models inlined.
+"""Trace every leaf column through a view's query, as the author wrote it with its models inlined.
 
 What is read is `Draft.tree`: names qualified, one clock, orders total, and nothing of the compiled
-variants. It errs to one side: a column that may reach a feature is said to reach it.
+variants. It over-approximates: a column that may reach a feature counts as reaching it.
 """
 
 from __future__ import annotations

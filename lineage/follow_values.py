@@ -1,4 +1,4 @@
-"""Follow columns through an expression: which of them its value is made of, and which decide it."""
+"""Trace columns through an expression: which its value is computed from, and which decide it."""
 
 from __future__ import annotations
 

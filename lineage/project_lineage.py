@@ -1,4 +1,4 @@
-"""lineage.json: the lineage of a whole project, from columns of tables to those who read features.
+"""lineage.json: the lineage of a whole project, from source columns to consumers of features.
 
 `forebay compile` writes it; commands, events and the catalogue read it, without SQLGlot or dbt.
 """
@@ -23,7 +23,7 @@ _COMPILE = "run `forebay compile`"
 
 @dataclass(frozen=True)
 class Exposure:
-    """A dbt exposure: who reads features, training sets or models.
+    """A dbt exposure that reads features, training sets or models.
 
     Attributes:
         name: its name; of type ``ml`` it is the feature service of that name.

@@ -1,4 +1,4 @@
-"""A relation as lineage sees it: what reaches each of its columns, and what decides its rows."""
+"""A relation in the lineage: what reaches each of its columns, and what decides its rows."""
 
 from __future__ import annotations
 

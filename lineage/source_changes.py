@@ -1,4 +1,4 @@
-"""Raw columns that are gone or have another type since the features were compiled, and whom that hits."""
+"""Raw columns that were dropped or retyped since the last compile, and what that affects."""
 
 from __future__ import annotations
 

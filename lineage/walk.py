@@ -1,4 +1,4 @@
-"""Walk the project's lineage: what a thing is made of, and what is made of it."""
+"""Walk the project's lineage upstream and downstream."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Graph:
         return "", node.name
 
     def edges(self, node: Node, direction: Direction) -> list[Edge]:
-        """The edges into a thing, or out of it, sorted by the thing at their other end."""
+        """The edges into or out of a node, sorted by the node at the other end."""
         found = self._into(node) if direction == "upstream" else self._out_of(node)
         merged: dict[tuple[Node, Node], set[str]] = {}
         for edge in found:
@@ -194,7 +194,7 @@ class Graph:
     def walk(
         self, start: Node, direction: Direction, depth: int | None = None, *, ties: bool = False
     ) -> list[Edge]:
-        """All edges on the ways up or down from a thing, nearest first, each once.
+        """All edges up- or downstream of a node, nearest first, each once.
 
         Args:
             depth: how many edges a way may have; all by default.

@@ -1,4 +1,4 @@
-"""An entity's rows out of the online store: those of all views whose keys are, or hold, its own."""
+"""Erase an entity from the online store: its rows in every view whose keys include its own."""
 
 from __future__ import annotations
 

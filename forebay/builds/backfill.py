@@ -1,8 +1,8 @@
-"""The history of a view as of each of many instants, in chunks, each of which is one commit.
+"""Backfill a view's history: its rows as of each of many instants, one commit per chunk.
 
 Every instant is F(D, t) over the same snapshots D, which are tagged until the last chunk is in. How
-far it has come commits with the rows, so that a run that is killed has written whole chunks only,
-and the next one goes on after them.
+far it has come commits with the rows, so a killed run leaves only whole chunks, and the
+next run resumes after them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _RESET = "`--reset` begins anew, and gives up what is there"
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a backfill comes to, by computing its last instant once.
+    """The estimated cost of a backfill, from computing its last instant once.
 
     Attributes:
         instants: how many are to be computed yet.
@@ -77,7 +77,7 @@ class Backfilled:
 
 
 class Backfill:
-    """The history of one view, found as it stands, and what is left of it.
+    """A backfill of one view: what its history table holds, and the instants still to compute.
 
     Args:
         every, start, end: the instants, ``end`` inclusive; durations and ISO 8601 with offset.
@@ -117,11 +117,11 @@ class Backfill:
 
     @property
     def left(self) -> int:
-        """How many instants are to be computed yet."""
+        """The number of instants still to compute."""
         return self.state.number - self.state.done
 
     def estimate(self) -> Estimate:
-        """Compute the last instant, write nothing, and say what all of them come to."""
+        """Estimate all instants by computing the last one. Writes nothing."""
         if not self.left:
             return Estimate(0, 0, 0, 0.0)
         with closing(self._connect()) as connection:
@@ -132,7 +132,7 @@ class Backfill:
         return Estimate(self.left, chunks, rows * self.left, took * self.left)
 
     def run(self, report: Progress | None = None) -> Backfilled:
-        """Compute what is left, a chunk a commit.
+        """Compute the remaining instants, one commit per chunk.
 
         Raises:
             DataError: another backfill of the view commits at the same time.
@@ -153,7 +153,7 @@ class Backfill:
         return Backfilled(self.view.name, self.table, self.state.number, before, rows)
 
     def _find_state(self, instants: Instants) -> BackfillState:
-        """What the table holds, where that is a beginning of what is asked; else nothing yet."""
+        """The table's state if the request continues it, else an empty state."""
         wanted = BackfillState(
             secrets.token_hex(8), self.view.name, self.view.definition_hash,
             instants.first, instants.step, instants.number, 0, {},
@@ -200,7 +200,7 @@ class Backfill:
         return connection
 
     def _begin(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Commit the state before anything is tagged for it, so that a kill leaves no tag alone."""
+        """Commit the state before tagging anything, so that a kill leaves no orphaned tag."""
         table = find_table(self.lake, self.table)
         before = read_backfill(table)
         if before is not None and before.id != self.state.id:
@@ -230,7 +230,7 @@ class Backfill:
     def _commit(
         self, connection: duckdb.DuckDBPyConnection, mode: Mode, columns: Columns, done: int
     ) -> int:
-        """Commit ``forebay_history`` together with how far it goes. Returns the rows of it."""
+        """Commit ``forebay_history`` together with the progress. Returns its number of rows."""
         described = connection.execute("describe forebay_history").fetchall()
         types = {name: WIDENED.get(kind, kind) for name, kind, *_ in described}
         listed = ", ".join(
@@ -273,7 +273,7 @@ def _check_columns(view: ViewEntry) -> None:
 
 
 def _check_past(catalog: Catalog, view: ViewEntry, instants: Instants, now: datetime) -> None:
-    """Refuse instants of which nothing can be known."""
+    """Refuse instants after the run's clock."""
     for name in view.leaves:
         if catalog.leaves[name].written == "mutable":
             raise DataError(

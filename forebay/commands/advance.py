@@ -27,8 +27,8 @@ from forebay.terminal import complain, emit_json, progress, say, table
 def advance_command(
     views: tuple[str, ...], until: str, steps: int, check: bool, target: str | None, as_json: bool
 ) -> int:
-    """Bring VIEWS, or all, to a later instant by their incremental variant. Exit code 1 if a
-    checked step differs, 2 if a view cannot be stepped; the others are."""
+    """Bring VIEWS (default: all) to a later instant by their incremental variant. Exit code 1 if a
+    checked step differs, 2 if a view cannot be stepped; the others still are."""
     from feature_specs.instants import parse_instant
     from forebay.builds.advance import advance_project
     from forebay.dbt_project.project_changes import tell_changes

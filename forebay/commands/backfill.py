@@ -20,13 +20,17 @@ from forebay.terminal import emit_json, progress, say
 )
 @click.argument("view", shell_complete=complete_view)
 @click.option("--from", "start", required=True, metavar="INSTANT", help="The first instant.")
-@click.option("--to", "end", required=True, metavar="INSTANT", help="The last one, inclusive.")
-@click.option("--every", required=True, metavar="DURATION", help="From one instant to the next.")
+@click.option("--to", "end", required=True, metavar="INSTANT", help="The last instant, inclusive.")
+@click.option("--every", required=True, metavar="DURATION", help="The distance between instants.")
 @click.option(
-    "--chunk", default="30 days", show_default=True, metavar="DURATION", help="What is one commit."
+    "--chunk",
+    default="30 days",
+    show_default=True,
+    metavar="DURATION",
+    help="How much history goes into one commit.",
 )
-@click.option("--reset", is_flag=True, help="Begin anew, and give up the history that is there.")
-@click.option("--dry-run", is_flag=True, help="Say what it comes to, and write nothing.")
+@click.option("--reset", is_flag=True, help="Start over: discard the existing history.")
+@click.option("--dry-run", is_flag=True, help="Estimate the cost, and write nothing.")
 @now_option
 @target_option
 @json_option
@@ -42,8 +46,8 @@ def backfill_command(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """Write VIEW's history to a table of its own: its features as of each instant, for every entity
-    that has any then. A run that is killed goes on where it was."""
+    """Compute VIEW's features as of each of a range of instants, for every entity that has any then,
+    into a history table of its own. A killed run resumes where it stopped."""
     from forebay.builds.backfill import Backfill
     from forebay.dbt_project.project_changes import tell_changes
     from forebay.events.view_events import tell_view

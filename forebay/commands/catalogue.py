@@ -13,14 +13,12 @@ from forebay.terminal import emit_json, progress, say
 
 
 @click.command()
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The folder to write, as a whole."
-)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to write.")
 @click.option(
     "--url",
     default="http://localhost:6566",
     show_default=True,
-    help="Of the server that snippets ask.",
+    help="The lookup server that snippets name.",
 )
 @click.option("--dry-run", is_flag=True, help="Count the pages, and write nothing.")
 @target_option
@@ -28,7 +26,7 @@ from forebay.terminal import emit_json, progress, say
 def catalogue_command(
     out: Path, url: str, dry_run: bool, target: str | None, as_json: bool
 ) -> None:
-    """Write the catalogue as a static site: it needs no server, and opens as a file.
+    """Write the catalogue as a static site, which opens from disk and needs no server.
 
     Example: forebay catalogue --out site/
     """

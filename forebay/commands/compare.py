@@ -19,9 +19,8 @@ from forebay.terminal import emit_json, say, table
 @target_option
 @json_option
 def compare_command(old: str, new: str, target: str | None, as_json: bool) -> int:
-    """Compare the feature views OLD and NEW, such as two versions of one, as they were built last:
-    how many entities have another value of each feature, and what differs in their queries. Exit
-    code 1 if a value does."""
+    """Compare two feature views as last built, such as two versions of one: how many entities differ
+    in each feature, and how the queries differ. Exit code 1 if any value differs."""
     from forebay.planning.compare_views import compare_views
 
     project = find_project(target=target)

@@ -12,12 +12,12 @@ from forebay.terminal import emit_json, say
 
 
 @click.command(epilog="Example: forebay doctor --strict")
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 for warnings too.")
 @target_option
 @json_option
 def doctor_command(strict: bool, target: str | None, as_json: bool) -> int:
-    """Check the project, its profile, lake and online store, versions, clocks, permissions and free
-    space, and say what to do. It writes nothing. Exit code 1 if something does not work."""
+    """Diagnose the project: its profile, lake, online store, installed versions, clocks, permissions
+    and free space, each problem with its remedy. Writes nothing. Exit code 1 if something fails."""
     from forebay.doctor.examine import examine
 
     found = examine(target)

@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 @click.option(
     "--training-sets",
     is_flag=True,
-    help="From recorded training sets too, and from the snapshots that these were made of.",
+    help="Also from recorded training sets, and from the snapshots they were made from.",
 )
 @click.option(
     "--file",
     "files",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A training set's Parquet file that is not under target/.",
+    help="Also from this training set's Parquet file, outside target/.",
 )
 @click.option(
     "--column",
     "columns",
     multiple=True,
     metavar="TABLE:NAME=COLUMN",
-    help="What a key column is called in a table that names it otherwise.",
+    help="The name of a key column in a table that calls it something else.",
 )
 @orphan_days_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Say where the entity is, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show where the entity is, and change nothing.")
 @wait_option
 @target_option
 @json_option
@@ -58,8 +58,8 @@ def erase_command(
     target: str | None,
     as_json: bool,
 ) -> int:
-    """Erase the entity that its key columns name from source and feature tables, their older snapshots
-    and files, and from the online store; then look into every file that is left. Exit code 1 if the
+    """Erase an entity, named by its key columns, from source and feature tables, their older snapshots
+    and files, and the online store; then verify by reading every remaining file. Exit code 1 if the
     entity is still somewhere."""
     from forebay.erasure.erase import Request, erase, read_entity
     from lakehouse.run_lock import hold_project

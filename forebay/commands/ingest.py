@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option("--example", type=click.Choice(["flights"]), help="Load the example project's data.")
 @click.option("--replace", is_flag=True, help="Replace the table's rows instead of adding to them.")
-@click.option("--again", is_flag=True, help="Load files again that were loaded before.")
-@click.option("--strict", is_flag=True, help="Refuse all where a row does not fit its source.")
-@click.option("--dry-run", is_flag=True, help="Look at every value, and write nothing.")
+@click.option("--again", is_flag=True, help="Load files even if they were loaded before.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse all files if any row does not fit its source's types."
+)
+@click.option("--dry-run", is_flag=True, help="Check every value, and write nothing.")
 @click.option("--timezone", help="The zone of times that have none, such as America/New_York.")
 @click.option("--types", help="Types of columns, such as 'id bigint, price decimal(10,2)'.")
 @click.option("--evolve", is_flag=True, help="Add new columns to the table, and widen its types.")

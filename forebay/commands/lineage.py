@@ -12,10 +12,10 @@ from forebay.terminal import emit_json, say
 
 @click.command()
 @click.argument("name", shell_complete=complete_lineage)
-@click.option("--upstream", is_flag=True, help="Only what it is made of.")
-@click.option("--downstream", is_flag=True, help="Only what is made of it.")
+@click.option("--upstream", is_flag=True, help="Only what it is computed from.")
+@click.option("--downstream", is_flag=True, help="Only what is computed from it.")
 @click.option("--depth", type=click.IntRange(1), help="How many edges to follow; all by default.")
-@click.option("--ties", is_flag=True, help="Show also what only decides between rows that tie.")
+@click.option("--ties", is_flag=True, help="Also show columns that only break ties between rows.")
 @click.option("--mermaid", is_flag=True, help="Print a flowchart for Markdown.")
 @json_option
 def lineage_command(
@@ -27,7 +27,7 @@ def lineage_command(
     mermaid: bool,
     as_json: bool,
 ) -> None:
-    """Show what a feature is made of, and what a column reaches, by what was compiled last.
+    """Show what a feature is computed from, and what a column feeds into, as last compiled.
 
     NAME is TABLE.COLUMN, VIEW.FEATURE, MODEL.COLUMN, or a table, view, service, training set or exposure.
 

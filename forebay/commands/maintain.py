@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: forebay maintain --dry-run")
 @click.argument("tables", nargs=-1, shell_complete=complete_table)
-@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and change nothing.")
 @click.option(
     "--keep-hours",
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
-    help="Keep what was a table's head within so many hours: readers may be at it.",
+    help="Keep snapshots that were current within this many hours: readers may use them.",
 )
 @orphan_days_option
 @click.option(
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="Keep so many older metadata files, whatever their age.",
+    help="Keep this many older metadata files, whatever their age.",
 )
 @click.option(
     "--forget",
     type=click.Path(),
     metavar="FILE",
-    help="Let go of the snapshots that the training set FILE was made of, or the set of that id, "
-    "and do nothing else.",
+    help="Release the snapshots pinned by the training set FILE, or by the set of that id, and do "
+    "nothing else.",
 )
 @click.option(
     "--removed-views",
     is_flag=True,
-    help="Drop the tables and online rows of views that the project has no more.",
+    help="Drop the tables and online rows of views no longer in the project.",
 )
 @target_option
 @json_option
@@ -67,8 +67,8 @@ def maintain_command(
     target: str | None,
     as_json: bool,
 ) -> int:
-    """Expire snapshots of the Iceberg TABLES, by default all, that nothing needs any more, and delete
-    the files that no kept snapshot names."""
+    """Expire snapshots of the Iceberg TABLES (default: all) that nothing needs any more, and delete
+    files that no kept snapshot references."""
     from datetime import UTC, datetime
 
     from forebay.builds.pinned_snapshots import pinned_snapshots

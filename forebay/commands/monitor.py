@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: forebay monitor --textfile forebay.prom --json")
 @click.argument("views", nargs=-1, shell_complete=complete_view)
 @click.option("--sample", type=click.IntRange(1), metavar="N",
-              help="Compare about N entities of each view online with offline; else all.")  # fmt: skip
+              help="Compare a sample of about N entities per view online with offline; default all.")  # fmt: skip
 @click.option("--textfile", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Write Prometheus metrics there, in one step.")  # fmt: skip
+              help="Write Prometheus metrics to FILE, atomically.")  # fmt: skip
 @click.option("--slack", envvar="FOREBAY_SLACK_URL", metavar="URL",
-              help="Post alerts to this incoming webhook of Slack's.")  # fmt: skip
+              help="Post alerts to this Slack incoming webhook.")  # fmt: skip
 @click.option("--alertmanager", envvar="FOREBAY_ALERTMANAGER_URL", metavar="URL",
               help="Post alerts to this Alertmanager.")  # fmt: skip
 @click.option("--webhook-timeout", type=click.FloatRange(0.1), default=10.0, show_default=True,
-              metavar="SECONDS", help="Wait so long for a receiver.")  # fmt: skip
+              metavar="SECONDS", help="Time-out for each receiver.")  # fmt: skip
 @click.option(
-    "--dry-run", is_flag=True, help="Look only: keep no statistics, write and send nothing."
+    "--dry-run", is_flag=True, help="Check only: keep no statistics, write and send nothing."
 )
 @now_option
 @target_option
@@ -49,8 +49,8 @@ def monitor_command(
     target: str | None,
     as_json: bool,
 ) -> int:
-    """Check parity, freshness and drift of VIEWS, or all, once. Exit code 1 if a check found
-    something, 2 if one could not be made or an alert not be sent."""
+    """Check parity, freshness and drift of VIEWS (default: all) once. Exit code 1 if a check raised an
+    alert, 2 if a check could not run or an alert could not be sent."""
     from forebay.monitoring.findings import look_at_project
 
     project = find_project(target=target)

@@ -30,7 +30,7 @@ from forebay.terminal import complain, emit_json, progress, say
 @click.option(
     "--fail-on",
     type=click.Choice(["breaking"]),
-    help="Exit code 1 where something breaks for those who read features.",
+    help="Exit with code 1 if the change breaks readers of features.",
 )
 @click.option("--markdown", is_flag=True, help="Print the sections for a pull request.")
 @json_option

@@ -22,9 +22,9 @@ from forebay.terminal import emit_json, say
     required=True,
     help="A file of keys (Parquet, CSV or JSON), or a SELECT over the lake's tables.",
 )
-@click.option("--every", required=True, metavar="DURATION", help="From one instant to the next.")
+@click.option("--every", required=True, metavar="DURATION", help="The distance between instants.")
 @click.option("--from", "start", required=True, metavar="INSTANT", help="The first instant.")
-@click.option("--to", "end", required=True, metavar="INSTANT", help="The last one, inclusive.")
+@click.option("--to", "end", required=True, metavar="INSTANT", help="The last instant, inclusive.")
 @click.option(
     "--key", "keys", multiple=True, metavar="COLUMN", help="The key columns. [default: all]"
 )

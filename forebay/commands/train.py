@@ -36,12 +36,10 @@ from forebay.terminal import emit_json, progress, say
     "--as-recorded",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Make the set again that FILE, or its record, tells of: the same bytes. Without --out it "
-    "is made and compared, and nothing is written.",
+    help="Reproduce the training set FILE, or the set of that record, byte for byte. Without --out, "
+    "only compare.",
 )
-@click.option(
-    "--append", is_flag=True, help="Add the rows of the spine that the set at --out has not yet."
-)
+@click.option("--append", is_flag=True, help="Add the spine rows that the set at --out lacks.")
 @click.option("--dry-run", is_flag=True, help="Check and count, but write nothing.")
 @target_option
 @json_option

@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     "--sample",
     type=click.IntRange(1),
     metavar="N",
-    help="Draw and compare about N entities a view, and say what that leaves open; else all.",
+    help="Compare a random sample of about N entities per view, and bound the rest; default all.",
 )
 @click.option(
     "--explain/--no-explain",
     default=True,
     show_default=True,
-    help="Say of what differs which kind it is, and which source rows caused it.",
+    help="Explain each difference: its kind, and the source rows behind it.",
 )
 @click.option(
     "--training",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Compare a training set with what its rows would be now, and say why they differ.",
+    help="Compare a training set with its rows recomputed now, and explain differences.",
 )
 @now_option
 @target_option
@@ -52,8 +52,8 @@ def verify_command(
     target: str | None,
     as_json: bool,
 ) -> int:
-    """Compare VIEWS, or all, online with offline, value by value. Exit code 1 if they differ, 2
-    if a view cannot be compared; the others are."""
+    """Compare online with offline values of VIEWS (default: all). Exit code 1 if any differ, 2 if a view
+    cannot be compared; the others still are."""
     if training is not None:
         if views or sample or now:
             raise click.UsageError("--training compares FILE alone, each row as of its own instant")

@@ -1,4 +1,4 @@
-"""What the catalogue tells of a project beside what was compiled: from dbt's manifest and the plans."""
+"""Gather the catalogue's facts about a project from dbt's manifest and the compiled plans."""
 
 from __future__ import annotations
 

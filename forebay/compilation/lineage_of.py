@@ -1,4 +1,4 @@
-"""A project's lineage, out of what was compiled and of dbt's manifest."""
+"""A project's lineage, from the compiled views and dbt's manifest."""
 
 from __future__ import annotations
 

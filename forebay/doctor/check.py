@@ -1,4 +1,4 @@
-"""What a check of `forebay doctor` finds, and how a check that fails itself is told."""
+"""What a check of `forebay doctor` reports, also when the check itself fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Status: TypeAlias = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         check: what was looked at: ``project``, ``lake``, ...
@@ -31,22 +31,22 @@ class Diagnosis:
 
 
 def ok(check: str, said: str) -> Diagnosis:
-    """A finding that needs nothing."""
+    """A result that needs no action."""
     return Diagnosis(check, "ok", said)
 
 
 def warn(check: str, said: str, hint: str) -> Diagnosis:
-    """A finding that somebody should know of."""
+    """A result worth knowing about."""
     return Diagnosis(check, "warn", said, hint)
 
 
 def fail(check: str, said: str, hint: str) -> Diagnosis:
-    """A finding that something does not work."""
+    """A result that something does not work."""
     return Diagnosis(check, "fail", said, hint)
 
 
 def findings_of(check: str, look: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
-    """What a check finds; errors that it meets are findings too, so that the other checks still run."""
+    """A check's results; an error it meets is a result too, so that the other checks still run."""
     try:
         yield from look()
     except known_errors() as error:
@@ -55,6 +55,6 @@ def findings_of(check: str, look: Callable[[], Iterable[Diagnosis]]) -> Iterator
 
 
 def of_error(check: str, error: ForebayError) -> Diagnosis:
-    """The finding that an error is."""
+    """An error as a result."""
     paste = f":\n{error.paste.rstrip()}" if error.paste else ""
     return fail(check, f"{error.where}: {error.what}", f"{error.hint.rstrip(':')}{paste}")

@@ -1,4 +1,4 @@
-"""Whether the clock of a run, this machine's and those of what was written agree."""
+"""Check that the run's clock, this machine's and the timestamps of what was written agree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TODAY = timedelta(days=1)
 
 
 def check_clock(project: Project, now: datetime | None = None) -> Iterator[Diagnosis]:
-    """The clock that a run of this project would have.
+    """Check the clock that a run of this project would use.
 
     Args:
         now: the machine's own.
@@ -52,7 +52,7 @@ def check_clock(project: Project, now: datetime | None = None) -> Iterator[Diagn
 
 
 def check_written(project: Project, now: datetime | None = None) -> Iterator[Diagnosis]:
-    """Whether anything in the lake was written, or computed, later than it is now.
+    """Check that nothing in the lake was written, or computed, in the future.
 
     Args:
         now: the machine's own clock.
@@ -89,7 +89,7 @@ def check_written(project: Project, now: datetime | None = None) -> Iterator[Dia
 
 
 def check_files(project: Project) -> Iterator[Diagnosis]:
-    """Whether the file systems that are written to have this machine's clock, as NFS may not."""
+    """Check that the file systems written to agree with this machine's clock, as NFS may not."""
     for what, folder in local_folders(project):
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             continue  # told by another check

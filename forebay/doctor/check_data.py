@@ -1,4 +1,4 @@
-"""Whether the lake and the online store can be opened, and hold what was compiled."""
+"""Check that the lake and the online store open, and hold what was compiled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MANY_SNAPSHOTS = 500
 
 
 def check_lake(project: Project) -> Iterator[Diagnosis]:
-    """Whether the catalog opens and each table's metadata can be read."""
+    """Check that the catalog opens and each table's metadata is readable."""
     lake = open_lake(project.lake)
     size, tables = 0, table_names(lake)
     for name in tables:
@@ -53,7 +53,7 @@ def check_lake(project: Project) -> Iterator[Diagnosis]:
 
 
 def check_built(project: Project) -> Iterator[Diagnosis]:
-    """Whether each view that was compiled is built as it was compiled, and its leaves are there."""
+    """Check that each compiled view is built from the same query, and that its leaves exist."""
     catalog = compiled(project)
     if catalog is None or not catalog.views:
         return
@@ -90,7 +90,7 @@ def _missing(lake: Lake, name: str) -> bool:
 
 
 def check_store(project: Project) -> Iterator[Diagnosis]:
-    """Whether the online store answers, and has the rows of each view as it was compiled."""
+    """Check that the online store answers, and has each view's rows of the compiled query."""
     catalog = compiled(project)
     where = public_uri(project.online)
     try:

@@ -1,4 +1,4 @@
-"""Whether dbt_project.yml, the profile and what was compiled are as they should be."""
+"""Check dbt_project.yml, the profile and the compiled project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INIT = "run `forebay init --here`, which shows what it would change and asks"
 
 
 def check_project(project: Project) -> Iterator[Diagnosis]:
-    """What dbt_project.yml lacks."""
+    """Check for what dbt_project.yml lacks."""
     faults = list(project_faults(project.root, project.settings))
     for fault in faults:
         yield fail(PROJECT, f"{fault.file}: {fault.what}", _pasted(fault.paste))
@@ -31,7 +31,7 @@ def check_project(project: Project) -> Iterator[Diagnosis]:
 
 
 def check_profile(project: Project) -> Iterator[Diagnosis]:
-    """What the target in profiles.yml lacks."""
+    """Check for what the target in profiles.yml lacks."""
     target = project.profile_target
     faults = list(profile_faults(target))
     for fault in faults:
@@ -45,7 +45,7 @@ def _pasted(text: str) -> str:
 
 
 def check_serve(project: Project) -> Iterator[Diagnosis]:
-    """What the profile says of `forebay serve`: its keys, tokens and certificates must be readable."""
+    """Check the profile's settings of `forebay serve`: keys, tokens and certificates must be readable."""
     if not project.serve_section:
         return
     settings = read_settings(project, {})
@@ -57,7 +57,7 @@ def check_serve(project: Project) -> Iterator[Diagnosis]:
 
 
 def check_compiled(project: Project) -> Iterator[Diagnosis]:
-    """Whether what was compiled is this project, by this forebay, as it stands now."""
+    """Check that what was compiled is the project as it stands now, by this forebay."""
     if not project.catalog_path.exists():
         yield warn(COMPILED, "nothing is compiled yet", "run `forebay compile`, or `forebay build`")
         return

@@ -1,4 +1,4 @@
-"""Whether what is written to may be written to, and has room."""
+"""Check permissions and free space of everything that is written to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def local_folders(project: Project) -> list[tuple[str, Path]]:
 
 
 def check_permissions(project: Project) -> Iterator[Diagnosis]:
-    """Whether this user may write where forebay writes, and others may not read secrets."""
+    """Check that this user may write where forebay writes, and others may not read secrets."""
     wrong = False
     for what, folder in local_folders(project):
         place = existing(folder)
@@ -70,7 +70,7 @@ def check_permissions(project: Project) -> Iterator[Diagnosis]:
 
 
 def _not_owned(project: Project) -> Iterator[Path]:
-    """Files that a run changes in place and this user may not."""
+    """Files that runs change in place but this user may not write."""
     files = [project.catalog_path]
     for what, folder in local_folders(project):
         if what == "online store":
@@ -81,7 +81,7 @@ def _not_owned(project: Project) -> Iterator[Path]:
 
 
 def check_space(project: Project) -> Iterator[Diagnosis]:
-    """Whether there is room where forebay writes, its temporary files included."""
+    """Check free space where forebay writes, temporary files included."""
     places = [*local_folders(project), ("folder of temporary files", Path(tempfile.gettempdir()))]
     seen: dict[int, tuple[int, str]] = {}
     for what, folder in places:

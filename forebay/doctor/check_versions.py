@@ -1,4 +1,4 @@
-"""Whether what is installed is what forebay needs."""
+"""Check the installed versions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_DBT = ("dbt-core", "dbt-duckdb")
 
 
 def check_versions() -> Iterator[Diagnosis]:
-    """The versions of Python, of forebay and of what it imports."""
+    """Check the versions of Python, forebay and its dependencies."""
     program = dbt_program()
     found: dict[str, str] = {}
     for requirement in requirements():
@@ -50,7 +50,7 @@ def check_versions() -> Iterator[Diagnosis]:
 
 
 def check_extras(project: Project) -> Iterator[Diagnosis]:
-    """Clients that the profile's target has use for, and are not installed."""
+    """Check for optional clients that the profile's target needs."""
     wanted = [("kafka", "confluent_kafka")] if "kafka" in project.plugin else []
     if project.online.startswith("cql:"):
         wanted.append(("scylla", "cassandra"))

@@ -33,7 +33,7 @@ _PLACES: tuple[_Check, ...] = (
 
 
 def examine(target: str | None = None) -> list[Diagnosis]:
-    """What all checks find, in the order in which it is best mended.
+    """The results of all checks, in the order in which to fix them.
 
     Args:
         target: in profiles.yml.

@@ -1,1 +1,1 @@
-"""`forebay erase`: an entity out of everything that the project keeps, and the proof of it."""
+"""`forebay erase`: remove an entity from everything the project keeps, and prove it."""

@@ -1,4 +1,4 @@
-"""Find an entity in all that a project keeps, erase it there, and look whether it is still anywhere."""
+"""Find an entity in everything a project keeps, erase it, and verify that it is gone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ORPHAN_DAYS = 3.0
 
 @dataclass(frozen=True)
 class Location:
-    """Somewhere that the entity is, or was.
+    """A place that holds, or held, the entity.
 
     Attributes:
         kind: ``table``, ``training set``, ``online`` or ``file``.
@@ -58,7 +58,7 @@ class Location:
 
 @dataclass(frozen=True)
 class NotErased:
-    """What still holds the entity, or may, and why."""
+    """A place that still holds the entity, or may, and why."""
 
     name: str
     rows: int | None
@@ -67,7 +67,7 @@ class NotErased:
 
 @dataclass
 class Erasure:
-    """What was found, and what is left of it.
+    """The outcome of an erasure: where the entity was, and what remains.
 
     Attributes:
         without: tables that lack a key column, so that nothing of the entity can be told there.
@@ -144,7 +144,7 @@ class _Eraser:
         return self.made
 
     def _choose(self, tables: Mapping[str, Table]) -> Iterator[tuple[str, str]]:
-        """The tables that have the entity's key columns, with what holds for its rows."""
+        """The tables with the entity's key columns, each with the predicate that selects its rows."""
         known: dict[str, None] = {}
         found = False
         for name, table in tables.items():
@@ -176,7 +176,7 @@ class _Eraser:
         return found
 
     def _require_leaves(self, chosen: Mapping[str, str]) -> None:
-        """A view of this entity whose leaves nobody can be found in would bring it back."""
+        """Refuse a view of this entity none of whose leaves has its key columns: a build would bring it back."""
         wanted = {name.lower() for name in self.entity.values}
         for view in self.catalog.views.values():
             leaves = [self.catalog.leaves[name].table for name in view.leaves]
@@ -239,7 +239,7 @@ class _Eraser:
                 )
 
     def _pins(self) -> Pins:
-        """Snapshots that training sets were made of; none where these are to be erased too."""
+        """Snapshots pinned by training sets; none if those are erased too."""
         if self.request.training_sets:
             return Pins()
         records = kept_records(self.project)
@@ -266,7 +266,7 @@ class _Eraser:
             free_files(table, find_free_files(table, gone, now, self.request.ages, foreign, others))
 
     def _prove(self, chosen: Mapping[str, str]) -> None:
-        """Look into every file that is left."""
+        """Read every remaining file, and report those that still hold the entity."""
         for name in chosen:
             table = load_table(self.lake, name)
             left = scan_files(self.connection, name, table, self.entity, self._set_aside.get(name))

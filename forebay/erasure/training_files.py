@@ -51,13 +51,13 @@ def _is_parquet(path: Path) -> bool:
 
 
 def count_in(path: Path, entity: Entity) -> int:
-    """How many of a file's rows are the entity's."""
+    """The number of the entity's rows in a file."""
     mask = _mask(path, entity)
     return 0 if mask is None else int(pc.sum(mask).as_py() or 0)
 
 
 def erase_in(path: Path, entity: Entity) -> int:
-    """Write the file anew without the entity's rows, which readers see whole or not at all.
+    """Rewrite the file without the entity's rows, atomically.
 
     Returns how many went.
     """

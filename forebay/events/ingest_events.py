@@ -1,4 +1,4 @@
-"""What an ingest read and wrote, as datasets of OpenLineage's."""
+"""What an ingest read and wrote, as OpenLineage datasets."""
 
 from __future__ import annotations
 

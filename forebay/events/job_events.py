@@ -1,4 +1,4 @@
-"""What commands tell of themselves as OpenLineage events: one `with` a job."""
+"""Emit OpenLineage events for a command's job, as a context manager."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def job_events(
     nominal: datetime | None = None,
     **facets: Facet,
 ) -> Iterator[Run]:
-    """Tell of a command's job, named ``PROJECT.KIND.NAME``.
+    """Emit events for a command's job, named ``PROJECT.KIND.NAME``.
 
     Args:
         name: what it is about, such as a table.

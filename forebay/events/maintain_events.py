@@ -1,4 +1,4 @@
-"""What maintenance does to a table, as a run of its own."""
+"""OpenLineage events of table maintenance, a run for each table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dbt's nodes as runs beneath the command that builds them, told as dbt tells of them.
+"""OpenLineage runs of dbt's nodes, beneath the command that builds them.
 
 Jobs are named as openlineage-dbt names them, and datasets carry, beside their own names, those
 that it has for them.
@@ -30,7 +30,7 @@ _WELL = ("success", "pass", "warn", "no-op")
 
 
 class NodeEvents:
-    """Hears dbt's own events of one invocation; does nothing where no run is going on.
+    """Listens to dbt's own events of one invocation; does nothing outside a run.
 
     Args:
         root: the project's folder.

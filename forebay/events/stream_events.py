@@ -1,4 +1,4 @@
-"""What a stream process reads and writes, told as one run that goes on until it is stopped."""
+"""OpenLineage events of a stream process: one run that lasts until it is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The column lineage that compile has found, as OpenLineage's facet."""
+"""Compiled column lineage as OpenLineage's facet."""
 
 from __future__ import annotations
 

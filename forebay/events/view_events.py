@@ -1,4 +1,4 @@
-"""What computing a feature view outside of dbt reads and writes, told as OpenLineage events."""
+"""OpenLineage events of feature views that are computed outside dbt."""
 
 from __future__ import annotations
 

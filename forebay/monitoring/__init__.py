@@ -1,1 +1,1 @@
-"""Is a project still well: parity, freshness and drift of every view, as findings, metrics and alerts."""
+"""Project health: parity, freshness and drift of every view, as findings, metrics and alerts."""

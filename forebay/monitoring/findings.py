@@ -1,4 +1,4 @@
-"""What is looked at, and what was found."""
+"""Run every health check of a project and collect the findings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """All that one run has found.
+    """All findings of one run.
 
     Attributes:
         at: the clock of the run.
@@ -64,7 +64,7 @@ def look_at_project(
     sample: int | None,
     dry_run: bool,
 ) -> HealthReport:
-    """Make every check. One that cannot be made is a finding itself, and stops no other.
+    """Run every check. One that cannot run is a finding itself; the others still run.
 
     Args:
         views: names; None for all.

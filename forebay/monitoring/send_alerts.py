@@ -1,6 +1,6 @@
-"""Post a run's alerts to a webhook, as Slack or as Alertmanager takes them.
+"""Post a run's alerts to Slack or Alertmanager.
 
-A receiver that is dead, slow or says no is told of, and never waited for longer than its time-out.
+A receiver that is dead, slow or refuses is reported, and never waited for beyond the time-out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_LINES, _MOST_TEXT = 50, 500
 def send_alerts(
     health: HealthReport, project: str, shape: Shape, url: str, timeout_s: float
 ) -> None:
-    """Post what was found; nothing where all is well.
+    """Post the findings; nothing if all is well.
 
     Args:
         url: Slack's incoming webhook, or the base of an Alertmanager.
@@ -48,7 +48,7 @@ def send_alerts(
 
 
 def slack_message(found: Sequence[Finding], project: str) -> dict[str, Any]:
-    """The JSON of an incoming webhook: one text, a line a finding."""
+    """The JSON of an incoming webhook: one text with a line per finding."""
     lines = [f"*forebay {project}*: {len(found)} findings"]
     for finding in found[:_MOST_LINES]:
         line = f"{_named(finding)}: {finding.said}"

@@ -49,7 +49,7 @@ def metrics_text(health: HealthReport) -> bytes:
 
 
 def write_metrics(health: HealthReport, path: Path) -> None:
-    """Write the file in one step, so that nobody reads half of it.
+    """Write the file atomically.
 
     Raises:
         OSError: it cannot be written.

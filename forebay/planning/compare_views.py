@@ -1,4 +1,4 @@
-"""Two versions of a view side by side: how many values differ in what was built, and why."""
+"""Compare two versions of a view as built: how many values differ, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan comes to, in sections: what breaks and for whom, what is recomputed, what is not."""
+"""A plan in sections: what breaks and for whom, what is recomputed, what is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left of views that a project has no more: their tables, and their rows online."""
+"""Tables and online rows of views that are no longer in the project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from serving.stores import NoStoreError, OnlineStore, StoredView, open_store, vi
 
 @dataclass(frozen=True)
 class RemovedView:
-    """A view that was built from this project, and stands in it no more.
+    """A view that this project built and no longer contains.
 
     Attributes:
         tables: its own, of the lake.
@@ -61,7 +61,7 @@ def find_removed(project: Project, catalog: Catalog) -> list[RemovedView]:
 
 
 def _built_here(lake: Lake, project: str) -> Iterator[tuple[str, str]]:
-    """Each table of a view of the project, and the view."""
+    """Each table of the project's views, with its view."""
     names = table_names(lake)
     for name in names:
         table = find_table(lake, name)
@@ -86,7 +86,7 @@ def _online(project: Project) -> list[str]:
 
 
 def remove_views(project: Project, removed: list[RemovedView]) -> None:
-    """Drop their rows online, then their tables: one that is killed is finished by the next."""
+    """Drop their online rows, then their tables; the next run finishes one that was killed."""
     lake = open_lake(project.lake)
     if any(view.online for view in removed):
         with closing(open_store(project.online)) as store:

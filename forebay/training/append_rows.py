@@ -1,4 +1,4 @@
-"""Add the rows of another spine to a training set that is there, each once.
+"""Append the rows of another spine to an existing training set, each once.
 
 A spine row is new as often as it stands in the spine more times than in the set, all of its columns
 compared, so that a second run, or a spine that overlaps with an earlier one, adds nothing twice.

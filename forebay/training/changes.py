@@ -1,4 +1,4 @@
-"""What differs between a training set and the last one of its service."""
+"""Compare a training set with the previous one of its service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a training set again, kept in its record beside the tables: see docs/training.md."""
+"""The recipe that reproduces a training set, kept in its record: see docs/training.md."""
 
 from __future__ import annotations
 

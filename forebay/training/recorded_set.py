@@ -1,4 +1,4 @@
-"""Read what a training set was made of, out of its file or of its record."""
+"""Read a training set's record, from its file or from a record file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a training set again from its record: the same rows of the same tables by the same statement."""
+"""Reproduce a training set from its record: the same statement over the same snapshots."""
 
 from __future__ import annotations
 

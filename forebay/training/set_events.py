@@ -1,4 +1,4 @@
-"""What a training set is made of, told as OpenLineage events."""
+"""OpenLineage events of a training set: what it reads and writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run on another engine: its connection, and the scratch tables that end with it."""
+"""A run on another engine: its connection, and scratch tables that are dropped at its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lakehouse.engines.sql_engine import SqlEngine
 
 
 class EngineRun:
-    """Connects once the engine is asked for, and drops what killed runs left there.
+    """Connects on first use, and drops what killed runs left behind.
 
     Leaving it drops the run's own tables and disconnects.
 

@@ -1,1 +1,1 @@
-"""Erasure: an entity's rows out of Iceberg tables, their older snapshots and their files."""
+"""Erase an entity's rows from Iceberg tables, their older snapshots and their files."""

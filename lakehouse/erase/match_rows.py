@@ -1,4 +1,4 @@
-"""Which rows of a table are an entity's: those whose key columns have its values."""
+"""Select an entity's rows: those whose key columns have its values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT = "content"
 
 @dataclass(frozen=True)
 class Entity:
-    """An entity that is to be erased.
+    """An entity to erase.
 
     Attributes:
         values: of its key columns, as text.
@@ -34,7 +34,7 @@ class Entity:
         return ", ".join(f"{name}={value}" for name, value in self.values.items())
 
     def columns_in(self, table: str, schema: Schema) -> dict[str, str] | None:
-        """Of each key column its name in a table; None where the table lacks one."""
+        """Each key column's name in a table; None if the table lacks one."""
         names = {fold_name(f.name): f.name for f in schema.fields}
         found = {}
         for key in self.values:

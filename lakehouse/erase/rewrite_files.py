@@ -1,4 +1,4 @@
-"""Write the data files that hold an entity's rows anew without them.
+"""Rewrite the data files that hold an entity's rows, without them.
 
 A row that a delete file takes out still stands in its data file, so files are sought by what is in
 them, and rewritten files take nothing along that was deleted.
@@ -47,7 +47,7 @@ class Found:
 def find_entity_rows(
     connection: duckdb.DuckDBPyConnection, pinned: Pinned, predicate: str
 ) -> Found:
-    """Seek an entity's rows in every data file of a table's current snapshot.
+    """Find an entity's rows in every data file of a table's current snapshot.
 
     Raises:
         DataError: a file cannot be read.
@@ -73,7 +73,7 @@ def _count(connection: duckdb.DuckDBPyConnection, select: str, predicate: str) -
 def remove_rows(
     connection: duckdb.DuckDBPyConnection, table: Table, found: Found, predicate: str
 ) -> None:
-    """Commit the table without the rows. Of one that holds none nothing is written.
+    """Commit the table without the rows; writes nothing if it holds none.
 
     Raises:
         DataError: another writer committed meanwhile.
@@ -111,7 +111,7 @@ def _write(connection: duckdb.DuckDBPyConnection, table: Table, sql: str) -> lis
 
 
 def rewrite_manifests(table: Table) -> bool:
-    """Let the table's manifests name only files that are there; whether they did not.
+    """Rewrite manifests that name removed files. Returns whether there were any.
 
     The commit that takes a file out names it once more, with the least and greatest values in it.
 

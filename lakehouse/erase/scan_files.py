@@ -1,4 +1,4 @@
-"""Seek an entity in every file that is left in a table's folders, named by its metadata or not."""
+"""Search every file in a table's folders for an entity, referenced by metadata or not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lakehouse.maintain.stored_files import FileStore, store_of
 
 @dataclass(frozen=True)
 class Remaining:
-    """Files in which the entity still is.
+    """Files that still hold the entity.
 
     Attributes:
         rows: of it in each file, by name.
@@ -41,7 +41,7 @@ def scan_files(
     entity: Entity,
     set_aside: str | None = None,
 ) -> Remaining:
-    """Look into each Parquet file in a table's folders.
+    """Search each Parquet file in a table's folders.
 
     It reads each file by its own columns, apart from what rewrote them.
 
@@ -121,7 +121,7 @@ def _set_aside_in(
 
 
 def _columns_of(file: pq.ParquetFile, wanted: dict[int, tuple[str, str]]) -> dict[str, str] | None:
-    """The file's names of the key columns, by field id, else by name; None where it has not all."""
+    """The file's names of the key columns, by field id, else by name; None unless it has all."""
     schema = file.schema_arrow
     ids = {int((field.metadata or {}).get(b"PARQUET:field_id", -1)): field.name for field in schema}
     names = {field.name.lower(): field.name for field in schema}

@@ -1,7 +1,7 @@
-"""What computes a feature view's rows: the seam between an engine and the tables that are committed.
+"""The interface between engines, which compute a feature view's rows, and the code that commits them.
 
-Whoever computes fills temporary tables of one DuckDB connection, from which the materialization
-finds what changed and commits it. So tables and state come out alike, whatever has computed them.
+An engine fills temporary tables of one DuckDB connection; materialization finds what changed there
+and commits it. So tables and state are the same whichever engine computed them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RowRequest:
 
 
 class RowComputer(Protocol):
-    """Fills temporary tables with what a view comes to.
+    """Fills temporary tables with a view's rows.
 
     Methods raise DataError or a DuckDB error where the rows break the view.
     """

@@ -1,4 +1,4 @@
-"""The files that paths, folders and patterns name."""
+"""Expand paths, folders and patterns to files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakehouse.ingest.source import FORMATS, check_file, format_of
 
 
 def expand_paths(given: Sequence[Path]) -> tuple[Path, ...]:
-    """Files by name, each once: of a folder all in it and below, of a pattern all that match.
+    """Files in order of name, each once: all below a folder, all that match a pattern.
 
     Names that begin with a dot or an underscore are passed over in folders, as engines write them
     beside their data (``_SUCCESS``, ``_temporary``), but for those of partitions (``_day=1``).

@@ -1,4 +1,4 @@
-"""Parquet files into an Iceberg table by Spark: more rows than one machine holds.
+"""Load Parquet files into an Iceberg table with Spark, for more rows than one machine holds.
 
 The table gets its columns from the files' own schema as the embedded ingest gives them, by a commit
 without rows; Spark then reads the files and commits all of their rows at once.

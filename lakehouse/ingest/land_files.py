@@ -1,4 +1,4 @@
-"""Files of rows that become a table's in one commit, each of them once, whoever else writes to it."""
+"""Commit many files at once, each exactly once, under concurrent writers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _steady(table: Table) -> SteadyTransaction:
 
 @dataclass
 class UncommittedFiles:
-    """Data files that no commit names yet, and the table that they were written for.
+    """Data files that no commit references yet, and the table they were written for.
 
     Attributes:
         base: the table as it was; None where there was none.
@@ -127,7 +127,7 @@ class UncommittedFiles:
         self._remove(f for f in written if not f.record_count)
 
     def land(self, mode: Mode, digests: Mapping[Path, str], *, again: bool) -> Table:
-        """Commit the files, but for those that another process has loaded meanwhile.
+        """Commit the files, except those that another process has loaded meanwhile.
 
         The commit is a compare-and-set on the table's head, so that the record of what is loaded
         and the rows are never apart. Files that are left out are taken out of ``files``.
@@ -163,7 +163,7 @@ class UncommittedFiles:
             transaction = _steady(table)
 
     def forget(self) -> None:
-        """Remove what was written. Only for files that surely no commit names."""
+        """Delete the written files; only if surely no commit references them."""
         for path in list(self.files):
             self._remove(self.files.pop(path))
 
@@ -243,7 +243,7 @@ class UncommittedFiles:
             io.delete(file.file_path)
 
     def no_luck(self) -> DataError:
-        """The error of files that others were too quick for."""
+        """The error after too many lost races with other writers."""
         return DataError(
             "other writers committed first each time",
             where=f"table {self.identifier}",

@@ -1,4 +1,4 @@
-"""Which files a table has the rows of, by their content, kept with the table itself.
+"""The record, kept in a table, of the files that were loaded into it, by content digest.
 
 The record is a table property, written by the same commit as the rows, so that it is there if they
 are, and stays when snapshots expire. Beside each file's digest it holds the sequence number of that

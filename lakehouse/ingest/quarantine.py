@@ -1,4 +1,4 @@
-"""Rows that do not fit the schema that a source declares: kept in a table of their own, with the reason.
+"""Quarantine rows that do not fit a source's declared schema, each with its reason.
 
 The table stands beside the one that the rows were for, ``NAME__quarantine``. Iceberg commits one table
 at a time, so the quarantine comes first, and the rows of a file are replaced each time that the file

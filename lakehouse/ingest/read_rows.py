@@ -1,4 +1,4 @@
-"""The rows of one file as a table is to have them, once every value was looked at."""
+"""Read one file's rows as a table's columns, checking every value."""
 
 from __future__ import annotations
 

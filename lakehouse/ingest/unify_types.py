@@ -1,4 +1,4 @@
-"""Choose the types of new columns from all values of several files."""
+"""Choose types of new columns from all values of several files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A lake elsewhere: what it needs, and how DuckDB reads its files."""
+"""A remote lake: its settings, and how DuckDB reads its files."""

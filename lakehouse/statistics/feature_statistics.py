@@ -1,4 +1,4 @@
-"""What is kept of one feature's values: counts, moments, quantiles, histogram, top values."""
+"""A feature's statistics: counts, moments, quantiles, histogram, top values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event as OpenLineage's JSON: facets get their schema and producer here.
+"""Encode an event as OpenLineage JSON; facets get their schema and producer here.
 
 Written without openlineage-python, whose import costs a short command a quarter of its time;
 tests hold each facet to its class there and to the specification's schema.

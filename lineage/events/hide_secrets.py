@@ -1,4 +1,4 @@
-"""Take credentials out of texts that leave the machine: errors and SQL may quote a URI."""
+"""Redact credentials in texts that leave the machine: errors and SQL may quote a URI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BEARER = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
 
 
 def hide_secrets(text: str) -> str:
-    """The text, with what looks like a credential replaced by stars.
+    """The text, with anything that looks like a credential replaced by stars.
 
     >>> hide_secrets("cannot open postgresql://bob:pw@db/lake, password=pw")
     'cannot open postgresql://***@db/lake, password=***'

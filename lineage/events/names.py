@@ -1,4 +1,4 @@
-"""Names of datasets as OpenLineage's naming convention has them, so that all tools' events meet.
+"""Dataset names by OpenLineage's naming convention, so that events of all tools match.
 
 The classes of `openlineage.client.naming` say the same, which a test holds; they cost an import
 that short commands do without.

@@ -1,4 +1,4 @@
-"""Where events go: what openlineage-python is configured for, else a file of the project."""
+"""Choose where events go: as openlineage-python is configured, else a file in the project."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class ReceiverError(Exception):
 
 @dataclass(frozen=True)
 class Lost:
-    """Events that were not delivered, by number, and why."""
+    """How many events were not delivered, and why."""
 
     dropped: int
     of: int
@@ -62,7 +62,7 @@ class Lost:
 
 
 class Outbox:
-    """Takes events without ever waiting, and delivers them in order.
+    """Accepts events without blocking, and delivers them in order.
 
     Args:
         open_receiver: called on the thread, since it may import and connect.
@@ -85,7 +85,7 @@ class Outbox:
         self._thread: threading.Thread | None = None
 
     def put(self, event: Event) -> None:
-        """Take an event; it is dropped where too many wait already."""
+        """Enqueue an event; drop it if the queue is full."""
         with self._changed:
             self._given += 1
             if self._closed or len(self._waiting) >= self._limit:
@@ -98,7 +98,7 @@ class Outbox:
             self._changed.notify()
 
     def close(self, wait: float) -> Lost | None:
-        """Take no more, and wait for so many seconds at most until all is delivered.
+        """Stop accepting, and wait at most ``wait`` seconds for delivery.
 
         A receiver that has failed already is not waited for. Returns what was dropped.
         """

@@ -1,4 +1,4 @@
-"""Where a project's code stands in git, read from git's own files: no process is started for it."""
+"""The git branch, commit and remote of a project, read from git's files without starting git."""
 
 from __future__ import annotations
 

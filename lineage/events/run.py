@@ -1,4 +1,4 @@
-"""A run of a job: told when it starts, while it goes on, and however it ends.
+"""A run of a job: emits its START, RUNNING and final event.
 
 `job_run` is what commands use. The run that is going on is known to the whole process
 (`current_run`), so that what works below a command (a view that is synced, a model that dbt builds)
@@ -227,7 +227,7 @@ class _Part(Run):
 
 
 class _NoRun(Run):
-    """Takes everything and tells nothing."""
+    """A run that emits nothing."""
 
     def __init__(self) -> None:
         super().__init__(Job("", ""), lambda event: None, None, {})

@@ -1,4 +1,4 @@
-"""Look at something again and again, for as long as the server runs."""
+"""Poll something for as long as the server runs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The catalogue: pages for people who look for a feature, from a server or as a static site."""
+"""The feature catalogue: pages to find features, from a server or as a static site."""

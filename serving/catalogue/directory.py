@@ -1,4 +1,4 @@
-"""All that the catalogue has a page of, by name and by path, in the words that its pages use."""
+"""The catalogue's index: everything that has a page, by name and by path."""
 
 from __future__ import annotations
 

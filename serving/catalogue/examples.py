@@ -1,4 +1,4 @@
-"""A few entities' values of a view, for whoever may read them: keys from the store, values by a lookup."""
+"""Example values of a view for readers with access: keys from the store, values by a lookup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search finds, as plain data: GET /v1/features answers it, and the first page shows it."""
+"""Search results as plain data, for GET /v1/features and the first page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page shows beyond what was compiled: how views stand now, and what its reader may see."""
+"""The live part of a page: the current status of views, and what its reader may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each kind of page shows, gathered for its template."""
+"""Template contexts for each kind of page."""
 
 from __future__ import annotations
 

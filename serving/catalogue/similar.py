@@ -1,4 +1,4 @@
-"""Features that may already be what somebody is about to write: of the same columns and shape."""
+"""Similar features: computed from the same columns, with the same shape."""
 
 from __future__ import annotations
 

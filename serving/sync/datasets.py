@@ -1,4 +1,4 @@
-"""What a sync reads and writes, as datasets of OpenLineage's."""
+"""What a sync reads and writes, as OpenLineage datasets."""
 
 from __future__ import annotations
 
