@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from feature_specs.counted import counted
 from forebay.dbt_project.project import find_project
 from forebay.options import json_option, target_option
-from forebay.terminal import complain, counted, emit_json, say
+from forebay.terminal import complain, emit_json, say
 
 
 @click.command(epilog="Example: forebay served --json")

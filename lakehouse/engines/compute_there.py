@@ -25,7 +25,7 @@ from lakehouse.engines.engine_run import EngineRun
 from lakehouse.engines.pinned_relations import added_rows, pinned_relation
 from lakehouse.engines.result_types import storable
 from lakehouse.engines.table_names import TableNames
-from lakehouse.feature_tables.compute_rows import RowRequest, StepRefusedError
+from lakehouse.feature_tables.compute_rows import RowTask, StepRefusedError
 from lakehouse.feature_tables.sum_up import all_sums, changed_spans
 from lakehouse.lake import FeatureState, load_table
 from lakehouse.scan import Pinned, pin
@@ -58,7 +58,7 @@ class RowsOnEngine:
     >>> compute = partial(RowsOnEngine, run)  # doctest: +SKIP
     """
 
-    def __init__(self, run: EngineRun, asked: RowRequest) -> None:
+    def __init__(self, run: EngineRun, asked: RowTask) -> None:
         self._run, self._asked = run, asked
         self._before: FeatureState | None = None
         self._touched: _Relation | None = None

@@ -27,7 +27,7 @@ class StepRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class RowRequest:
+class RowTask:
     """What is to be computed.
 
     Attributes:
@@ -73,13 +73,13 @@ class RowComputer(Protocol):
         """
 
 
-ComputeRows: TypeAlias = Callable[[RowRequest], RowComputer]
+ComputeRows: TypeAlias = Callable[[RowTask], RowComputer]
 
 
 class RowsHere:
     """DuckDB computes, in the connection itself."""
 
-    def __init__(self, asked: RowRequest) -> None:
+    def __init__(self, asked: RowTask) -> None:
         self._asked = asked
 
     def compute_all(self) -> None:

@@ -36,12 +36,7 @@ from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.change_rows import change_rows
 from lakehouse.feature_tables.choose_step import StepChoice, choose_step, stands_at, state_at
 from lakehouse.feature_tables.clean_files import clean_files
-from lakehouse.feature_tables.compute_rows import (
-    ComputeRows,
-    RowRequest,
-    RowsHere,
-    StepRefusedError,
-)
+from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere, RowTask, StepRefusedError
 from lakehouse.feature_tables.key_index import find_rows, is_indexed
 from lakehouse.feature_tables.sum_up import add_deltas
 from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, find_table, load_table, read_state
@@ -162,7 +157,7 @@ class _Session:
         self.located: Pinned | None = None
         self.refused = ""
         self.added: Mapping[str, tuple[ManifestEntry, ...]] = {}
-        self.rows = compute(RowRequest(view, plan, leaves, self.state.at, self._run))
+        self.rows = compute(RowTask(view, plan, leaves, self.state.at, self._run))
 
     def decide(self, full_refresh: bool) -> StepChoice:
         """How to bring the table forward, and why not more cheaply."""

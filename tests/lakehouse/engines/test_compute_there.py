@@ -17,7 +17,7 @@ from lakehouse.engines import pinned_relations
 from lakehouse.engines.compute_there import RowsOnEngine
 from lakehouse.engines.engine_run import EngineRun
 from lakehouse.feature_tables import materialize
-from lakehouse.feature_tables.compute_rows import RowComputer, RowRequest
+from lakehouse.feature_tables.compute_rows import RowComputer, RowTask
 from lakehouse.feature_tables.materialize import Advance
 from lakehouse.lake import load_table
 from tests.feature_specs.worlds import BASE, DIMS, EVENTS, LATE, QUARTER, US, make_rows
@@ -134,7 +134,7 @@ def test_a_build_that_was_overtaken_fails_and_leaves_nothing(
     _advance(build, shared_lake, "duckdb", BASE)
     build.append(EVENTS, _few(random.Random(1), BASE + HOUR))
 
-    def overtaken(run: EngineRun, asked: RowRequest) -> RowComputer:
+    def overtaken(run: EngineRun, asked: RowTask) -> RowComputer:
         build.advance(BASE + QUARTER)
         return RowsOnEngine(run, asked)
 

@@ -199,7 +199,7 @@ def test_rows_that_were_set_aside_go_from_the_quarantine(lake: Catalog) -> None:
         table = load_table(lake, "a.t__quarantine")
         left = scan_files(connection, "a.t__quarantine", table, entity, predicate)
         assert sum(left.rows.values()) == 3
-        found = find_rows(connection, pin(table), predicate)
+        found = find_entity_rows(connection, pin(table), predicate)
         remove_rows(connection, table, found, predicate)
     kept = [str(row["content"]) for row in told(load_table(lake, "a.t__quarantine"))]
     assert sorted(kept) == sorted(content[3:])
