@@ -146,7 +146,7 @@ def test_names_with_dots_are_followed_both_ways() -> None:
             {"fraud": (("odd", "spent.eur"),)},
             {},
             {},
-            {"exposure.shop.report": Consumer("report", "dashboard", "BI", ("odd",))},
+            {"exposure.shop.report": Exposure("report", "dashboard", "BI", ("odd",))},
         )
     )
     start = graph.find("RAW.pays.net.eur")
