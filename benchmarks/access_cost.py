@@ -1,9 +1,9 @@
-"""What keys, rates and the audit log add to a lookup, in process.
+"""What keys, rates, the audit log and the log of served vectors add to a lookup, in process.
 
     .venv/bin/python benchmarks/access_cost.py [--rounds 15]
 
 One application answers everybody, the other wants a key, holds a team to its rates and keeps an audit
-log; both answer 1 entity x 100 features of 10 views in turns. CPU time a request, medians of the
+log, others log what they answered; all answer 1 entity x 100 features of 10 views in turns. CPU time a request, medians of the
 rounds; no socket is in it.
 """
 
@@ -28,6 +28,7 @@ from serving.access.gate import Gate
 from serving.access.keys_file import KeysFile, write_keys
 from serving.access.rate import Rates
 from serving.api import App, create_app
+from serving.served.served_log import ServedLog
 
 _REQUESTS = 300
 
@@ -87,6 +88,7 @@ def main() -> None:
         sent = [*headers, (b"authorization", f"Bearer {key}".encode())]
         keys, rates = folder / "keys.json", Rates(1e9, 1e12)
         audit = Audit(str(folder / "audit.jsonl"))
+        hundredth, every = ServedLog(0.01, folder / "1"), ServedLog(1.0, folder / "all")
         sides = {
             "everybody": (create_app(catalog), headers),
             "a key": (create_app(catalog, gate=Gate(keys)), sent),
@@ -94,8 +96,14 @@ def main() -> None:
                 create_app(catalog, gate=Gate(keys, None, rates), audit=audit),
                 sent,
             ),
+            "1% of answers logged": (create_app(catalog, served=hundredth), headers),
+            "all answers logged": (create_app(catalog, served=every), headers),
         }
         asyncio.run(_compare(sides, rounds))
+        before = time.thread_time()
+        every.flush()  # a thread of the server does so, twice a second
+        logged = 2 * rounds * _REQUESTS - every.dropped
+        print(f"written later: {(time.thread_time() - before) / logged * 1e6:.1f} us a vector")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ COMMANDS = {
     "replay": "Play the example's flights through a broker, and watch features change.",
     "verify": "Check that online equals offline and is fresh.",
     "monitor": "Check parity, freshness and drift; metrics and alerts.",
-    "served": "Commit the log of served vectors to the lake.",
+    "served": "Commit the log of served vectors, and compare it with training.",
     "catalogue": "Write the catalogue of features as a static site.",
     "docs": "Generate dbt's documentation site, and serve it.",
     "doctor": "Check the project and what it stands on, and say what to do.",

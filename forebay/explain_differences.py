@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -84,6 +84,53 @@ def explain_differences(
                 explainer.of_before = bool(others)
             found += [explainer.explain(difference) for difference in report.examples]
     return found
+
+
+@dataclass(frozen=True)
+class Served:
+    """A value that was served and is another one in training.
+
+    Attributes:
+        difference: ``offline`` is F(D, at) over the leaves of now, ``online`` what was served.
+        at, loaded_at: t and T of the answer, in microseconds since the epoch.
+        behind: it is F(D, T), so that only what has happened since explains it.
+    """
+
+    difference: Difference
+    at: int
+    loaded_at: int
+    behind: bool
+
+
+def explain_served(
+    catalog: Catalog, view: ViewEntry, compiled: CompiledView, cases: Sequence[Served]
+) -> list[Explained]:
+    """Explain what was served of a view and differs from what training has for the same instant.
+
+    Raises:
+        ForebayError: the view is not built, or its lake cannot be read.
+    """
+    found = []
+    for case in cases:
+        online = ViewState(case.loaded_at, view.semantic_hash, rows=0)
+        explainer = _Explainer(catalog, view, compiled, online)
+        # Training reads the leaves as they stand now, whatever the last build has read.
+        explainer.offline = replace(
+            explainer.offline, at=case.at, snapshots=_leaves_now(catalog, explainer.offline)
+        )
+        if case.behind:
+            _, _, later = explainer._logged(case.difference)
+            found.append(explainer._behind(case.difference, online, later))
+        else:
+            found.append(explainer.explain(case.difference))
+    return found
+
+
+def _leaves_now(catalog: Catalog, state: FeatureState) -> dict[str, int | None]:
+    lake = open_lake(catalog.lake)
+    return {
+        leaf: pin(load_table(lake, catalog.leaves[leaf].table)).snapshot for leaf in state.snapshots
+    }
 
 
 @dataclass

@@ -2,37 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from feature_specs.counted import counted
 from forebay.dbt_project.project import find_project
-from forebay.options import json_option, target_option
-from forebay.terminal import complain, emit_json, say
+from forebay.options import json_option, now_option, run_instant, target_option
+from forebay.terminal import complain, emit_json, say, table
+
+if TYPE_CHECKING:
+    from forebay.monitoring.compare_served import SkewReport
 
 
-@click.command(epilog="Example: forebay served --json")
+@click.command(epilog="Example: forebay served --last '1 day' --allow 0.01 --json")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path),
               help="Where servers log; else the profile's `serve: {served_folder: FOLDER}`.")  # fmt: skip
+@click.option("--compare/--no-compare", default=True, show_default=True,
+              help="Compare what was served with what training has for the same instants.")  # fmt: skip
+@click.option("--last", default="1 day", show_default=True, metavar="DURATION",
+              help="Compare what was served in this time.")  # fmt: skip
+@click.option("--most", type=click.IntRange(1), default=10_000, show_default=True, metavar="N",
+              help="Compare so many rows of a view, the latest ones.")  # fmt: skip
+@click.option("--allow", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+              metavar="SHARE", help="Exit code 1 where more of a feature's values differ.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what is there to commit, and commit nothing.")
+@now_option
 @target_option
 @json_option
-def served_command(folder: Path | None, dry_run: bool, target: str | None, as_json: bool) -> int:
-    """Commit what servers have logged (`forebay serve --log-served`) to forebay.served_vectors."""
+def served_command(
+    folder: Path | None,
+    compare: bool,
+    last: str,
+    most: int,
+    allow: float,
+    dry_run: bool,
+    now: str | None,
+    target: str | None,
+    as_json: bool,
+) -> int:
+    """Commit what servers have logged (`forebay serve --log-served`) to forebay.served_vectors, and
+    compare it with training. Exit code 1 where too much differs."""
+    from feature_specs.durations import parse_duration
+    from forebay.monitoring.compare_served import compare_served
     from forebay.serve_settings import read_settings
     from lakehouse.lake import open_lake
     from serving.served.commit_spool import commit_spool
+    from serving.settings import read_secret
 
     project = find_project(target=target)
-    place = folder or Path(str(read_settings(project, {}).served_folder))
+    length = parse_duration(last, where="--last", example="1 day")
+    settings = read_settings(project, {})
+    place = folder or Path(str(settings.served_folder))
     committed = commit_spool(open_lake(project.catalog().lake), place, dry_run=dry_run)
+    reports: list[SkewReport] = []
+    if compare:
+        path = settings.served_secret
+        secret = None if path is None else read_secret(Path(path))
+        at = run_instant(project, now)
+        reports = compare_served(project, at, length, most=most, secret=secret)
     if as_json:
-        emit_json({"folder": str(place), "dry_run": dry_run, **asdict(committed)})
+        done = {"folder": str(place), "dry_run": dry_run, **asdict(committed)}
+        emit_json({**done, "views": [asdict(report) for report in reports]})
     else:
-        done = "to commit" if dry_run else "committed"
+        done_word = "to commit" if dry_run else "committed"
         files, vectors = counted(committed.files, "file"), counted(committed.vectors, "vector")
-        say(f"{files} of {vectors} {done}")
+        say(f"{files} of {vectors} {done_word}")
+        _tell(reports)
     busy = f"another run commits {place} at this moment: run it again"
-    return 2 if complain([busy] if committed.busy else []) else 0
+    errors = [f"{r.view}: {r.error}" for r in reports if r.error]
+    if complain([*([busy] if committed.busy else []), *errors]):
+        return 2
+    return int(any(f.share > allow for r in reports for f in r.features.values()))
+
+
+def _tell(reports: Sequence[SkewReport]) -> None:
+    rows: list[tuple[Any, ...]] = [
+        (r.view, f.feature, f.values, f.skewed, f.broken)
+        for r in reports
+        for f in r.features.values()
+    ]
+    if rows:
+        say(table(rows, ("view", "feature", "served", "differ", "not F(D, T)")))
+    for report in reports:
+        left = {
+            "not given in time": report.unavailable,
+            "of another meaning": report.other_meaning,
+            "of unknown keys": report.unknown,
+        }
+        out = [f"{number:,} {why}" for why, number in left.items() if number]
+        if out:
+            say(f"{report.view}: not compared: {', '.join(out)}")
+        for each in report.examples:
+            d = each.difference
+            say(f"  {report.view}: {d.key} {d.column}: training {_shown(d.offline)}, "
+                f"served {_shown(d.online)}: {each.kind}, since {each.why}")  # fmt: skip
+            for cause in each.causes:
+                shown = ", ".join(f"{name}={value}" for name, value in cause.row.items())
+                say(f"    {cause.change}: {shown}")
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, Decimal) else repr(value)

@@ -66,10 +66,10 @@ class ServedLog:
         entities = len(views[0].rows)
         if entities == 1:
             if self._random() < self._share:
-                self._keep(service, views, 0)
+                self._keep(_Drawn(service, views))
             return
         for place in self._draw(entities):
-            self._keep(service, views, place)
+            self._keep(_Drawn(service, [_one(view, place) for view in views]))
 
     def _draw(self, entities: int) -> Iterator[int]:
         """Places of entities, each drawn apart from the others; costs nothing for those left out."""
@@ -80,11 +80,11 @@ class ServedLog:
         while (place := place + 1 + int(math.log(1 - self._random()) / miss)) < entities:
             yield place
 
-    def _keep(self, service: str | None, views: Sequence[ViewRows], place: int) -> None:
+    def _keep(self, drawn: _Drawn) -> None:
         if len(self._kept) >= self._buffered:
             self.dropped += 1
         else:
-            self._kept.append(_Drawn(service, [_one(view, place) for view in views]))
+            self._kept.append(drawn)
 
     def flush(self) -> None:
         """Write what was kept; for one thread at a time."""

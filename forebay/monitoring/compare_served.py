@@ -1,0 +1,276 @@
+"""Training-serving skew: what was served, beside what training has for the same key and instant.
+
+Of each logged vector F(D, t) is computed, as a training set with a label at t has it, over the lake
+as it stands now. What differs is computed at T too, the instant of the rows that were served: where
+it is F(D, T) the store was right and behind, else it is late rows, or the law is broken.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from feature_specs.catalog import Catalog, ServiceEntry, ViewEntry
+from feature_specs.instants import epoch_us
+from feature_specs.library_errors import explain_one, known_errors
+from feature_specs.quote import quoted
+from feature_specs.sql_types import parse_type
+from feature_specs.view import FeatureReference
+from forebay.compilation.compile_parts import service_template
+from forebay.compilation.compile_project import Compiled, compile_project
+from forebay.compilation.current_service import CompiledService
+from forebay.dbt_project.project import Project
+from forebay.explain_differences import Explained, Served, explain_served
+from forebay.training.make_set import SetOptions, make_training_set
+from lakehouse.lake import find_table, open_lake
+from serving.columns import RowEncoder
+from serving.keys import decode_key
+from serving.lookup.read import OUTSIDE_MAX_AGE, UNAVAILABLE
+from serving.offline import open_feature_table
+from serving.rows import from_json
+from serving.served.commit_spool import SERVED
+from serving.served.served_log import hash_key
+from serving.verify import Difference, same_value
+
+#: The spine's columns that no view has.
+_AT = "forebay_served_at"
+_SERVICE = "served_vectors"
+#: Differences of a view that are explained.
+_EXAMPLES = 10
+#: Floats are equal within this share of the greater one, as in `forebay verify --training`.
+_TOLERANCE = 1e-9
+
+_Row = Mapping[str, Any]
+
+
+@dataclass
+class FeatureSkew:
+    """How many values of a feature were compared, differ from training, and of these from F(D, T)."""
+
+    feature: str
+    values: int = 0
+    skewed: int = 0
+    broken: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of values that differ from training."""
+        return self.skewed / self.values if self.values else 0.0
+
+
+@dataclass
+class SkewReport:
+    """What the log says of one view.
+
+    Attributes:
+        rows: of the log that were looked at; compared: those that could be.
+        unavailable: the store did not answer in time; other_meaning: served under another
+            definition; unknown: the key is null, or a hash of which no key is in the feature table.
+        examples: the first differences, those that break the law first.
+        error: why nothing of it could be compared, with a hint.
+    """
+
+    view: str
+    rows: int = 0
+    compared: int = 0
+    unavailable: int = 0
+    other_meaning: int = 0
+    unknown: int = 0
+    features: dict[str, FeatureSkew] = field(default_factory=dict)
+    examples: list[Explained] = field(default_factory=list)
+    error: str | None = None
+
+
+def compare_served(
+    project: Project,
+    until: datetime,
+    last: timedelta,
+    *,
+    most: int = 10_000,
+    secret: bytes | None = None,
+) -> list[SkewReport]:
+    """Compare what was served of each view with training.
+
+    Args:
+        until, last: the answers' instants, up to this one and so long before it.
+        most: rows of a view that are compared, the latest ones.
+        secret: that keys were hashed under.
+
+    Raises:
+        ForebayError: the project does not compile, or its lake cannot be read.
+    """
+    until = until.astimezone(UTC)  # days of the log are UTC's
+    by_view = _logged(project.catalog(), until - last, until)
+    if not by_view:
+        return []
+    compiled = compile_project(project, write=False)
+    reports = []
+    for name, rows in sorted(by_view.items()):
+        comparison = _Comparison(project, compiled, name, secret)
+        try:
+            comparison.run(rows[-most:])
+        except known_errors() as error:
+            comparison.report.error = str(explain_one(error))
+        reports.append(comparison.report)
+    return reports
+
+
+def _logged(catalog: Catalog, since: datetime, until: datetime) -> dict[str, list[_Row]]:
+    """The log's rows by view, oldest first."""
+    table = find_table(open_lake(catalog.lake), SERVED)
+    found: dict[str, list[_Row]] = {}
+    if table is None:
+        return found
+    wanted = (
+        f"day >= '{since.date()}' and day <= '{until.date()}' "
+        f"and at >= '{since.isoformat()}' and at <= '{until.isoformat()}'"
+    )
+    rows: list[_Row] = table.scan(row_filter=wanted).to_arrow().to_pylist()
+    for row in sorted(rows, key=lambda row: (row["at"], row["file"], row["line"])):
+        found.setdefault(row["view"], []).append(row)
+    return found
+
+
+class _Comparison:
+    """The comparison of one view, and the report that it fills."""
+
+    def __init__(
+        self, project: Project, compiled: Compiled, name: str, secret: bytes | None
+    ) -> None:
+        self._project, self._compiled, self._secret = project, compiled, secret
+        self._catalog = compiled.catalog
+        self.report = SkewReport(name)
+
+    def run(self, rows: Sequence[_Row]) -> None:
+        report, view = self.report, self._catalog.readable.get(self.report.view)
+        report.rows = len(rows)
+        report.unavailable = sum(row["status"] == UNAVAILABLE for row in rows)
+        there = [row for row in rows if row["status"] != UNAVAILABLE]
+        same = [r for r in there if view is not None and r["meaning"] == view.definition_hash]
+        report.other_meaning = len(there) - len(same)
+        if view is None or not same:
+            return
+        known = self._with_keys(view, same)
+        report.unknown = len(same) - len(known)
+        report.compared = len(known)
+        if known:
+            self._compare(view, known)
+
+    def _with_keys(self, view: ViewEntry, rows: Sequence[_Row]) -> list[_Row]:
+        """The rows whose keys are known, hashed ones with the keys that they are of."""
+        wanted = {row["key_hash"] for row in rows if row["key_hash"] is not None}
+        keys: dict[str, tuple[str, ...]] = {}
+        if wanted and self._secret is not None:
+            behind = self._catalog.views[self._catalog.view_behind(view.name)]
+            encoder = RowEncoder(behind)
+            for batch in open_feature_table(self._catalog, behind).batches(behind.keys):
+                for key in encoder.keys(encoder.entities_only(batch)):
+                    hashed = hash_key(self._secret, key)
+                    if hashed in wanted:
+                        keys[hashed] = decode_key(key)
+        given = [{**r, "key": r["key"] or keys.get(r["key_hash"] or "")} for r in rows]
+        return [row for row in given if row["key"] is not None]
+
+    def _compare(self, view: ViewEntry, rows: Sequence[_Row]) -> None:
+        names = list(dict.fromkeys(name for row in rows for name in row["features"]))
+        then = self._training(view, names, rows, "at")
+        types = {name: parse_type(view.feature(name).type) for name in names}
+        stored = {name for name in names if view.feature(name).expression is None}
+        differing: list[tuple[int, str, Any]] = []
+        for place, row in enumerate(rows):
+            for name, text in zip(row["features"], row["values"], strict=True):
+                skew = self.report.features.setdefault(name, FeatureSkew(name))
+                skew.values += 1
+                served = from_json(types[name])(json.loads(text))
+                if not _same(then[name][place], served):
+                    skew.skewed += 1
+                    differing.append((place, name, served))
+        if differing:
+            self._explain(view, rows, then, differing, stored)
+
+    def _explain(
+        self,
+        view: ViewEntry,
+        rows: Sequence[_Row],
+        then: Mapping[str, list[Any]],
+        differing: Sequence[tuple[int, str, Any]],
+        stored: set[str],
+    ) -> None:
+        """Tell what the store was behind with from what breaks the law, and why."""
+        places = sorted({place for place, _, _ in differing})
+        of_place = {place: n for n, place in enumerate(places)}
+        names = [name for name in then if name in stored]
+        loaded = (
+            self._training(view, names, [rows[p] for p in places], "loaded_at") if names else {}
+        )
+        cases = []
+        for place, name, served in differing:
+            row = rows[place]
+            # What is computed as it is read has no value at T, and what was too old was not served.
+            behind = name not in stored or row["status"] == OUTSIDE_MAX_AGE
+            behind = behind or _same(loaded[name][of_place[place]], served)
+            self.report.features[name].broken += not behind
+            key, offline = tuple(row["key"]), then[name][place]
+            difference = Difference(key, name, offline, served)
+            cases.append(
+                Served(difference, epoch_us(row["at"]), epoch_us(row["loaded_at"]), behind)
+            )
+        first = sorted(cases, key=lambda case: case.behind)[:_EXAMPLES]
+        behind_view = self._catalog.view_behind(view.name)
+        entry = self._catalog.views[behind_view]
+        compiled = self._compiled.view(behind_view)
+        self.report.examples = explain_served(self._catalog, entry, compiled, first)
+
+    def _training(
+        self, view: ViewEntry, names: Sequence[str], rows: Sequence[_Row], instant: str
+    ) -> dict[str, list[Any]]:
+        """The features of the rows' keys, each as of its own instant, over the lake of now."""
+        listed = tuple((view.name, name) for name in names)
+        behind = self._compiled.view(self._catalog.view_behind(view.name))
+        template = service_template(listed, [behind], self._catalog.roles)
+        services = {**self._catalog.services, _SERVICE: ServiceEntry(_SERVICE, listed)}
+        catalog = replace(self._catalog, services=services)
+        service = CompiledService(_SERVICE, catalog, template, lambda: self._compiled)
+        spine = _spine(view, rows, instant)
+        options = SetOptions(timestamp=_AT)
+        with make_training_set(self._project, _SERVICE, spine, options, service) as made:
+            table = made.to_arrow()
+        column = {name: FeatureReference(view.name, name).column for name in names}
+        return {name: table[column[name]].to_pylist() for name in names}
+
+
+def _spine(view: ViewEntry, rows: Sequence[_Row], instant: str) -> pa.Table:
+    """Keys, request values and instants, of the view's own types."""
+    columns: dict[str, tuple[str, list[str | None]]] = {
+        column.name: (column.type, [row["key"][n] for row in rows])
+        for n, column in enumerate(view.entities)
+    }
+    sent = [json.loads(row["request"] or "{}") for row in rows]
+    for column in view.requests:
+        columns[column.name] = column.type, [_text(values.get(column.name)) for values in sent]
+    texts = pa.table(
+        {name: pa.array(values, pa.string()) for name, (_, values) in columns.items()}
+        | {_AT: pa.array([row[instant] for row in rows], pa.timestamp("us", tz="UTC"))}
+    )
+    casts = [f"cast({quoted(n)} as {kind}) as {quoted(n)}" for n, (kind, _) in columns.items()]
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.register("texts", texts)
+        return connection.sql(f"select {', '.join([*casts, _AT])} from texts").to_arrow_table()
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _same(trained: Any, served: Any) -> bool:
+    if isinstance(trained, float) and isinstance(served, float):
+        return same_value(trained, served) or math.isclose(trained, served, rel_tol=_TOLERANCE)
+    return same_value(trained, served)
