@@ -17,7 +17,7 @@ from feature_specs.view import FeatureReference
 from lakehouse.lake import find_table, open_lake
 from lakehouse.relations import connect, feature_relation_sql
 from lakehouse.scan import pin
-from lakehouse.statistics.feature_statistics import FeatureStatistics
+from lakehouse.statistics.feature_statistics import FeatureStatistics, role_of
 from lakehouse.statistics.keep_statistics import read_baselines, read_statistics
 from lakehouse.statistics.measure_columns import SAMPLED, measure_columns
 from lakehouse.statistics.measure_drift import Drift, measure_drift
@@ -115,8 +115,8 @@ def _from_training(
         now, ks = latest[name], None
         if name in measures:
             now = replace(now, bins=measures[name].bins, counts=measures[name].counts)
+        column = FeatureReference(role_of(baseline.source)[1] or baseline.view, name).column
         if trained is not None and baseline.kind == "number" and name in measures:
-            column = FeatureReference(baseline.view, name).column
             ks = kolmogorov_smirnov_of(connection, (relation, name), (trained, column))
         allowed = thresholds_of(view.drift, name)
         against = f"training set {baseline.source}"
@@ -131,7 +131,7 @@ def _training_relation(
     catalog: Catalog, lake: Lake, baselines: Sequence[FeatureStatistics]
 ) -> str | None:
     """A SELECT of the training set's rows; None where it is another one by now."""
-    entry = catalog.training_sets.get(baselines[0].source) if baselines else None
+    entry = catalog.training_sets.get(role_of(baselines[0].source)[0]) if baselines else None
     table = None if entry is None else find_table(lake, entry.table)
     if table is None:
         return None

@@ -80,7 +80,8 @@ class FeatureStatistics:
     """One feature's statistics at one instant.
 
     Attributes:
-        source: the name of what was measured: a view's table, a training set, or ``served``.
+        source: the name of what was measured: a view's table, a training set, or ``served``; of a
+            view in a role of a training set's service, see `source_in_role`.
         meaning: definition hash of the view; values of another meaning are not comparable.
         as_of: the instant of which the values are; of served vectors, the end of their hour.
         snapshot: Iceberg snapshot of the table measured; None of what has none.
@@ -144,6 +145,24 @@ def kind_of(type_name: str) -> Kind:
     if known.name in ("VARCHAR", "BOOLEAN", "UUID"):
         return "category"
     return "time" if known.is_temporal else "other"
+
+
+_IN_ROLE = " as "
+
+
+def source_in_role(training_set: str, role: str | None) -> str:
+    """The source of a training set's columns that are a view's in a role, which has other entities.
+
+    >>> source_in_role("train", "payer"), role_of("train as payer"), role_of("train")
+    ('train as payer', ('train', 'payer'), ('train', None))
+    """
+    return training_set if role is None else f"{training_set}{_IN_ROLE}{role}"
+
+
+def role_of(source: str) -> tuple[str, str | None]:
+    """A training set's name, and the role of which its source tells; None of a view itself."""
+    name, _, role = source.partition(_IN_ROLE)
+    return name, role or None
 
 
 def to_rows(entries: list[FeatureStatistics]) -> pa.Table:

@@ -19,7 +19,12 @@ from lakehouse.duckdb_types import column_types
 from lakehouse.lake import FeatureState, find_table, open_lake, read_state
 from lakehouse.relations import connect, feature_relation_sql
 from lakehouse.scan import pin
-from lakehouse.statistics.feature_statistics import Bins, FeatureStatistics
+from lakehouse.statistics.feature_statistics import (
+    Bins,
+    FeatureStatistics,
+    role_of,
+    source_in_role,
+)
 from lakehouse.statistics.keep_statistics import (
     keep_statistics,
     read_baselines,
@@ -48,7 +53,8 @@ def measure_project(
     measuring = _Measuring(catalog, lake, folder)
     for name in names:
         measuring.view(catalog.view(name))
-    known = {(b.source, b.snapshot) for b in measuring.baselines if b.measured == "training"}
+    trained = [b for b in measuring.baselines if b.measured == "training"]
+    known = {(role_of(b.source)[0], b.snapshot) for b in trained}
     for entry in catalog.training_sets.values() if views is None else ():
         measuring.training_set(entry, known)
     keep_statistics(lake, measuring.entries, measuring.new_baselines)
@@ -139,14 +145,15 @@ class _Measuring:
         at = table.current_snapshot()
         assert at is not None
         for column, (view, feature) in references.items():
+            behind = self.catalog.view_behind(view)
             self.new_baselines.append(
                 _statistics(
                     measures[column],
-                    view=self.catalog.view_behind(view),
+                    view=behind,
                     feature=feature,
                     type=columns[column],
                     measured="training",
-                    source=entry.name,
+                    source=source_in_role(entry.name, None if view == behind else view),
                     meaning=self.catalog.view(view).definition_hash,
                     as_of=from_epoch_us(at.timestamp_ms * 1000),
                     snapshot=pinned.snapshot,

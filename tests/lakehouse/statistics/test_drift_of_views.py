@@ -12,9 +12,11 @@ from scipy.special import rel_entr
 from scipy.stats import ks_2samp
 
 from feature_specs.catalog import TrainingSetEntry
+from feature_specs.view_entry import Role
 from lakehouse.commit import commit_rows
 from lakehouse.lake import open_lake
 from lakehouse.statistics.drift_of_views import drift_of_views
+from lakehouse.statistics.keep_statistics import read_baselines
 from lakehouse.statistics.measure_drift import FLOOR
 from lakehouse.statistics.measure_views import measure_project
 from tests.serving.project import Project, carriers, instant
@@ -88,6 +90,27 @@ def test_a_training_set_made_anew_takes_the_place_of_the_old_one(project: Projec
         commit_rows(lake, "main.train", rows, mode="replace")
         build(project, START + timedelta(hours=start), 100)
     assert drifts(project)["n", "training set train"] == (0.0, 0.0)
+
+
+def test_a_view_in_two_roles_of_a_training_set(project: Project) -> None:
+    """Each role's column has bins and values of its own."""
+    view = project.catalog.view("delays")
+    roles = {n: Role("delays", {k: f"{n}_{k}" for k in view.keys}) for n in ("one", "two")}
+    project.catalog = replace(project.catalog, roles=roles)
+    columns = {"one": list(range(200)), "two": list(range(1000, 1400, 2))}
+    trained = pa.table({f"{name}__n": values for name, values in columns.items()})
+    commit_rows(open_lake(project.catalog.lake), "main.train", trained, mode="append")
+    project.service("eta", ("one", "n"), ("two", "n"))
+    sets = {"train": TrainingSetEntry("train", "model.x.train", "eta", "main.train")}
+    project.catalog = replace(project.catalog, training_sets=sets)
+    build(project, START, 0)
+    build(project, START + timedelta(hours=1), 0)
+    found = drifts(project)
+    assert found["n", "training set train as one"] == (0.0, 0.0)
+    psi, ks = found["n", "training set train as two"]
+    assert psi is not None and psi > 1 and ks == 1.0
+    kept = read_baselines(open_lake(project.catalog.lake), measured="training")
+    assert len(kept) == 2, "measured once, not with every build"
 
 
 def test_few_rows_are_not_judged(project: Project) -> None:
