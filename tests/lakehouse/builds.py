@@ -37,6 +37,16 @@ from tests.lakehouse.read_arrow import read_arrow
 
 HOUR = timedelta(hours=1)
 
+#: A history view with ties, a read-time part and a ttl.
+HISTORY = FeatureView(
+    "history",
+    "select k, ts, x, s, f, epoch(now() - ts) as age from events where x is not null",
+    ("k",),
+    event_time="ts",
+    tie_break=("s",),
+    ttl=6 * HOUR,
+)
+
 _ARROW = {
     "VARCHAR": pa.string(),
     "INTEGER": pa.int32(),

@@ -21,7 +21,7 @@ from lakehouse.feature_tables.compute_rows import RowComputer, RowTask
 from lakehouse.feature_tables.materialize import Advance
 from lakehouse.lake import load_table
 from tests.feature_specs.worlds import BASE, DIMS, EVENTS, LATE, QUARTER, US, make_rows
-from tests.lakehouse.builds import HOUR, Build, random_batch
+from tests.lakehouse.builds import HISTORY, HOUR, Build, random_batch
 from tests.lakehouse.engines.conftest import SharedLake
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -50,18 +50,7 @@ VIEWS: dict[str, tuple[FeatureView, tuple[Leaf, ...], bool]] = {
         (EVENTS, DIMS),
         False,
     ),
-    "history": (
-        FeatureView(
-            "history",
-            "select k, ts, x, s, f, epoch(now() - ts) as age from events where x is not null",
-            ("k",),
-            event_time="ts",
-            tie_break=("s",),
-            ttl=6 * HOUR,
-        ),
-        (LATE,),
-        True,
-    ),
+    "history": (HISTORY, (LATE,), True),
 }  # fmt: skip
 
 

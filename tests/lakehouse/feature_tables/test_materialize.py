@@ -15,7 +15,7 @@ from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table
 from tests.feature_specs.worlds import BASE, DIMS, EVENTS, LATE, QUARTER, US, make_rows
-from tests.lakehouse.builds import HOUR, Build, entry_of, random_batch
+from tests.lakehouse.builds import HISTORY, HOUR, Build, entry_of, random_batch
 from tests.lakehouse.read_arrow import read_arrow
 
 pytestmark = pytest.mark.usefixtures("how_rows_are_written")
@@ -44,18 +44,7 @@ VIEWS: dict[str, tuple[FeatureView, tuple[Leaf, ...], bool]] = {
         (EVENTS, DIMS),
         False,
     ),
-    "history": (
-        FeatureView(
-            "history",
-            "select k, ts, x, s, f, epoch(now() - ts) as age from events where x is not null",
-            ("k",),
-            event_time="ts",
-            tie_break=("s",),
-            ttl=6 * HOUR,
-        ),
-        (LATE,),
-        True,
-    ),
+    "history": (HISTORY, (LATE,), True),
     "fading": (
         FeatureView(
             "fading",
