@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
-_USER = re.compile(r"(?<=://)[^/\s'\"@]+@")
+# A password may hold an @ of its own: up to the last one.
+_USER = re.compile(r"(?<=://)[^/\s'\"]+@")
 _SETTING = re.compile(
-    r"(?i)\b([\w.-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key(?:[_-]?id)?))"
-    r"(['\"]?\s*(?:=>|[=:])\s*)(?:bearer\s+)?('[^']*'|\"[^\"]*\"|[^\s,;)&]+)"
+    r"(?i)\b([\w.-]*(?:password|passwd|pwd|passphrase|secret|token|signature"
+    r"|private[_-]?key|api[_-]?key|access[_-]?key(?:[_-]?id)?))"
+    r"(['\"]?\s*(?:=>|[=:])\s*|\s+(?='))(?:bearer\s+)?('[^']*'|\"[^\"]*\"|[^\s,;)&]+)"
 )
-_BEARER = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
+_BEARER = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+|(?<=authorization: )basic\s+[\w+/=]+")
 
 
 def hide_secrets(text: str) -> str:
@@ -18,4 +20,4 @@ def hide_secrets(text: str) -> str:
     >>> hide_secrets("cannot open postgresql://bob:pw@db/lake, password=pw")
     'cannot open postgresql://***@db/lake, password=***'
     """
-    return _BEARER.sub("Bearer ***", _SETTING.sub(r"\1\2***", _USER.sub("***@", text)))
+    return _BEARER.sub("***", _SETTING.sub(r"\1\2***", _USER.sub("***@", text)))

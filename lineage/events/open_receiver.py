@@ -61,8 +61,9 @@ def receiver_of(root: Path) -> Callable[[], Receiver]:
 def _config_file(root: Path) -> Path | None:
     """The configuration that openlineage-python would find, or the project's."""
     given = os.environ.get("OPENLINEAGE_CONFIG")
-    places = [Path(given)] if given else []
-    places += [folder / _CONFIG_FILE for folder in (Path.cwd(), root, Path.home() / ".openlineage")]
+    if given:
+        return Path(given)  # one that is not there is told of: the user did not ask for our file
+    places = [folder / _CONFIG_FILE for folder in (Path.cwd(), root, Path.home() / ".openlineage")]
     return next((place for place in places if place.is_file()), None)
 
 
@@ -89,7 +90,7 @@ def _read(config: Path) -> dict[str, Any]:
 
     try:
         found = yaml.safe_load(config.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ReceiverError(f"{config} is no YAML: {error}") from None
     if not isinstance(found, dict):
         raise ReceiverError(f"{config} holds no mapping")

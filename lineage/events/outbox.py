@@ -57,7 +57,7 @@ class Lost:
         reason = hide_secrets(" ".join(self.reason.split()))[:200]
         return (
             f"OpenLineage: {self.dropped} of {self.of} events were dropped, "
-            f"{self.receiver} did not take them: {reason}"
+            f"{hide_secrets(self.receiver)} did not take them: {reason}"
         )
 
 

@@ -18,6 +18,11 @@ from lineage.events.hide_secrets import hide_secrets
         "authorization: Bearer hunter2",
         "token: hunter2",
         "PASSWORD=hunter2;",
+        "http://bob:p@hunter2@localhost:1/x",
+        "attach '' as pg (type postgres, password 'hunter2')",
+        "https://bucket/a?X-Amz-Signature=hunter2&x=1",
+        "Driver=x;Pwd=hunter2;",
+        "authorization: Basic hunter2=",
     ],
 )
 def test_what_looks_like_a_credential_goes(text: str) -> None:
@@ -32,6 +37,8 @@ def test_what_looks_like_a_credential_goes(text: str) -> None:
         "select count(*) as passwords_tried from logins where at > now()",
         "file:///srv/lake/raw/a: no such file",
         "mail risk@example.com",
+        "the basic plan",
+        "select 'http://a/b', 'x@y.org' from t",
     ],
 )
 def test_what_does_not_stays(text: str) -> None:

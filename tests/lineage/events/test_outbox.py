@@ -100,3 +100,10 @@ def test_a_receiver_that_cannot_be_opened_is_told() -> None:
     box.put(event("a"))
     lost = box.close(LONG)
     assert lost is not None and lost.reason == "it cannot be opened: no such transport"
+
+
+def test_a_receivers_own_address_is_told_without_its_password() -> None:
+    line = Lost(1, 1, "http://bob:hunter2@h:5000", "it is too slow").line()
+    assert line == (
+        "OpenLineage: 1 of 1 events were dropped, http://***@h:5000 did not take them: it is too slow"
+    )

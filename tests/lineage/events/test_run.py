@@ -282,15 +282,32 @@ def test_a_configuration_without_a_transport_leaves_the_file(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["transport: {type: no_such.Thing}\n", "transport: [\n", "- a\n", "transport: {type: http}\n"],
+    [
+        "transport: {type: no_such.Thing}\n",
+        "transport: [\n",
+        "- a\n",
+        "transport: {type: http}\n",
+        b"\xff\xfe",
+    ],
 )
-def test_a_broken_configuration_fails_no_job(tmp_path: Path, text: str) -> None:
-    write_config(tmp_path / "openlineage.yml", text)
+def test_a_broken_configuration_fails_no_job(tmp_path: Path, text: str | bytes) -> None:
+    (tmp_path / "openlineage.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
     lost: list[Lost] = []
     complain: Callable[[Lost], None] = lost.append
     with job_run(JOB, tmp_path, complain):
         pass
     assert len(lost) == 1 and lost[0].dropped == 2
+    assert lost[0].reason != "it is too slow"
+
+
+def test_a_configuration_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_CONFIG", str(tmp_path / "absent.yml"))
+    lost: list[Lost] = []
+    with job_run(JOB, tmp_path, lost.append):
+        pass
+    assert len(lost) == 1 and "absent.yml" in lost[0].reason
 
 
 def test_a_disk_without_room_fails_no_job(tmp_path: Path) -> None:
