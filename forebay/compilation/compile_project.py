@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feature_specs.access import ViewAccess
+from feature_specs.access import PRIVATE, ViewAccess
 from feature_specs.catalog import Catalog, LeftOut, Role, ServiceEntry, TrainingSetEntry, ViewEntry
 from feature_specs.catalogue_facts import FACTS
 from feature_specs.compiler_version import COMPILER_VERSION
@@ -277,10 +277,29 @@ def _services(
             continue
         try:
             service = manifest.service(unique_id, features, ties)
+            _refuse_private(manifest, unique_id, service)
             out[unique_id] = service, views.service(service)
         except ForebayError as error:
             wrong.append(error)
     return out
+
+
+def _refuse_private(manifest: Manifest, unique_id: str, service: DeclaredService) -> None:
+    """dbt refuses a service that reads a private view, but not where it parses the view's file alone.
+
+    Raises:
+        SpecError: the service reads one.
+    """
+    ids = {name: i for i, name in manifest.view_ids().items()}
+    for name in manifest.views_named_by(unique_id):
+        node = manifest.nodes[ids[name]] if name in ids else {}
+        if node.get("access") == PRIVATE:
+            raise SpecError(
+                f"feature service {service.name!r} reads feature view {name!r}, which is private to "
+                f"the group {node.get('group')!r}",
+                where=service.file,
+                hint="take it out of the service, or set the view's access to protected",
+            )
 
 
 def show_sources(project: Project, manifest: Manifest) -> None:

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 import forebay
-from feature_specs.errors import ForebayError
+from feature_specs.errors import CombinedError, ForebayError, errors_of
 from forebay.client.errors import AccessError
+from forebay.compilation.compile_project import compile_project
+from forebay.dbt_project.project import find_project
+from forebay.dbt_project.read_manifest import read_manifest
 from forebay.own_team import VARIABLE
 from serving.access.errors import ForbiddenError
 from tests.forebay.conftest import Shell
@@ -158,6 +161,26 @@ def test_builds_of_another_group_are_refused(
         path.unlink()
         model.unlink(missing_ok=True)
     assert named in line and "spending" in line and "risk" in line, line
+
+
+@pytest.mark.slow
+def test_a_service_that_reads_a_private_view_is_refused_where_dbt_did_not_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partial parse may pass over references of files that have not changed."""
+    monkeypatch.chdir(make_project(tmp_path / "shop"))
+    project = find_project()
+    manifest = read_manifest(project)
+    (spending,) = (i for i, name in manifest.view_ids().items() if name == "spending")
+    compile_project(project, manifest=manifest, write=False)
+    manifest.nodes[spending].update(access="private", group="risk")
+    with pytest.raises(CombinedError) as refused:
+        compile_project(project, manifest=manifest, write=False)
+    told = [str(error) for error in errors_of(refused.value)]
+    assert len(told) == 2 and all(
+        "'spending', which is private to the group 'risk'" in t for t in told
+    )
+    assert "'fraud'" in told[0] and "'churn'" in told[1] and "models/views.yml" in told[0]
 
 
 def test_a_team_that_is_none(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
