@@ -61,6 +61,7 @@ class ViewEntry:
         semantic_hash: of what decides the rows of the table.
         definition_hash: of that and of what is applied when features are read, ttl included.
         drift: thresholds (``feature_specs.drift_options``), by feature; those of all under "".
+        deprecated: dbt's ``deprecation_date`` of the model, in ISO 8601; mostly empty.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ViewEntry:
     definition_hash: str = ""
     joined: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    deprecated: str = ""
 
     @classmethod
     def of(

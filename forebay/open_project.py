@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -120,6 +121,8 @@ class OpenProject(Closing):
         with _in_python():
             made = make_training_set(self._project, service, spine, options)
         made.show_progress = self.progress if self.progress is not None else is_interactive()
+        for told in made.deprecated:
+            warnings.warn(told, FutureWarning, stacklevel=2)
         return made
 
     def get_historical_features(

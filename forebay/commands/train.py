@@ -95,6 +95,8 @@ def train_command(
         say(
             f"compiled anew for this set: {shorten(made.recompiled)} changed since `forebay compile`"
         )
+    for told in made.deprecated:
+        say(f"warning: {told}")
     if made.changes is not None:
         lines = made.changes.lines() or ["nothing changed but the time"]
         say(f"since the last training set of {made.service}, made {made.changes.since}:")

@@ -223,6 +223,7 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         assumptions=parts.assumptions,
         definition_hash=_digest(parts.definition),
         drift=view.options.drift,
+        deprecated=str(node.get("deprecation_date") or ""),
     )
 
 

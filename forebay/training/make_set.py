@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.catalog import Catalog
+from feature_specs.deprecation import deprecated_views
 from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError, ForebayError
 from feature_specs.instants import microseconds
@@ -102,6 +103,7 @@ def make_training_set(
         else:
             made = making.of_rows(source, folder)
         made.keep(folder)
+        made.deprecated = tuple(deprecated_views(compiled.catalog, making.views))
         return made
     except BaseException:
         engine.close()

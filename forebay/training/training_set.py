@@ -52,6 +52,7 @@ class TrainingSet(Closing):
         rows: how many there are.
         without_entity: how many of them could match no entity, since a key or the instant is null.
         recompiled: what had changed since `forebay compile`, and was compiled anew for this set.
+        deprecated: what is to be told of views that it reads and that are deprecated.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class TrainingSet(Closing):
         self.rows = rows
         self.without_entity = without_entity
         self.recompiled = recompiled
+        self.deprecated: tuple[str, ...] = ()
 
     def stand_beside(self, own: OwnRows, in_order: str) -> None:
         """Put the features beside a caller's own rows.

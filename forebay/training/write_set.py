@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from feature_specs.deprecation import deprecated_views
 from feature_specs.errors import ForebayError
 from feature_specs.progress import Progress
 from forebay.dbt_project.project import Project
@@ -26,6 +27,7 @@ class WrittenSet:
     Attributes:
         changes: what differs from the service's last training set; None where it is the first.
         recompiled: what had changed since `forebay compile`, and was compiled anew for this set.
+        deprecated: what is to be told of views that it reads and that are deprecated.
     """
 
     service: str
@@ -35,6 +37,7 @@ class WrittenSet:
     without_entity: int
     changes: TrainingChanges | None = None
     recompiled: tuple[str, ...] = ()
+    deprecated: tuple[str, ...] = ()
 
 
 def write_training_set(
@@ -104,6 +107,8 @@ def export_training_set(
     types = engine.column_types(sql)
     record = {"service": named[0].service, **exported(read_property(table), table, types)}
     with TrainingSet(project, engine, sql, types, record, rows) as built:
+        if read is not None:
+            built.deprecated = tuple(deprecated_views(catalog, (view for view, _ in read.features)))
         return _write(built, out, report, dry_run=False)
 
 
@@ -120,4 +125,5 @@ def _write(made: TrainingSet, out: Path, report: Progress | None, dry_run: bool)
         made.without_entity,
         changes,
         made.recompiled,
+        made.deprecated,
     )

@@ -34,11 +34,13 @@ class Answer(NamedTuple):
 
     Attributes:
         views: what it was made of, to be counted.
+        headers: those of its own, beside length and type.
     """
 
     body: bytes
     media_type: bytes
     views: Sequence[ViewRows]
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 class Answerer(Protocol):
@@ -134,6 +136,7 @@ async def _send(send: Callable[..., Awaitable[None]], answer: Answer) -> None:
     headers = [
         (b"content-length", b"%d" % len(answer.body)),
         (b"content-type", answer.media_type),
+        *answer.headers,
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -83,7 +83,7 @@ class VectorAnswerer:
         with self._lookup.work.of(count, width):
             views = await self._lookup.read(prepared.plan, given, budget)
             made = await FORMATS[media_type](prepared, views, ages)
-        return Answer(made, media_type, views)
+        return Answer(made, media_type, views, prepared.headers)
 
     def check_names(self, catalog: Catalog, scope: Scope, body: bytes) -> None:
         """Raises ForebayError where the request names what a catalog does not have."""

@@ -9,6 +9,7 @@ from functools import cached_property
 import orjson
 
 from feature_specs.catalog import Catalog
+from feature_specs.deprecation import deprecation_headers
 from feature_specs.sql_types import SqlType, parse_type
 from serving.access.audit import Asked
 from serving.api.vectors.request import CONTEXT, Shape, answer_names
@@ -25,6 +26,7 @@ class Prepared:
         names, types: of the features, in the order asked.
         rewrites: by its place, what a feature's stored fragments become in the answer.
         asked: for the audit log.
+        headers: what is told of views that are deprecated.
     """
 
     shape: Shape
@@ -33,6 +35,7 @@ class Prepared:
     types: tuple[str, ...]
     rewrites: dict[int, Rewrite]
     asked: Asked
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     @cached_property
     def json_head(self) -> bytes:
@@ -65,7 +68,8 @@ def prepare(catalog: Catalog, planner: Planner, shape: Shape, asked: Asked) -> P
     if shape.decimal_numbers:
         found = ((i, rewrite_of(parse_type(name), numbers=True)) for i, name in enumerate(types))
         rewrites = {i: rewrite for i, rewrite in found if rewrite is not None}
-    return Prepared(shape, plan, tuple(names), tuple(types), rewrites, asked)
+    headers = deprecation_headers(catalog, {view for view, _ in shape.features})
+    return Prepared(shape, plan, tuple(names), tuple(types), rewrites, asked, headers)
 
 
 async def columns(prepared: Prepared, views: Sequence[ViewRows], turns: Turns) -> list[list[bytes]]:
