@@ -284,7 +284,7 @@ ALGEBRA = (
     ),
     Mutation(
         "arg_max takes any of its peers", "_Completion._extreme",
-        'node.set("expression", exp.case().when(known, pair))', "assert known is not pair",
+        'node.set("expression", ranked)', "assert ranked is not pair",
         "which of the peers answers is left to the engine",
         holes("arg_max_takes_the_greatest_of_its_peers"),
     ),
