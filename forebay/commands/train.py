@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from forebay.dbt_project.project import find_project
 from forebay.events.job_events import job_events
 from forebay.options import engine_option, json_option, target_option
 from forebay.terminal import emit_json, progress, say
+
+if TYPE_CHECKING:
+    from forebay.training.write_set import WrittenSet
 
 
 @click.command(
@@ -64,7 +68,7 @@ def train_command(
         return _remake(as_recorded, service, out, target, as_json)
     if service is None:
         raise click.UsageError("Missing argument 'SERVICE'.")
-    from forebay.dbt_project.project_changes import shorten, tell_changes
+    from forebay.dbt_project.project_changes import tell_changes
     from forebay.training import export_training_set, write_training_set
     from forebay.training.spine_input import spine_words
 
@@ -91,6 +95,13 @@ def train_command(
     if as_json:
         emit_json(asdict(made))
         return 0
+    _tell(made, dry_run)
+    return 0
+
+
+def _tell(made: WrittenSet, dry_run: bool) -> None:
+    from forebay.dbt_project.project_changes import shorten
+
     if made.recompiled:
         say(
             f"compiled anew for this set: {shorten(made.recompiled)} changed since `forebay compile`"
@@ -104,7 +115,6 @@ def train_command(
     say(f"{made.rows} rows, {made.columns} columns{' (--dry-run)' if dry_run else f': {made.out}'}")
     if made.without_entity:
         say(f"{made.without_entity} rows have a null key or instant: features of that key are null")
-    return 0
 
 
 def _remake(
