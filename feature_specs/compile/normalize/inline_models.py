@@ -17,7 +17,7 @@ from feature_specs.leaf import Leaf, leaf_key
 from feature_specs.names import fold_name
 
 #: Note on a subquery: the model whose query it is, by the key of its relation.
-MODEL = "fb_model"
+MODEL = "model"
 
 
 def inline_models(draft: Draft) -> Draft:

@@ -30,7 +30,7 @@ _ORDERED = classes(lambda known: known.order == "takes")
 ASOF_RIGHT = "asof_right"
 
 #: Note on a term of an order that only settles ties, and on what arg_max compares to settle them.
-TIE = "fb_tie"
+TIE = "tie"
 
 
 def order_totally(draft: Draft) -> Draft:

@@ -24,6 +24,7 @@ UNIT_SUFFIXES = ("_all", "_least", "_odd", "_power")
 #: Hold values that are made of leaves' rows.
 VALUES = (
     "agg", "total", "n", "v", "q", "s", "d", "scalar", "split", "weight", "after", "before",
+    "call",
 )  # fmt: skip
 
 #: Relations, and functions that never reach a finished statement.
