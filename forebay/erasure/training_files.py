@@ -33,7 +33,7 @@ def training_files(project: Project, named: Iterable[Path]) -> Iterator[Path]:
             )
         yield path
     given = {path.resolve() for path in named}
-    for path in sorted((project.root / "target").glob("*.parquet")):
+    for path in sorted((project.root / "target").rglob("*.parquet")):
         if path.resolve() not in given and _is_parquet(path) and _is_set(path):
             yield path
 

@@ -234,6 +234,18 @@ def test_rows_that_an_ingest_set_aside_go_too(shell: Shell) -> None:
     assert [row["row"] for row in rows.to_arrow().to_pylist()] == [3]
 
 
+def test_sets_in_folders_under_target_are_found(shell: Shell) -> None:
+    held = pq.read_table(shell.folder / "target/fraud.parquet")
+    deep = shell.folder / "target/sets/deep.parquet"
+    deep.parent.mkdir()
+    pq.write_table(held, deep)
+    who = held["customer"][0].as_py()
+    assert shell.run("erase", f"customer={who}", "--dry-run", "--json") == 0, shell.err
+    places = {p["name"]: p["rows"] for p in json.loads(shell.out)["places"]}
+    deep.unlink()
+    assert places[str(deep)] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
