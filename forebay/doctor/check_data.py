@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from pyiceberg.catalog import Catalog as Lake
+from pyiceberg.table import Table
 
 from feature_specs.counted import counted
 from feature_specs.errors import DataError
@@ -14,8 +16,10 @@ from forebay.dbt_project.project import Project
 from forebay.doctor.check import Diagnosis, fail, of_error, ok, warn
 from forebay.doctor.check_project import compiled
 from forebay.terminal import size_text
+from lakehouse.data_files.manifests import entries_of, manifests_of
 from lakehouse.describe_tables import describe_table
-from lakehouse.lake import find_table, open_lake, read_state, table_names
+from lakehouse.lake import find_table, load_table, open_lake, read_state, table_names
+from lakehouse.local_path import is_local, local_path
 from serving.state import load_state
 from serving.stores import NoStoreError, StoredView, open_store
 
@@ -31,11 +35,19 @@ def check_lake(project: Project) -> Iterator[Diagnosis]:
     for name in tables:
         try:
             facts = describe_table(lake, name)
+            lost = _lost_files(load_table(lake, name))
         except DataError as error:
             found = of_error(LAKE, error)
             yield replace(found, said=f"table {name}: {found.said}")
             continue
         size += facts.bytes
+        if lost:
+            yield fail(
+                LAKE,
+                f"table {name}: {counted(len(lost), 'file')} that it names "
+                f"{'is' if len(lost) == 1 else 'are'} missing, {lost[0]} first",
+                "restore it, or roll the table back to a snapshot",
+            )
         if facts.rows is None:
             yield warn(
                 LAKE,
@@ -50,6 +62,14 @@ def check_lake(project: Project) -> Iterator[Diagnosis]:
             )
     where = public_uri(project.lake.get("uri", ""))
     yield ok(LAKE, f"{counted(len(tables), 'table')}, {size_text(size)}, at {where}")
+
+
+def _lost_files(table: Table) -> list[str]:
+    """The local files of the table as it stands that are not there; others would be asked one by one."""
+    head = table.current_snapshot()
+    manifests = manifests_of(table, head.snapshot_id if head else None)
+    paths = [e.data_file.file_path for m in manifests for e in entries_of(table, m)]
+    return [p for p in paths if is_local(p) and not Path(local_path(p)).exists()]
 
 
 def check_built(project: Project) -> Iterator[Diagnosis]:

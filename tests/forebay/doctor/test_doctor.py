@@ -102,6 +102,13 @@ def test_a_damaged_table_stops_no_other_check(bare: Shell) -> None:
     assert found[-1].check == "store"
 
 
+def test_a_data_file_that_is_gone_is_named(bare: Shell) -> None:
+    (file,) = (bare.folder / "lake/warehouse/raw/payments/data").rglob("*.parquet")
+    file.unlink()
+    (said,) = wrong(examined(bare, code=1))["fail lake"]
+    assert "raw.payments" in said and "1 file " in said and str(file) in said
+
+
 @pytest.mark.slow
 def test_what_was_compiled_and_is_damaged_is_told_and_compiling_mends_it(bare: Shell) -> None:
     assert bare.run("compile") == 0, bare.err
