@@ -40,7 +40,7 @@ def find_online(
         if entry is None:
             yield OnlineRows(stored, (), unknown=True)
             continue
-        texts = _key_texts(entry.entities, values)
+        texts = entity_texts(entry.entities, values)
         if texts is None:
             continue
         view = StoredView(stored.name, entry.keys)
@@ -56,7 +56,7 @@ def _holds(key: tuple[str, ...], texts: Mapping[int, str]) -> bool:
     return all(place < len(key) and key[place] == text for place, text in texts.items())
 
 
-def _key_texts(columns: tuple[Column, ...], values: Mapping[str, str]) -> dict[int, str] | None:
+def entity_texts(columns: tuple[Column, ...], values: Mapping[str, str]) -> dict[int, str] | None:
     """By place in the view's key, the text of each of the entity's values; None where it lacks one."""
     places = {fold_name(c.name): n for n, c in enumerate(columns)}
     if any(fold_name(name) not in places for name in values):

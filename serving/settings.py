@@ -214,18 +214,12 @@ class ServeSettings:
         return Audit(self.audit)
 
     def check_served(self, where: str) -> None:
-        """Raises ForebayError where the log of served vectors is asked for by halves."""
+        """Raises ForebayError unless what is to be logged is a share."""
         if self.log_served is not None and self.log_served > 1:
             raise ForebayError(
                 f"log_served is a share, and {self.log_served:g} is more than all",
                 where=where,
                 hint="write such as `log_served: 0.01`",
-            )
-        if self.log_served is None and self.served_secret is not None:
-            raise ForebayError(
-                "keys of served vectors are to be hashed, and no vectors are logged",
-                where=where,
-                hint="say which share is: --log-served 0.01",
             )
 
     def served_log(self) -> ServedLog | None:

@@ -17,6 +17,7 @@ from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_
 from feature_specs.progress import Progress
 from forebay.dbt_project.project import Project
 from forebay.erasure.training_files import count_in, erase_in, training_files
+from forebay.serve_settings import read_settings
 from forebay.training.changes import kept_records
 from lakehouse.duckdb_types import column_types
 from lakehouse.erase.match_rows import CONTENT, Entity
@@ -33,6 +34,9 @@ from lakehouse.relations import tune
 from lakehouse.scan import pin
 from lakehouse.training_record import read_property
 from serving.erase_online import erase_online, find_online
+from serving.served.commit_spool import SERVED, commit_spool
+from serving.served.match_entity import cannot_tell, served_predicate
+from serving.settings import read_secret
 from serving.stores import NoStoreError, open_store, view_of
 
 #: Files that no metadata names go once they are so old: a writer at work owns younger ones.
@@ -122,14 +126,17 @@ class _Eraser:
         self.catalog: Catalog = project.catalog()
         self.lake: Lake = open_lake(project.lake)
         self.made = Erasure(str(request.entity))
-        #: Of each quarantine what holds for the entity's rows.
+        self.settings = read_settings(project, {})
+        #: Of each quarantine, and of the log of served vectors, what holds for the entity's rows.
         self._set_aside: dict[str, str] = {}
         self.connection = duckdb.connect()
         tune(self.connection)
 
     def run(self, dry_run: bool) -> Erasure:
+        self._commit_served(dry_run)
         tables = all_tables(self.lake)
         self._set_aside = self._find_set_aside(tables)
+        self._served(tables)
         chosen = dict(self._choose(tables))
         self._require_leaves(chosen)
         for number, (name, predicate) in enumerate(chosen.items(), 1):
@@ -174,6 +181,25 @@ class _Eraser:
             if CONTENT in held and predicate is not None:
                 found[beside] = predicate
         return found
+
+    def _commit_served(self, dry_run: bool) -> None:
+        """Bring what servers have logged into the lake, where it can be erased."""
+        folder = Path(str(self.settings.served_folder))
+        if not dry_run:
+            commit_spool(self.lake, folder)
+            if any(folder.glob("*-*")):
+                why = "a server writes it: in ten seconds run `forebay served`, and erase again"
+                self.made.kept.append(NotErased(str(folder), None, why))
+
+    def _served(self, tables: Mapping[str, Table]) -> None:
+        """Add the log of served vectors, whose key columns stand in one of lists."""
+        if SERVED not in tables:
+            return
+        path, values = self.settings.served_secret, self.entity.values
+        secret = None if path is None else read_secret(Path(path))
+        self._set_aside[SERVED] = served_predicate(self.catalog, values, secret)
+        for why in cannot_tell(tables[SERVED], self.catalog, values, secret is not None):
+            self.made.kept.append(NotErased(SERVED, None, why))
 
     def _require_leaves(self, chosen: Mapping[str, str]) -> None:
         """Refuse a view of this entity none of whose leaves has its key columns: a build would bring it back."""

@@ -47,7 +47,7 @@ def scan_files(
 
     Args:
         name: of the table.
-        set_aside: of a quarantine, SQL that holds for the entity's rows.
+        set_aside: of a table whose rows do not have the entity in columns of their own, SQL that holds for the entity's rows.
     """
     store = store_of(table.io, table.location())
     rows: dict[str, int] = {}
@@ -113,7 +113,8 @@ def _set_aside_in(
     connection: duckdb.DuckDBPyConnection, io: FileIO, uri: str, predicate: str
 ) -> int:
     with io.new_input(uri).open() as opened:
-        rows = pq.ParquetFile(opened).read(columns=[CONTENT])
+        file = pq.ParquetFile(opened)
+        rows = file.read(columns=[CONTENT] if CONTENT in file.schema_arrow.names else None)
     connection.register("forebay_left", rows)
     found = connection.execute(f"select count(*) from forebay_left where {predicate}").fetchall()
     connection.unregister("forebay_left")

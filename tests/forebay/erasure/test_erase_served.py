@@ -1,0 +1,77 @@
+"""`forebay erase` reaches what was logged of served vectors, in the spool and in the lake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lakehouse.lake import load_table, open_lake
+from serving.keys import encode_key
+from serving.served.commit_spool import SERVED, commit_spool
+from serving.served.served_log import hash_key
+from serving.served.spool import Spool
+from tests.forebay.small import edit, lake_of, make_project, run_here
+
+pytestmark = pytest.mark.slow
+
+SECRET = b"0123456789abcdef"
+ZOE, YAN = "zoe-5f1c0a9b", "yan-5f1c0a9b"
+
+
+def log(root: Path, *whom: str, hashed: bool = False) -> None:
+    spool = Spool(root / "served_vectors")
+    for who in whom:
+        view = {
+            "view": "spending",
+            "meaning": "m",
+            "loaded": 1,
+            "key": None if hashed else [who],
+            "hash": hash_key(SECRET, encode_key([who])) if hashed else None,
+            "status": "PRESENT",
+            "features": ["spent_60d"],
+            "values": ["3"],
+            "request": None,
+        }
+        line = {"at": 5_000_000, "service": None, "views": [view]}
+        assert spool.write([json.dumps(line).encode() + b"\n"]) == 1
+    spool.finish()
+
+
+def left(root: Path) -> list[str]:
+    rows = load_table(open_lake(lake_of(root)), SERVED).scan().to_arrow().to_pylist()
+    return sorted(row["key"][0] if row["key"] else row["key_hash"] for row in rows)
+
+
+def test_what_was_logged_is_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_project(tmp_path / "shop")
+    monkeypatch.chdir(root)
+    run_here("compile")
+    log(root, ZOE, YAN)
+    commit_spool(open_lake(lake_of(root)), root / "served_vectors")
+    log(root, ZOE, YAN, hashed=True)
+    log(root, ZOE)
+    hashes = {who: hash_key(SECRET, encode_key([who])) for who in (ZOE, YAN)}
+
+    # Without the secret hashes cannot be told, and it says so.
+    run_here("erase", f"customer={ZOE}", "--yes", code=1)
+    told = capsys.readouterr()
+    assert "keys of 'spending' are hashes" in told.out + told.err
+    assert left(root) == sorted([YAN, *hashes.values()]), told
+
+    (root / "secret").write_bytes(SECRET)
+    edit(
+        root,
+        "profiles/profiles.yml",
+        "            online: lmdb://online.lmdb\n",
+        "            online: lmdb://online.lmdb\n            serve: {served_secret: secret}\n",
+    )
+    run_here("erase", f"customer={ZOE}", "--yes")
+    assert left(root) == sorted([YAN, hashes[YAN]])
+    for path in (root / "lake").rglob("*.parquet"):
+        assert (
+            ZOE.encode() not in path.read_bytes() and hashes[ZOE].encode() not in path.read_bytes()
+        )
