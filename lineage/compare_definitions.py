@@ -113,7 +113,20 @@ def services_hit(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Change,
             hit[change] = tuple(kept)
         elif feature != change.what:
             hit[change] = tuple(s for s, features in kept.items() if feature in features)
+    was, now = old.get("asked", {}), new.get("asked", {})  # not recorded by an earlier forebay
+    for service in kept:
+        for name, keys in was.get(service, {}).items():
+            if now[service].get(name) != keys:
+                what = f"{name} in service {service}"
+                change = Change(what, _asked(keys), _asked(now[service].get(name)))
+                hit[change] = (service,)
     return {change: services for change, services in hit.items() if services}
+
+
+def _asked(keys: Mapping[str, str] | None) -> str | None:
+    if not keys:
+        return None if keys is None else "by its own keys"
+    return "by " + ", ".join(f"{key} for {entity}" for entity, key in keys.items())
 
 
 def _text(feature: Mapping[str, Any]) -> str | None:

@@ -26,7 +26,7 @@ from forebay.compilation.compile_views import Leaves, Views
 from forebay.compilation.copy_leaves import copy_leaves
 from forebay.compilation.gather_facts import gather_facts
 from forebay.compilation.generate_macros import ServiceSql
-from forebay.compilation.lineage_of import lineage_of
+from forebay.compilation.lineage_of import lineage_of, readers_of
 from forebay.compilation.read_leaves import copied_relations, refuse_shared_tables
 from forebay.compilation.stream_sources import create_tables, declared_streams, keep_streams
 from forebay.compilation.write_compiled import write_compiled
@@ -55,13 +55,7 @@ class Compiled:
 
     def definition(self, name: str) -> str:
         """What a view is made of, and which services read it, as JSON."""
-        services = {
-            s.name: [f for view, f in s.features if self.catalog.view_behind(view) == name]
-            for s in self.catalog.services.values()
-        }
-        read = {service: features for service, features in services.items() if features}
-        types = {key.name: key.type for key in self.catalog.view(name).entities}
-        told = {"project": self.catalog.project, "services": read, "key_types": types}
+        told = readers_of(self.catalog, name)
         return json.dumps({**self.parts[name].definition, **told})
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from feature_specs.catalog import Catalog
 from feature_specs.manifest import Manifest, owner_of
@@ -37,3 +38,19 @@ def _consumers(manifest: Manifest, catalog: Catalog) -> dict[str, Exposure]:
         )
         for unique_id, node in sorted(manifest.exposures.items())
     }
+
+
+def readers_of(catalog: Catalog, view: str) -> dict[str, Any]:
+    """What those who ask for a view go by: its services, the names and keys that they ask by, and
+    the types of its own keys."""
+    services: dict[str, list[str]] = {}
+    asked: dict[str, dict[str, dict[str, str]]] = {}
+    for service in catalog.services.values():
+        for name, feature in service.features:
+            if catalog.view_behind(name) == view:
+                services.setdefault(service.name, []).append(feature)
+                role = None if name == view else catalog.roles[name]
+                keys = {} if role is None else dict(role.keys)
+                asked.setdefault(service.name, {})[name] = keys
+    types = {key.name: key.type for key in catalog.view(view).entities}
+    return {"project": catalog.project, "services": services, "key_types": types, "asked": asked}

@@ -223,3 +223,10 @@ def test_another_type_breaks_those_who_read_it(
     edit(own.folder, f"models/{file}.sql", old, new)
     assert own.run("plan", "--fail-on", "breaking", "--markdown") == 1, own.err
     assert f"**Breaking**\n\n- {line}\n" in own.out
+
+
+def test_a_view_asked_for_in_another_role_breaks_the_service(own: Shell) -> None:
+    role = "{view: last_payment, as: buyer, features: [amount], keys: {customer: buyer_id}}"
+    edit(own.folder, "models/views.yml", "last_payment.amount", role)
+    assert own.run("plan", "--fail-on", "breaking", "--markdown") == 1, own.err
+    assert "last_payment: last_payment in service fraud: removed by its own keys" in own.out
