@@ -42,6 +42,9 @@ from lineage.impact import (
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
+    from pyiceberg.table import Table
+
+    _Definition = dict[str, Any]
 
 _HISTORY = "__history"
 
@@ -117,8 +120,11 @@ def make_plan(
     lake = open_lake(project.lake)
     # As the build does, which reads every table's footers before its first view.
     leaves = pin_each(lake, leaf_relations(catalog.leaves.values()))
+    left = _tables_left(catalog, lake)
     planned = [
-        _plan_or_fail(compiled, lake, leaves, view, at, _in_full(compiled, view, full_refresh))
+        _plan_or_fail(
+            compiled, lake, leaves, view, at, _in_full(compiled, view, full_refresh), left
+        )
         for view in catalog.views.values()
         if chosen is None or view.unique_id in chosen
     ]
@@ -127,7 +133,7 @@ def make_plan(
         for unique_id, out in catalog.left_out.items()
         if unique_id in compiled.manifest.nodes and (chosen is None or unique_id in chosen)
     ]
-    return planned if select else [*planned, *_removed(catalog, lake)]
+    return planned if select else [*planned, *_removed(catalog, left)]
 
 
 def _plan_or_fail(
@@ -137,11 +143,12 @@ def _plan_or_fail(
     view: ViewEntry,
     at: datetime,
     full_refresh: bool,
+    left: Mapping[str, _Definition],
 ) -> PlannedView:
     """What a build would do with a view; an error where a table that it reads cannot be read."""
     try:
         raise_all(leaves.failed[name] for name in view.leaves if name in leaves.failed)
-        return _plan_view(compiled, lake, leaves.pinned, view, at, full_refresh)
+        return _plan_view(compiled, lake, leaves.pinned, view, at, full_refresh, left)
     except known_errors() as error:
         failed = _failed(view.name, "-", explain_one(error))
         return replace(
@@ -233,6 +240,7 @@ def _plan_view(
     view: ViewEntry,
     at: datetime,
     full_refresh: bool,
+    left: Mapping[str, _Definition],
 ) -> PlannedView:
     history, latest = find_table(lake, view.history_table), find_table(lake, view.table)
     before = read_state(history)
@@ -248,7 +256,8 @@ def _plan_view(
         full_refresh=full_refresh,
     )
     now = json.loads(compiled.definition(view.name))
-    was = _definition(history.properties.get(DEFINITION_PROPERTY) if history else None)
+    # A view whose table has another name now is new to the lake, and not to those who read it.
+    was = left.get(view.name) if history is None else _definition_of(history)
     changes = compare_definitions(was, now) if was else None if before else ()
     different = before is not None and before.semantic_hash != view.semantic_hash
     files = [
@@ -256,7 +265,7 @@ def _plan_view(
     ]
     return PlannedView(
         view=view.name,
-        change="new" if before is None else "changed" if changes or different else "unchanged",
+        change=_change(before is None, was is None, bool(changes or different)),
         recompute=choice.how,
         built_first=_built_first(compiled.catalog, view) if choice.how != "full" else (),
         why=choice.why,
@@ -282,19 +291,35 @@ def _built_first(catalog: Catalog, view: ViewEntry) -> tuple[str, ...]:
     return tuple(f"{kind} {'.'.join(name)}" for kind, _, *name in nodes)
 
 
-def _removed(catalog: Catalog, lake: Lake) -> Iterator[PlannedView]:
-    """Views that have tables in the lake and stand in the project no more."""
+def _change(unbuilt: bool, unknown: bool, different: bool) -> str:
+    """What a plan calls the difference from the last build."""
+    if unbuilt:
+        return "new" if unknown else "changed"
+    return "changed" if different else "unchanged"
+
+
+def _tables_left(catalog: Catalog, lake: Lake) -> dict[str, _Definition]:
+    """View to its last definition, of the project's tables that none of its views has now."""
     known = {view.history_table for view in catalog.views.values()}
-    left_out = {out.name for out in catalog.views_left_out()}
+    found: dict[str, tuple[int, _Definition]] = {}
     for name in table_names(lake):
         if not name.endswith(_HISTORY) or name in known:
             continue
         table = find_table(lake, name)
-        if table is None or read_state(table) is None:
-            continue
-        was = _definition(table.properties.get(DEFINITION_PROPERTY)) or {}
-        if was.get("project") != catalog.project:
+        state = None if table is None else read_state(table)
+        was = None if table is None else _definition_of(table)
+        if state is None or was is None or was.get("project") != catalog.project:
             continue  # another project's, or an earlier forebay's, which did not say whose
+        view = str(was["view"])
+        if view not in found or found[view][0] < state.at:
+            found[view] = state.at, was
+    return {view: was for view, (_, was) in found.items()}
+
+
+def _removed(catalog: Catalog, left: Mapping[str, _Definition]) -> Iterator[PlannedView]:
+    """Views that have tables in the lake and stand in the project no more."""
+    left_out = {out.name for out in catalog.views_left_out()}
+    for was in left.values():
         if was["view"] in catalog.views or was["view"] in left_out:
             continue  # it has another table now, or cannot be compiled
         services = was.get("services", {})
@@ -334,5 +359,7 @@ def _breaks(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tuple[str,
     )
 
 
-def _definition(text: str | None) -> dict[str, Any] | None:
+def _definition_of(table: Table) -> _Definition | None:
+    """What a view's table was built from; None of an earlier forebay's."""
+    text = table.properties.get(DEFINITION_PROPERTY)
     return None if text is None else dict(json.loads(text))

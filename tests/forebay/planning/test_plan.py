@@ -84,6 +84,19 @@ def test_a_renamed_feature_breaks_the_service_that_has_it(own: Shell) -> None:
     assert "BREAKS service fraud, which loses feature most_60d" in own.out
 
 
+def test_a_view_that_gets_another_table_breaks_whom_it_would_break_otherwise(own: Shell) -> None:
+    named = "name: spending\n    config:\n"
+    edit(own.folder, "models/views.yml", named, f"{named}      alias: spent\n")
+    planned = plan(own)["spending"]
+    assert (planned["change"], planned["recompute"], planned["breaks"]) == ("changed", "full", [])
+    assert own.run("plan", "--fail-on", "breaking") == 0
+    edit(own.folder, "models/spending.sql", "as most_60d", "as largest_60d")
+    planned = plan(own)["spending"]
+    assert planned["columns"] == ["+largest_60d", "-most_60d"]
+    assert planned["breaks"] == ["fraud.most_60d"]
+    assert own.run("plan", "--fail-on", "breaking") == 1
+
+
 def test_a_feature_that_a_service_lists_is_refused_by_name(own: Shell) -> None:
     edit(own.folder, "models/spending.sql", "as payments_60d", "as number_60d")
     line = own.refused("plan")
