@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 from feature_specs.errors import DataError
@@ -15,14 +17,33 @@ _MAGIC = b"PAR1"
 
 @contextmanager
 def sealing(path: Path) -> Iterator[Path]:
-    """A file to write in the place of another one, which it replaces at the end, if all went well."""
+    """A file to write in the place of another one, which it replaces at the end, if all went well.
+
+    Each writer has a file of its own: of two at once the later one's rows are there, whole. What
+    writers left that were killed is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.making")
+    for left in path.parent.glob(f".{escape(path.name)}.*.making"):
+        pid = left.name.split(".")[-3]
+        if pid.isdigit() and not _runs(int(pid)):
+            left.unlink(missing_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.making")
     try:
         yield staged
         staged.replace(path)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this machine is alive."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 def seal(path: Path) -> str:
