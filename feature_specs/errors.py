@@ -54,6 +54,22 @@ class ForebayError(Exception):
         super().__init__(f"{self.where}: {self.what}. Hint: {self.hint}{below}")
 
 
+def reworded(error: ForebayError, old: str, new: str) -> ForebayError:
+    """The same error, which says one text for another: for a file that a user knows by another name.
+
+    >>> str(reworded(ForebayError("no room in a.tmp", where="a.tmp", hint="delete"), "a.tmp", "a"))
+    'a: no room in a. Hint: delete'
+    """
+    if old not in str(error):
+        return error
+    if isinstance(error, CombinedError):
+        return CombinedError([reworded(each, old, new) for each in error.errors])
+    what, where, hint = (
+        text.replace(old, new) for text in (error.what, str(error.where), error.hint)
+    )
+    return type(error)(what, where=where, hint=hint, paste=error.paste, excerpt=error.excerpt)
+
+
 class CombinedError(ForebayError):
     """Several mistakes, each of which can be fixed by itself.
 

@@ -108,8 +108,9 @@ class Plugin(BasePlugin):
             ForebayError: as the materialization does; dbt reports its one line.
         """
         request: dict[str, Any] = target_config.config
-        assert self.connection is not None
-        cursor = self.connection.cursor()
+        connection = self.connection
+        assert connection is not None
+        cursor = connection.cursor()
         try:
             tune(cursor)
             request["copied"] = []

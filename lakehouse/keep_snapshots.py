@@ -93,6 +93,9 @@ def _tag(lake: Lake, name: str, snapshot: int, tag: str) -> None:
             table.manage_snapshots().create_tag(snapshot, tag).commit()
         except CommitFailedException:
             continue
+        except OSError as error:
+            # PyArrow does not say which file it could not write.
+            raise OSError(error.errno, str(error), table.metadata_location) from error
         return
     raise _beaten(name)
 

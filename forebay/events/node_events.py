@@ -115,8 +115,9 @@ class NodeEvents:
         run.wrote(output)
 
     def _leaf(self, name: str, read: Mapping[str, int | None]) -> Dataset:
-        assert self._catalog is not None
-        leaf = self._catalog.leaves[name]
+        catalog = self._catalog
+        assert catalog is not None
+        leaf = catalog.leaves[name]
         known = [i for i, n in self._named.items() if n.get("relation_name") == leaf.relation]
         unique_id = leaf.origin.node if leaf.origin is not None else next(iter(known), "")
         return self._dataset(unique_id, leaf.table, read.get(leaf.table))

@@ -52,16 +52,17 @@ class StreamEvents:
                 self._describe_view(view)
 
     def _describe_view(self, view: ViewEntry) -> None:
-        assert self.catalog is not None
+        catalog = self.catalog
+        assert catalog is not None
         lake = open_lake(self.project.lake)
         table = find_table(lake, view.table)
         if table is None:
             return
         made = iceberg_dataset(table, self.project.lake, owner=view.owner)
-        columns = view_columns(self.project.root, self.catalog, view, lake)
+        columns = view_columns(self.project.root, catalog, view, lake)
         facets = made.facets if columns is None else {**made.facets, "columnLineage": columns}
         self.run.wrote(Dataset(made.namespace, made.name, facets))
-        self.run.wrote(online_dataset(self.catalog.online, view, made))
+        self.run.wrote(online_dataset(catalog.online, view, made))
 
 
 @contextmanager

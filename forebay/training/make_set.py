@@ -15,7 +15,7 @@ from pyiceberg.catalog import Catalog as Lake
 from feature_specs.catalog import Catalog
 from feature_specs.deprecation import deprecated_views
 from feature_specs.durations import parse_duration
-from feature_specs.errors import DataError, ForebayError
+from feature_specs.errors import DataError, ForebayError, reworded
 from feature_specs.instants import microseconds
 from feature_specs.names import fold_name
 from feature_specs.time_zones import check_zone
@@ -158,7 +158,7 @@ class _Making:
         try:
             spine = self._load(source, chosen, self.options.timezone)
         except ForebayError as error:
-            raise _told_of(error, path) from None
+            raise reworded(error, str(path), SPINE) from None
         keys = check_spine(
             self.catalog, self.service, {**dict.fromkeys(own.names, ""), **spine.columns}, SPINE
         )
@@ -228,14 +228,6 @@ class _Making:
         if beside:
             record["spine_tables"] = {name: table_of(read) for name, read in beside.items()}
         return record
-
-
-def _told_of(error: ForebayError, path: Path) -> ForebayError:
-    """An error of the numbered rows as one of the spine, of whose file nobody knows."""
-    what, where, hint = (
-        text.replace(str(path), SPINE) for text in (error.what, str(error.where), error.hint)
-    )
-    return type(error)(what, where=where, hint=hint)
 
 
 def _features(catalog: Catalog, service: str) -> list[str]:

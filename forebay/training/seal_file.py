@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
-from feature_specs.errors import DataError
+from feature_specs.errors import DataError, reworded
+from feature_specs.library_errors import explain, known_errors
 from lakehouse.content_hash import UNKNOWN, hash_file
 
 _MAGIC = b"PAR1"
@@ -31,6 +32,8 @@ def sealing(path: Path) -> Iterator[Path]:
     try:
         yield staged
         staged.replace(path)
+    except known_errors() as error:
+        raise reworded(explain(error), str(staged), str(path)) from error
     finally:
         staged.unlink(missing_ok=True)
 

@@ -92,9 +92,10 @@ class RowsOnEngine:
             if deltas is not None:
                 self._sum_deltas(deltas, before, added[deltas.leaf])
             else:
-                assert self._asked.plan.touched is not None
+                touched = self._asked.plan.touched
+                assert touched is not None
                 came = {added_relation(name): self._added(name, f) for name, f in added.items()}
-                self._fill(_TOUCHED, self._asked.plan.touched, {**self._leaves(), **came})
+                self._fill(_TOUCHED, touched, {**self._leaves(), **came})
         except (CompileError, DataError) as error:
             raise self._refused(error) from None
 

@@ -98,8 +98,11 @@ def _is_written_so(text: str, kind: str) -> bool:
     read = read_text(literal(text), kind, None, "down")
     if read is None or kind in INTEGERS:
         read = f"case when {value}::varchar = {literal(text)} then {value} end"
-    try:
-        found = duckdb.execute(f"select {read} is not null").fetchone()
-    except duckdb.Error:
-        return False
+    # Not DuckDB's connection of all, whose zone and whose results are its users'.
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        try:
+            found = connection.execute(f"select {read} is not null").fetchone()
+        except duckdb.Error:
+            return False
     return found is not None and bool(found[0])

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from feature_specs.library_errors import MachineError
-from lakehouse.lake import open_lake, table_names
+from lakehouse.lake import load_table, open_lake, table_names
 from serving.stores import StoredView, open_store
 from serving.sync import sync
 from serving.verify import verify
@@ -64,12 +64,20 @@ def test_sync_without_room_leaves_what_was_there_and_goes_on(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_train_and_ingest_without_room(shop_shell: Shell) -> None:
     shell, out = shop_shell, shop_shell.folder / "out" / "set.parquet"
-    words = ("train", "dispute_risk_v1", "--spine", "data/labels.csv", "--out", str(out))
+    spine = shell.folder / "data" / "many.csv"
+    header, *labels = (shell.folder / "data" / "labels.csv").read_text().splitlines()
+    numbered = (f"{n},{label}" for n, label in enumerate(labels * 200))
+    spine.write_text("\n".join([f"number,{header}", *numbered]))
+    words = ("train", "dispute_risk_v1", "--spine", str(spine), "--out", str(out))
     assert shell.run("compile") == 0  # dbt reads this copy of the project while there is room
-    with room(2_000):
-        line = shell.refused(*words)
-    assert "larger than this process may write" in line and str(out) in line
-    assert list(out.parent.iterdir()) == []
+    # The tags that keep the snapshots, in the tables' metadata; then the set itself.
+    for size, file in ((2_000, ".metadata.json"), (100_000, str(out))):
+        with room(size):
+            line = shell.refused(*words)
+        assert "larger than this process may write" in line and file in line
+        assert list(out.parent.glob("*")) == []
+        refs = load_table(open_lake(catalog_lake(shell.folder)), "shop.payments").metadata.refs
+        assert set(refs) == {"main"}
     assert not (shell.folder / "target/forebay/training/dispute_risk_v1.json").exists()
     assert shell.run(*words) == 0 and out.exists()
 

@@ -26,8 +26,8 @@ def same(one: float | None, other: float | None) -> bool:
 def test_floats_beside_python(other_kind: str | None) -> None:
     test = differ("$a::double", "$b::double", "double", other_kind)
     for one, other in itertools.product(FLOATS, FLOATS):
-        found = duckdb.execute(f"select {test}", {"a": one, "b": other}).fetchone()
-        assert found == (not same(one, other),), (one, other)
+        found = duckdb.execute(f"select {test}", {"a": one, "b": other}).fetchall()
+        assert found == [(not same(one, other),)], (one, other)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_values_of_two_types(
     one: str, kind: str, other: str, other_kind: str, expected: bool
 ) -> None:
     test = differ(f"{one}::{kind}", f"{other}::{other_kind}", kind, other_kind)
-    assert duckdb.execute(f"select {test}").fetchone() == (expected,)
+    assert duckdb.execute(f"select {test}").fetchall() == [(expected,)]

@@ -25,8 +25,7 @@ def value(shell: Shell, service: str, feature: str) -> tuple[object, object]:
     """The feature of the spine's only row, and what was compiled anew for it."""
     assert shell.run("train", service, "--spine", "spine.csv", "--json") == 0, shell.err
     said = json.loads(shell.out)
-    row = duckdb.execute(f"select {feature} from '{said['out']}'").fetchone()
-    assert row is not None
+    (row,) = duckdb.execute(f"select {feature} from '{said['out']}'").fetchall()
     return row[0], said["recompiled"]
 
 

@@ -7,7 +7,6 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -108,7 +107,7 @@ def test_a_feature_that_is_text_by_now(shell: Shell) -> None:
 
 
 def test_what_is_no_training_set(shell: Shell) -> None:
-    duckdb.sql(f"copy (select 1 as n) to '{shell.folder}/n.parquet' (format parquet)")
+    pq.write_table(pa.table({"n": [1]}), shell.folder / "n.parquet")
     assert "no record" in shell.refused("verify", "--training", "n.parquet")
     assert "no Parquet" in shell.refused("verify", "--training", "none.parquet")
     assert "FILE alone" in shell.refused("verify", "spending", "--training", "n.parquet")
