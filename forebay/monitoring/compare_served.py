@@ -22,6 +22,7 @@ from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.quote import quoted
 from feature_specs.sql_types import parse_type
+from feature_specs.time_zones import SESSION_AT_UTC
 from feature_specs.view import FeatureReference
 from forebay.compilation.compile_parts import service_template
 from forebay.compilation.compile_project import Compiled, compile_project
@@ -261,7 +262,7 @@ def _spine(view: ViewEntry, rows: Sequence[_Row], instant: str) -> pa.Table:
     )
     casts = [f"cast({quoted(n)} as {kind}) as {quoted(n)}" for n, (kind, _) in columns.items()]
     with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'")
+        connection.execute(SESSION_AT_UTC)
         connection.register("texts", texts)
         return connection.sql(f"select {', '.join([*casts, _AT])} from texts").to_arrow_table()
 

@@ -11,6 +11,7 @@ from pyiceberg.schema import Schema
 from feature_specs.errors import DataError
 from feature_specs.names import fold_name
 from feature_specs.quote import literal, quoted
+from feature_specs.time_zones import SESSION_AT_UTC
 from lakehouse.duckdb_types import column_types
 from lakehouse.ingest.read_text import INTEGERS, read_text
 
@@ -100,7 +101,7 @@ def _is_written_so(text: str, kind: str) -> bool:
         read = f"case when {value}::varchar = {literal(text)} then {value} end"
     # Not DuckDB's connection of all, whose zone and whose results are its users'.
     with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'")
+        connection.execute(SESSION_AT_UTC)
         try:
             found = connection.execute(f"select {read} is not null").fetchone()
         except duckdb.Error:
