@@ -57,11 +57,11 @@ def plan_command(
     )
 
     project = find_project(target=target)
+    at = run_instant(project, now)
     sources = changed_sources(project)
     broken = [s for s in sources if s.breaking]
     try:
         with progress(as_json or markdown) as report:
-            at = run_instant(project, now)
             plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
     except ForebayError:
         if broken and not as_json:  # which is likely why the project does not compile

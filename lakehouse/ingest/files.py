@@ -159,16 +159,28 @@ def ingest_files(
         for _ in range(_TRIES):
             table = find_table(catalog, identifier)
             known = {} if again or mode == "replace" else loaded_files(table)
-            load.begin(
-                UncommittedFiles(catalog, identifier, table, layout or Layout()),
-                _new_files(contents, known, again),
-            )
+            new = _new_files(contents, known, again)
+            _check_changes(changes, new, paths)
+            load.begin(UncommittedFiles(catalog, identifier, table, layout or Layout()), new)
             try:
                 return load.end(mode, again)
             except OvertakenError:
                 # The table is another: the files are read again, for what it is now.
                 load.draft.forget()
         raise load.draft.no_luck()
+
+
+def _check_changes(changes: SchemaChanges, new: Sequence[Path], paths: Sequence[Path]) -> None:
+    """Columns change with rows that need it: with none, what was asked for would not be done."""
+    if new or not (changes.rename or changes.drop):
+        return
+    option = "--rename" if changes.rename else "--drop-column"
+    loaded = "it was" if len(paths) == 1 else "all files were"
+    raise DataError(
+        f"{loaded} loaded before, so that {option} would change nothing",
+        where=str(paths[0]),
+        hint="--again loads it once more",
+    )
 
 
 def _new_files(

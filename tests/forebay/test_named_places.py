@@ -174,5 +174,7 @@ def test_hints_of_ingest_can_be_pasted(shop: Shell) -> None:
     line = shop.refused("ingest", "raw.accounts", "b.csv")
     assert "--rename 'Account ID=account_id'; " in line
     assert line.endswith("--evolve --drop-column 'Account ID'; nothing was written")
-    line = shop.refused("ingest", "raw.accounts", "a.csv", "--rename", "Account ID=account_id")
+    words = ("ingest", "raw.accounts", "a.csv", "--rename", "Account ID=account_id")
+    assert "it was loaded before, so that --rename would change nothing" in shop.refused(*words)
+    line = shop.refused(*words, "--again")
     assert "Hint: --rename renames the table's columns, not the file's: write 'account_id'" in line
