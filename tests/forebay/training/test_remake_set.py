@@ -190,7 +190,7 @@ def test_sums_of_doubles_have_the_same_last_digits(
     """Of frames and joins, whose rows threads would meet in another order each time."""
     spread = SPENDING.replace("max(amount) as most_60d", "stddev(amount / 7.0) as spread_60d")
     shell = Shell(make_project(tmp_path, {"models/spending.sql": spread}), monkeypatch, capsys)
-    drawn = duckdb.sql(
+    drawn = duckdb.connect().sql(
         "select chr(97 + (i % 3)::int) as customer, 1 + hash(i) % 99991 as amount, timestamptz "
         "'2024-01-01 00:00:00+00' + to_seconds(i) as paid_at from range(300000) as t(i)"
     )
