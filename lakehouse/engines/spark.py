@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import IO, Any
 
 from py4j.protocol import Py4JError, Py4JJavaError
@@ -71,6 +72,10 @@ class SparkSettings:
     place: str = "profiles.yml"
 
 
+#: Of the statements of all engines of this process.
+_numbers = count(1)
+
+
 class SparkEngine:
     """A session of one run, at UTC, in ANSI mode. Statements run in a thread of its own.
 
@@ -81,7 +86,7 @@ class SparkEngine:
         self.names = TableNames("spark", settings.lake["name"])
         self._settings = settings
         self._run_name = f"{SOURCE} {run}".strip()
-        self._count = 0
+        self._group = ""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=SOURCE)
         try:
             self._session = self._worker.submit(_open_session, settings).result()
@@ -97,7 +102,8 @@ class SparkEngine:
         return self._run(f"select * from (\n{sql}\n) limit 0", None)[0]
 
     def _run(self, sql: str, report: Share | None) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
-        self._count += 1
+        # Engines of one process share its Spark, where a group that is cancelled stays so.
+        self._group = f"{self._run_name} {next(_numbers)}"
         running = self._worker.submit(self._statement, sql, self._group)
         try:
             while not wait([running], EVERY).done:
@@ -112,11 +118,6 @@ class SparkEngine:
         if report is not None:
             report(1.0)
         return found
-
-    @property
-    def _group(self) -> str:
-        """The group of the last statement's jobs; one that is cancelled stays so."""
-        return f"{self._run_name} {self._count}"
 
     def _statement(self, sql: str, group: str) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
         self._session.sparkContext.setJobGroup(group, sql[:200], interruptOnCancel=True)

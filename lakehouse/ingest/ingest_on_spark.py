@@ -78,22 +78,12 @@ def ingest_on_spark(
     named = ", ".join(map(spark.names.column, kinds))
     items = ", ".join(_item(spark, n, k, held[n], paths[0]) for n, k in kinds.items())
     read = " union all ".join(f"select * from parquet.`{path.as_uri()}`" for path in paths)
-    try:
-        _check_count(spark, read, rows, source)
-    except DataError as error:
-        # Seen once in some thirty runs of the tests, and not the second time: Spark does not say why.
-        if _NO_PLAN not in error.what:
-            raise
-        _check_count(spark, read, rows, source)
+    _check_count(spark, read, rows, source)
     verb = "into" if mode == "append" else "overwrite"
     into = spark.names.table(identifier)
     spark.run(f"insert {verb} {into} ({named}) select {items} from ({read}) as rows_read")
     after = facts_of(load_table(catalog, identifier), identifier)
     return Ingested(before, after, files=(LoadedFile(Path(source), rows),))
-
-
-#: What Spark says where it fails to look at files, whatever the cause.
-_NO_PLAN = "Failed to create plan for direct query on files"
 
 
 def _files(source: str) -> list[Path]:

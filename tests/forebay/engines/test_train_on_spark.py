@@ -57,3 +57,11 @@ def test_other_catalogs_are_the_users_to_write() -> None:
     lake = {"name": "lake", "uri": "http://localhost:8181", "warehouse": "s3://lake/warehouse"}
     with pytest.raises(ForebayError, match="has to be written out"):
         catalog_conf(lake, "profiles.yml")
+
+
+def test_an_engine_that_was_closed_cancels_no_other(on_spark: SharedProject) -> None:
+    """Both share this process's Spark, where a group of jobs that was cancelled stays so."""
+    for _ in range(2):
+        engine = on_spark.connect()
+        assert engine.run("select count(*) from range(10)") == [(10,)]
+        engine.close()
