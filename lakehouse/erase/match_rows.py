@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import duckdb
 from pyiceberg.schema import Schema
@@ -17,6 +18,9 @@ from lakehouse.ingest.read_text import INTEGERS, read_text
 
 #: The column of a quarantine that holds a row as it stood in its file, as JSON.
 CONTENT = "content"
+
+#: SQL of whether a row has a value in a column of a DuckDB type.
+_Test = Callable[[str, str, str], str]
 
 
 @dataclass(frozen=True)
@@ -52,21 +56,7 @@ class Entity:
         Raises:
             DataError: a value is none of the column's type, so that it cannot be sought there.
         """
-        columns = self.columns_in(table, schema)
-        if columns is None:
-            return None
-        types = column_types(schema)
-        parts = []
-        for key, column in columns.items():
-            value = f"cast({literal(self.values[key])} as {types[column]})"
-            if not _is_written_so(self.values[key], types[column]):
-                raise DataError(
-                    f"{self.values[key]!r} is no {types[column]}, which column {column!r} is",
-                    where=f"table {table}",
-                    hint="write the value as that type is written",
-                )
-            parts.append(f"{quoted(column)} is not distinct from {value}")
-        return f"({' and '.join(parts)})"
+        return self._all_of(table, schema, partial(self._is_in_column, table))
 
     def predicate_set_aside(self, table: str, schema: Schema) -> str | None:
         """SQL that holds for the entity's rows of a table's quarantine, whose column ``content`` is
@@ -75,19 +65,33 @@ class Entity:
         Args:
             table, schema: of the table beside which the quarantine stands.
         """
+        return self._all_of(table, schema, self._is_in_content)
+
+    def _all_of(self, table: str, schema: Schema, test: _Test) -> str | None:
+        """SQL of a test of every key; None where the table has no such columns."""
         columns = self.columns_in(table, schema)
         if columns is None:
             return None
         types = column_types(schema)
-        parts = []
-        for key, column in columns.items():
-            name = f"list_filter(json_keys({CONTENT}), lambda k: lower(k) = {literal(fold_name(column))})[1]"
-            text = f"json_extract_string({CONTENT}, '$.\"' || {name} || '\"')"
-            value = literal(self.values[key])
-            read = read_text(text, types[column], None, "down")
-            same = "" if read is None else f" or {read} = cast({value} as {types[column]})"
-            parts.append(f"coalesce({text} = {value}{same}, false)")
-        return f"({' and '.join(parts)})"
+        return f"({' and '.join(test(self.values[k], c, types[c]) for k, c in columns.items())})"
+
+    @staticmethod
+    def _is_in_column(table: str, value: str, column: str, kind: str) -> str:
+        if not _is_written_so(value, kind):
+            raise DataError(
+                f"{value!r} is no {kind}, which column {column!r} is",
+                where=f"table {table}",
+                hint="write the value as that type is written",
+            )
+        return f"{quoted(column)} is not distinct from cast({literal(value)} as {kind})"
+
+    @staticmethod
+    def _is_in_content(value: str, column: str, kind: str) -> str:
+        name = f"list_filter(json_keys({CONTENT}), lambda k: lower(k) = {literal(fold_name(column))})[1]"
+        text = f"json_extract_string({CONTENT}, '$.\"' || {name} || '\"')"
+        read = read_text(text, kind, None, "down")
+        same = "" if read is None else f" or {read} = cast({literal(value)} as {kind})"
+        return f"coalesce({text} = {literal(value)}{same}, false)"
 
 
 def _is_written_so(text: str, kind: str) -> bool:
