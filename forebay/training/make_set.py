@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,17 +134,7 @@ class _Making:
         """The set over a spine that the engine reads by itself."""
         spine = self._load(source, self.options.timestamp, self.options.timezone)
         keys = check_spine(self.catalog, self.service, spine.columns, source.named)
-        lake = open_lake(self.catalog.lake)
-        rows, lost = self.engine.count_rows(spine, {spine.timestamp, *keys})
-        pinned = _pin_leaves(lake, self.catalog, self.views)
-        recipe = self._recipe()
-        sql = self.engine.statement(self.compiled, spine, self.lag_us, pinned)
-        types = self.engine.column_types(sql)
-        facts = {**source.facts, "rows": rows}
-        record = self._record(lake, facts, spine, pinned, types, recipe)
-        return TrainingSet(
-            self.project, self.engine, sql, types, record, rows, lost, self.compiled.changed
-        )
+        return self._over(spine, {spine.timestamp, *keys}, source.facts)
 
     def of_rows(self, own: OwnRows, folder: Path) -> TrainingSet:
         """The set over a caller's own rows: the engine is given what features depend on, and the
@@ -162,20 +152,32 @@ class _Making:
         keys = check_spine(
             self.catalog, self.service, {**dict.fromkeys(own.names, ""), **spine.columns}, SPINE
         )
+        facts = {"frame": own.kind, "sha256": file_hash(path)}
+        made = self._over(spine, {spine.timestamp, *keys}, facts, beside=True)
+        made.stand_beside(own, self.engine.in_order(made.sql, made.columns, ROW))
+        return made
+
+    def _over(
+        self, spine: Spine, keys: set[str], facts: Mapping[str, Any], *, beside: bool = False
+    ) -> TrainingSet:
+        """The set over a spine that is loaded.
+
+        Args:
+            keys: columns of the spine without which a row has no features.
+            facts: of the spine, for the record.
+            beside: of its columns the set has features alone, which will stand beside others.
+        """
         lake = open_lake(self.catalog.lake)
-        rows, lost = self.engine.count_rows(spine, {spine.timestamp, *keys})
+        rows, lost = self.engine.count_rows(spine, keys)
         pinned = _pin_leaves(lake, self.catalog, self.views)
         recipe = self._recipe()
         sql = self.engine.statement(self.compiled, spine, self.lag_us, pinned)
         types = self.engine.column_types(sql)
-        features = {n: kind for n, kind in types.items() if n not in spine.columns}
-        facts = {"frame": own.kind, "sha256": file_hash(path), "rows": rows}
-        record = self._record(lake, facts, spine, pinned, types, recipe)
-        made = TrainingSet(
-            self.project, self.engine, sql, features, record, rows, lost, self.compiled.changed
+        record = self._record(lake, {**facts, "rows": rows}, spine, pinned, types, recipe)
+        shown = {n: kind for n, kind in types.items() if not beside or n not in spine.columns}
+        return TrainingSet(
+            self.project, self.engine, sql, shown, record, rows, lost, self.compiled.changed
         )
-        made.stand_beside(own, self.engine.in_order(sql, list(features), ROW))
-        return made
 
     def _recipe(self) -> Recipe:
         """How the set is computed, by which the engine computes it."""

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 import forebay
+from tests.forebay.conftest import Shell
+from tests.forebay.small import make_project
 
 SERVICE = "dispute_risk_v1"
 COUNT, LAST = "card_activity__payments_30d", "last_payment__last_amount_cents"
@@ -64,3 +66,13 @@ def labels(shop: Path) -> pd.DataFrame:
     """60 of the project's labels out of order, under an index that says nothing of it."""
     read = pd.read_csv(shop / "data" / "labels.csv", parse_dates=["event_timestamp"])
     return read.sample(60, random_state=3).set_index("payment_id").sort_index(ascending=False)
+
+
+@pytest.fixture
+def fraud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    """The small project with its service `fraud`, compiled."""
+    made = Shell(make_project(tmp_path), monkeypatch, capsys)
+    assert made.run("compile") == 0, made.err
+    return made

@@ -3,89 +3,28 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import random
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeAlias
 
-import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
-from tests.forebay.small import edit, lake_of, make_project, payments
-
-START = datetime(2024, 1, 1, tzinfo=UTC)
-FEATURES = (
-    "spending__payments_60d",
-    "spending__spent_60d",
-    "spending__most_60d",
-    "last_payment__amount",
+from tests.forebay.small import edit, lake_of, payments
+from tests.forebay.training.fraud import (
+    append,
+    draw,
+    paid_now,
+    rows_of,
+    start,
+    true_features,
+    write_spine,
 )
-#: Customer, instant, label.
-Row: TypeAlias = tuple[str, datetime, int]
-
-
-def true_features(customer: str, at: datetime, paid: list[dict[str, Any]]) -> tuple[Any, ...]:
-    """By looking at each payment, without any code of ours."""
-    seen = [p for p in paid if p["customer"] == customer and p["paid_at"] <= at]
-    recent = [p["amount"] for p in seen if p["paid_at"] > at - timedelta(days=60)]
-    last = max(seen, key=lambda p: p["paid_at"], default=None)
-    fresh = last is not None and last["paid_at"] >= at - timedelta(days=7)
-    sums = (len(recent), sum(recent), max(recent)) if recent else (None, None, None)
-    return (*sums, last["amount"] if last is not None and fresh else None)
-
-
-def draw(rows: int, seed: int) -> list[Row]:
-    drawn = random.Random(seed)
-    return [
-        (drawn.choice("abc"), START + timedelta(minutes=drawn.randrange(20_000)), n % 5)
-        for n in range(rows)
-    ]
-
-
-def write(path: Path, rows: Iterable[Row]) -> Path:
-    lines = [f"{customer},{at.isoformat()},{label}" for customer, at, label in rows]
-    path.write_text("\n".join(["customer,at,label", *lines]) + "\n")
-    return path
 
 
 @pytest.fixture
-def shell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shell:
-    made = Shell(make_project(tmp_path), monkeypatch, capsys)
-    assert made.run("compile") == 0, made.err
-    return made
-
-
-def start(shell: Shell, rows: Iterable[Row]) -> None:
-    spine = str(write(shell.folder / "first.csv", rows))
-    words = ("train", "fraud", "--spine", spine, "--timestamp", "at", "--out", "a.parquet")
-    assert shell.run(*words) == 0, shell.out + shell.err
-
-
-def append(shell: Shell, rows: Iterable[Row], *more: str) -> tuple[int, int, int]:
-    spine = str(write(shell.folder / "more.csv", rows))
-    words = ("train", "fraud", "--spine", spine, "--append", "--out", "a.parquet", "--json", *more)
-    assert shell.run(*words) == 0, shell.out + shell.err
-    told = json.loads(shell.out)
-    return told["added"], told["known"], told["rows"]
-
-
-def rows_of(shell: Shell) -> list[tuple[Any, ...]]:
-    table = pq.read_table(shell.folder / "a.parquet")
-    return list(
-        zip(*(table[n].to_pylist() for n in ("customer", "at", "label", *FEATURES)), strict=True)
-    )
-
-
-def paid_now(shell: Shell) -> list[dict[str, Any]]:
-    table = load_table(open_lake(lake_of(shell.folder)), "raw.payments")
-    return list(table.scan().to_arrow().to_pylist())
+def shell(fraud: Shell) -> Shell:
+    return fraud
 
 
 def test_rows_come_in_any_order_and_never_twice_beside_the_oracle(shell: Shell) -> None:
@@ -149,7 +88,7 @@ def test_what_rows_cannot_be_added_to(shell: Shell) -> None:
     assert "training set of 'fraud', not of 'churn'" in line
     assert shell.refused(*words[:2], "--append", "--spine", "other.csv", "--out", "none.parquet")
     edit(shell.folder, "models/spending.sql", "interval '60' day", "interval '2' day")
-    line = shell.refused(*words, str(write(shell.folder / "more.csv", draw(5, 6))))
+    line = shell.refused(*words, str(write_spine(shell.folder / "more.csv", draw(5, 6))))
     assert "mean something else" in line and "spending__payments_60d" in line
     assert (shell.folder / "a.parquet").read_bytes() == before
 
@@ -157,7 +96,7 @@ def test_what_rows_cannot_be_added_to(shell: Shell) -> None:
 def test_of_two_at_once_one_is_refused(shell: Shell) -> None:
     rows = draw(20, 7)
     start(shell, rows[:10])
-    spine = str(write(shell.folder / "more.csv", rows))
+    spine = str(write_spine(shell.folder / "more.csv", rows))
     words = ("train", "fraud", "--spine", spine, "--append", "--out", "a.parquet")
     with (shell.folder / "a.parquet").open("rb") as other:
         fcntl.flock(other.fileno(), fcntl.LOCK_EX)

@@ -9,15 +9,20 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from lakehouse.commit import commit_rows
 from lakehouse.lake import open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.small import edit, lake_of, payments
-from tests.forebay.training.test_append_rows import append, draw, shell, start, true_features
+from tests.forebay.training.fraud import append, draw, start, true_features
 
-__all__ = ["shell"]
 COUNT, LAST = "spending__payments_60d", "last_payment__amount"
+
+
+@pytest.fixture
+def shell(fraud: Shell) -> Shell:
+    return fraud
 
 
 def verify(shell: Shell, code: int) -> dict[str, Any]:

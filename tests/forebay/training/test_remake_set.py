@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -19,36 +17,17 @@ from lakehouse.keep_snapshots import tag_of
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.small import SPENDING, edit, lake_of, make_project, payments
+from tests.forebay.training.fraud import draw, train, write_spine
 
 EVERYTHING = ("--keep-hours", "0", "--orphan-days", "0", "--keep-metadata", "0")
-START = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-def write_spine(root: Path, rows: int = 200, seed: int = 1) -> Path:
-    drawn = random.Random(seed)
-    path = root / "spine.csv"
-    lines = [
-        f"{drawn.choice('abc')},{START + timedelta(minutes=drawn.randrange(20_000))},{n}"
-        for n in range(rows)
-    ]
-    path.write_text("\n".join(["customer,at,label", *lines]) + "\n")
-    return path
 
 
 @pytest.fixture
-def shell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shell:
+def shell(fraud: Shell) -> Shell:
     """A compiled project, and the training set a.parquet."""
-    made = Shell(make_project(tmp_path), monkeypatch, capsys)
-    assert made.run("compile") == 0, made.err
-    train(made, write_spine(tmp_path), "a.parquet")
-    return made
-
-
-def train(shell: Shell, spine: Path, out: str) -> None:
-    words = ("train", "fraud", "--spine", str(spine), "--timestamp", "at", "--out", out)
-    assert shell.run(*words) == 0, shell.out + shell.err
+    rows = [(customer, at, n) for n, (customer, at, _) in enumerate(draw(200, 1))]
+    train(fraud, write_spine(fraud.folder / "spine.csv", rows), "a.parquet")
+    return fraud
 
 
 def again(shell: Shell, recorded: str, out: str) -> bytes:
@@ -200,7 +179,7 @@ def test_sums_of_doubles_have_the_same_last_digits(
     rows = rows.select(names).cast(pa.schema([(n, payments().schema.field(n).type) for n in names]))
     commit_rows(open_lake(lake_of(tmp_path)), "raw.payments", rows, mode="append")
     assert shell.run("compile") == 0, shell.err
-    train(shell, write_spine(tmp_path, 60), "a.parquet")
+    train(shell, write_spine(tmp_path / "spine.csv", draw(60, 1)), "a.parquet")
     recipe = record_of(shell)["recipe"]
     assert isinstance(recipe, dict) and recipe["threads"] == 1
     first = (tmp_path / "a.parquet").read_bytes()
