@@ -63,9 +63,8 @@ class ServerConfig(uvicorn.Config):
     def _make_context(self, config: object, default: object) -> ssl.SSLContext:
         if self._tls is None:
             raise TypeError("there is no TLS")
-        context = self._tls.context()
-        self._renewal = Renewal(self._tls, context)
-        return context
+        self._renewal = Renewal(self._tls)
+        return self._renewal.context
 
     async def _renew(self) -> None:
         await asyncio.to_thread(self._renewal.look)

@@ -39,7 +39,7 @@ class Tls:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.minimum_version = VERSIONS[self.min_version]
         made.set_alpn_protocols(["http/1.1"])
-        self.load_chain(made)
+        self._load_chain(made)
         if self.client_ca:
             try:
                 made.load_verify_locations(self.client_ca)
@@ -48,8 +48,7 @@ class Tls:
             made.verify_mode = ssl.CERT_REQUIRED
         return made
 
-    def load_chain(self, context: ssl.SSLContext) -> None:
-        """Let a context use the certificate as the files hold it now; further connections get it."""
+    def _load_chain(self, context: ssl.SSLContext) -> None:
         for path in filter(None, (self.cert, self.key)):
             if not os.access(path, os.R_OK):
                 raise _unreadable(path, FileNotFoundError(2, "no such file that can be read"))
@@ -66,11 +65,18 @@ class Tls:
 
 
 class Renewal:
-    """Takes a renewed certificate into the context that a server answers with."""
+    """Has a server answer with the certificate as its files hold it now.
 
-    def __init__(self, tls: Tls, context: ssl.SSLContext) -> None:
-        self._tls, self._context = tls, context
+    A context that connections are made from is not written to: OpenSSL takes a certificate and its
+    key one after the other, and a handshake between the two would fail. A renewed pair gets a
+    context of its own, which each handshake is handed when the client's hello has come.
+    """
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
         self._written = tls.written()
+        self.context = self._newest = tls.context()
+        self.context.sni_callback = self._hand_newest
 
     def look(self) -> None:
         """Load the current files; keep the certificate if they are not a pair."""
@@ -79,10 +85,16 @@ class Renewal:
             if written == self._written:
                 return
             self._written = written  # of files that are wrong it is said once
-            self._tls.context()  # a pair that is half written must not get into the one in use
-            self._tls.load_chain(self._context)
+            self._newest = self._tls.context()
         except (OSError, ForebayError) as error:
             print(f"warning: the certificate stays as it was: {error}", file=sys.stderr, flush=True)
+
+    def _hand_newest(
+        self, handshake: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext
+    ) -> None:
+        """Called at every hello, also where the client names no server."""
+        if self._newest is not context:
+            handshake.context = self._newest
 
 
 def _unreadable(path: str, error: Exception) -> ForebayError:

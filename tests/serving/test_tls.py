@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,7 +21,7 @@ import forebay
 from feature_specs.errors import ForebayError
 from serving.settings import ServeSettings
 from serving.sync import sync
-from serving.tls import Tls
+from serving.tls import Renewal, Tls
 from tests.feast.server import serving
 from tests.serving.certificates import Certificate, make_certificate
 from tests.serving.project import Project, carriers, instant, make_view
@@ -163,6 +164,49 @@ def test_a_renewed_certificate_is_taken_without_a_restart(
                 return
             time.sleep(0.1)
     pytest.fail("the server has its old certificate")
+
+
+def test_connections_made_while_certificates_change_get_one_or_the_other(tmp_path: Path) -> None:
+    """Of 40 renewals beside handshakes none meets a certificate whose key has not come yet."""
+    tls = Tls(str(tmp_path / "server.pem"), str(tmp_path / "server.key"))
+    serials = {make_certificate(tmp_path, "server").serial}
+    renewal, failed, seen, done = Renewal(tls), [], set(), threading.Event()
+
+    def shake_hands() -> None:
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+        while not done.is_set():
+            try:
+                seen.add(_handshake(client, renewal.context))
+            except ssl.SSLError as error:
+                failed.append(error)
+
+    shaking = threading.Thread(target=shake_hands)
+    shaking.start()
+    try:
+        for _ in range(40):
+            serials.add(make_certificate(tmp_path, "server").serial)
+            renewal.look()
+    finally:
+        done.set()
+        shaking.join()
+    assert not failed
+    assert len(seen) > 1
+    assert seen <= serials
+
+
+def _handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> int:
+    """The serial of the certificate that a client is shown."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking, answering = client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)
+    with suppress(ssl.SSLWantReadError):
+        asking.do_handshake()
+    with suppress(ssl.SSLWantReadError):
+        answering.do_handshake()
+    asking.do_handshake()
+    found = asking.getpeercert(binary_form=True)
+    assert found is not None
+    return x509.load_der_x509_certificate(found).serial_number
 
 
 def test_files_that_are_no_pair_are_told(tmp_path: Path) -> None:
