@@ -25,7 +25,7 @@ from feature_specs.progress import Progress
 from feature_specs.quote import literal, quoted
 from forebay.dbt_project.project import Project
 from forebay.training.changes import compare, keep_record
-from forebay.training.combine_parts import combine_parts, with_part
+from forebay.training.combine_parts import combine_parts, rows_in, with_part
 from forebay.training.engine import SpineFile, SpineQuery
 from forebay.training.make_set import SetOptions, make_training_set
 from forebay.training.recorded_set import check_recorded, read_recorded
@@ -166,7 +166,7 @@ def _find_new(
     source = read_input(spine, path.parent)
     with closing(connect(catalog)) as connection:
         features = {f["name"] for f in record["features"]}
-        there = f"read_parquet({literal(str(out))}, hive_partitioning = false)"
+        there = f"(select * exclude (file_row_number) from {rows_in(out)})"
         described = connection.execute(f"describe select * from {there}").fetchall()
         columns = {n: kind for n, kind, *_ in described if n not in features}
         given: dict[str, Any] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from feature_specs.quote import literal
 from forebay.training.copy_to_parquet import copy_to_parquet
 from lakehouse.content_hash import ALGORITHM, UNKNOWN
+from lakehouse.data_files.footers import path_sql
 from lakehouse.relations import tune
 from lakehouse.training_record import FOOTER_KEY, Record
 
@@ -45,6 +45,11 @@ def _own(record: Record) -> Record:
     return {name: record[name] for name in _OWN if name in record}
 
 
+def rows_in(path: Path) -> str:
+    """SQL of a set's rows with their numbers, as column ``file_row_number``."""
+    return f"read_parquet({path_sql(str(path))}, file_row_number = true, hive_partitioning = false)"
+
+
 def combine_parts(files: Sequence[Path], out: Path, record: str) -> None:
     """Write the rows of files with the same columns to one, file after file, row after row."""
     with duckdb.connect() as connection:
@@ -56,10 +61,7 @@ def combine_parts(files: Sequence[Path], out: Path, record: str) -> None:
 
 def _numbered(files: Sequence[Path]) -> Iterator[str]:
     for number, path in enumerate(files):
-        call = (
-            f"read_parquet({literal(str(path))}, file_row_number = true, hive_partitioning = false)"
-        )
         yield (
             f"select * exclude (file_row_number), {number} as {_PART}, file_row_number as {_ROW} "
-            f"from {call}"
+            f"from {rows_in(path)}"
         )

@@ -16,7 +16,7 @@ from feature_specs.errors import DataError
 from feature_specs.quote import literal, quoted
 from forebay.dbt_project.project import Project
 from forebay.training.changes import TrainingChanges, compare
-from forebay.training.combine_parts import parts_of
+from forebay.training.combine_parts import parts_of, rows_in
 from forebay.training.make_set import SetOptions, make_training_set
 from forebay.training.recorded_set import is_parquet, read_recorded
 from lakehouse.relations import tune
@@ -93,7 +93,7 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
         spine, fresh = Path(name) / "spine.parquet", Path(name) / "now.parquet"
         listed = ", ".join(map(quoted, columns))
         connection.execute(
-            f"copy (select {listed} from {_rows(path)} order by file_row_number) "
+            f"copy (select {listed} from {rows_in(path)} order by file_row_number) "
             f"to {literal(str(spine))} (format parquet)"
         )
         options = SetOptions(record["timestamp"], None, "UTC", "duckdb", record["lag_us"])
@@ -107,7 +107,7 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
         tests = {
             n: differ(f"a.{quoted(n)}", f"b.{quoted(n)}", types[n], types_now[n]) for n in both
         }
-        joined = f"{_rows(path)} as a join {_rows(fresh)} as b using (file_row_number)"
+        joined = f"{rows_in(path)} as a join {rows_in(fresh)} as b using (file_row_number)"
         counts = connection.execute(
             f"select count(*){''.join(f', count(*) filter (where {t})' for t in tests.values())} "
             f"from {joined}"
@@ -125,12 +125,8 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
     return ComparedSet(record["service"], rows, rows * len(both), found, first, gone)
 
 
-def _rows(path: Path) -> str:
-    return f"read_parquet({literal(str(path))}, file_row_number = true, hive_partitioning = false)"
-
-
 def _types(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    described = connection.execute(f"describe select * from {_rows(path)}").fetchall()
+    described = connection.execute(f"describe select * from {rows_in(path)}").fetchall()
     return {name: kind for name, kind, *_ in described}
 
 

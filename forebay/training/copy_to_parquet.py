@@ -28,29 +28,24 @@ def copy_to_parquet(
     report: Callable[[float], None] | None = None,
     read: Iterable[Pinned] = (),
 ) -> None:
-    """Write a query's rows to a file that appears only once it is whole.
+    """Write a query's rows to a file, which is of no use where that fails: see `sealing`.
 
     Args:
         metadata: keys and texts for the file's footer.
         report: told the share that is written, 0 to 1.
         read: the tables that the query reads, one of whose files may be damaged.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
     options = ["format parquet", f"dictionary_size_limit {MOST_IN_DICTIONARY}"]
     if metadata:
         pairs = ", ".join(f"{quoted(k)}: {literal(v)}" for k, v in metadata.items())
         options.append(f"kv_metadata {{{pairs}}}")
     try:
         with watch_query(connection, report) if report else nullcontext():
-            connection.execute(f"copy ({sql}) to {literal(str(partial))} ({', '.join(options)})")
-        partial.replace(out)
+            connection.execute(f"copy ({sql}) to {literal(str(out))} ({', '.join(options)})")
     except duckdb.Error as error:
         lost = find_unreadable(connection, error, read)
         raise (
             lost
-            or explain_text(str(error).replace(str(partial), str(out)))
+            or explain_text(str(error))
             or DataError(first_line(error), where=str(out), hint="fix the rows or the query")
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from forebay.dbt_project.project import Project
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery
 from forebay.training.number_rows import write_numbered
+from forebay.training.seal_file import sealing
 from forebay.training.spine_input import read_input
 from lakehouse.ingest.spine import read_rows
 from lakehouse.relations import connect, define_named
@@ -106,7 +107,8 @@ def write_spine(
             f"from forebay_entities cross join range({instants.number}) as steps(n) "
             f"order by n, {listed}"
         )
-        copy_to_parquet(connection, sql, out)
+        with sealing(out) as staged:
+            copy_to_parquet(connection, sql, staged)
     except duckdb.Error as error:
         raise DataError(first_line(error), where="entities", hint="fix the entities") from None
     finally:

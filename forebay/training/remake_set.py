@@ -106,11 +106,7 @@ def _make(
         files.append(staged.with_name(f"{staged.name}.{number}"))
         _make_part(project, recorded, part, first, files[-1], {}, report)
         first += part["spine"]["rows"]
-    try:
-        combine_parts(files, staged, facts)
-    finally:
-        for file in files:
-            file.unlink(missing_ok=True)
+    combine_parts(files, staged, facts)
 
 
 def _make_part(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 
 from feature_specs.errors import DataError, reworded
 from feature_specs.library_errors import explain, known_errors
 from lakehouse.content_hash import UNKNOWN, hash_file
+from lakehouse.own_folder import own_folder
 
 _MAGIC = b"PAR1"
 
@@ -20,33 +19,17 @@ _MAGIC = b"PAR1"
 def sealing(path: Path) -> Iterator[Path]:
     """A file to write in the place of another one, which it replaces at the end, if all went well.
 
-    Each writer has a file of its own: of two at once the later one's rows are there, whole. What
-    writers left that were killed is removed.
+    Each writer has a file of its own: of two at once the later one's rows are there, whole. More
+    files may be made beside it; all are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{escape(path.name)}.*.making"):
-        pid = left.name.split(".")[-3]
-        if pid.isdigit() and not _runs(int(pid)):
-            left.unlink(missing_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.making")
-    try:
-        yield staged
-        staged.replace(path)
-    except known_errors() as error:
-        raise reworded(explain(error), str(staged), str(path)) from error
-    finally:
-        staged.unlink(missing_ok=True)
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process of this machine is alive."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
+    with own_folder(path.parent, f".{path.name}.making-") as folder:
+        staged = folder / "rows"
+        try:
+            yield staged
+            staged.replace(path)
+        except known_errors() as error:
+            raise reworded(explain(error), str(staged), str(path)) from error
 
 
 def seal(path: Path) -> str:
