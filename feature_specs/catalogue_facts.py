@@ -16,7 +16,7 @@ import orjson
 
 #: The file, beside catalog.json.
 FACTS = "catalogue.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,6 @@ class ViewFacts:
         model: the dbt model's name, which versions share.
         version: of the model; empty where it has none.
         latest_version: of the model.
-        deprecated: the date from which it is; ISO 8601, or empty.
         tags: dbt tags of the model.
         bounds: of each scan of a leaf, what bounds it in the point-in-time statement.
         rows: the source columns that decide which rows the view has, and so reach every feature.
@@ -70,7 +69,6 @@ class ViewFacts:
     model: str = ""
     version: str = ""
     latest_version: str = ""
-    deprecated: str = ""
     tags: tuple[str, ...] = ()
     bounds: tuple[tuple[str, str], ...] = ()
     rows: tuple[Reach, ...] = ()

@@ -15,6 +15,9 @@ from feature_specs.names import fold_name
 #: ``["literal", value, type]`` or ``[operator, argument, ...]``.
 Expression: TypeAlias = list[Any]
 
+#: What the name of a view's log adds to that of its table of latest rows.
+_LOG = "__history"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -37,6 +40,11 @@ class Feature:
     def stored_as(self) -> str:
         """The feature table's column of a feature without an expression."""
         return fold_name(self.name)
+
+    @property
+    def needs_request(self) -> bool:
+        """Whether it has no value without one that its caller sends."""
+        return self.expression is not None and _reads_request(self.expression)
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,7 @@ class ViewEntry:
             "file": f"models/{name}.sql",
             "event_time": None,
             "on_stale": "serve",
-            "history_table": f"{table}__history",
+            "history_table": log_of(table),
             "leaves": (),
             "lowering": "",
         }
@@ -189,6 +197,28 @@ class Role:
             for f in view.features
         )
         return replace(view, name=name, entities=entities, features=features)
+
+
+def log_of(table: str) -> str:
+    """The Iceberg identifier of the log beside a table of latest rows.
+
+    >>> log_of("main.spending"), table_of_log("main.spending__history"), table_of_log("main.spending")
+    ('main.spending__history', 'main.spending', None)
+    """
+    return table + _LOG
+
+
+def table_of_log(name: str) -> str | None:
+    """The table of latest rows that a log stands beside; None where the name is no log's."""
+    return name.removesuffix(_LOG) if name.endswith(_LOG) else None
+
+
+def _reads_request(expression: Expression) -> bool:
+    if expression[0] in ("literal", "column"):
+        return False
+    return expression[0] == "request" or any(
+        isinstance(part, list) and _reads_request(part) for part in expression[1:]
+    )
 
 
 def _renamed(expression: Expression, columns: Mapping[str, str]) -> Expression:

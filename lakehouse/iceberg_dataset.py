@@ -65,9 +65,7 @@ def written(dataset: Dataset, rows: int | None, size: int | None = None) -> Data
     """The dataset with how many rows, and bytes, a job wrote."""
     counts = {"rowCount": rows, "size": size}
     statistics = {key: value for key, value in counts.items() if value is not None}
-    return Dataset(
-        dataset.namespace, dataset.name, dataset.facets, {"outputStatistics": statistics}
-    )
+    return dataset.with_io(outputStatistics=statistics)
 
 
 def read_from(table: Table, dataset: Dataset, snapshot: int | None = None) -> Dataset:
@@ -78,7 +76,7 @@ def read_from(table: Table, dataset: Dataset, snapshot: int | None = None) -> Da
     names = {"rowCount": "records", "size": "files-size", "fileCount": "data-files"}
     told = {key: found.summary.get(f"total-{name}") for key, name in names.items()}
     counts = {key: int(value) for key, value in told.items() if value is not None}
-    return Dataset(dataset.namespace, dataset.name, dataset.facets, {"inputStatistics": counts})
+    return dataset.with_io(inputStatistics=counts)
 
 
 def _catalog(lake: Mapping[str, str]) -> Facet:

@@ -60,13 +60,18 @@ def plan_files(statements: Mapping[str, str], deltas: Deltas | None = None) -> d
     return files
 
 
+def statement_file(folder: Path, view: str, name: str) -> Path:
+    """Where the text of `planned_statement` stands, if there is one."""
+    return plan_folder(folder, view) / f"{name}.sql"
+
+
 def planned_statement(folder: Path, view: str, name: str) -> str:
     """One statement of a view, or of a service, by file name.
 
     Raises:
         ForebayError: it is not there.
     """
-    path = plan_folder(folder, view) / f"{name}.sql"
+    path = statement_file(folder, view, name)
     try:
         return path.read_text()
     except FileNotFoundError:

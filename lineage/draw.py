@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lineage.effects import is_direct
 from lineage.walk import Direction, Edge, Node
 
 #: Kinds whose names say by themselves what they are.
@@ -54,9 +55,7 @@ def mermaid(edges: Sequence[Edge]) -> str:
             if edge.effects
             else ""
         )
-        direct = not edge.effects or any(
-            c.startswith(("IDENTITY", "TRANSFORMATION", "AGGREGATION")) for c in edge.effects
-        )
+        direct = not edge.effects or any(map(is_direct, edge.effects))
         lines.append(f"  {ids[edge.source]} {'-->' if direct else '-.->'}{how} {ids[edge.target]}")
     return "\n".join(lines)
 

@@ -58,6 +58,15 @@ class Effect:
         return "+".join([self.subtype, *(m for m in marks if m)])
 
 
+def is_direct(code: str) -> bool:
+    """Whether the effect of a code is DIRECT: `Effect.direct` without reading the rest of it.
+
+    >>> is_direct("AGGREGATION+masking"), is_direct("SORT+tie")
+    (True, False)
+    """
+    return code.partition("+")[0] in DIRECT
+
+
 #: Columns to their effects on one thing.
 Effects: TypeAlias = Mapping[Column, frozenset[Effect]]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from feature_specs.catalog import Catalog
 from lineage.project_lineage import ProjectLineage
 
@@ -19,8 +21,13 @@ def services_touched(catalog: Catalog, view: str) -> tuple[str, ...]:
 
 def owners_touched(catalog: Catalog, view: str) -> dict[str, str]:
     """The owner of each feature service that reads a view, where it names one."""
-    owners = {name: catalog.services[name].owner for name in services_touched(catalog, view)}
-    return {name: owner for name, owner in owners.items() if owner}
+    return owners_of(catalog, services_touched(catalog, view))
+
+
+def owners_of(catalog: Catalog, services: Iterable[str]) -> dict[str, str]:
+    """The owner of each of some services that is there and names one."""
+    known = {name: catalog.services[name].owner for name in services if name in catalog.services}
+    return {name: owner for name, owner in known.items() if owner}
 
 
 def training_sets_touched(catalog: Catalog, view: str) -> tuple[str, ...]:

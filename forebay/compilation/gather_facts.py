@@ -57,7 +57,6 @@ def _view(node: Mapping[str, Any], definition_hash: str, parts: ViewParts) -> Vi
         model=str(node["name"]),
         version=_text(node.get("version")),
         latest_version=_text(node.get("latest_version")),
-        deprecated=_text(node.get("deprecation_date")),
         tags=_tags(node),
         bounds=parts.bounds,
         rows=_reaches(lineage.rows),

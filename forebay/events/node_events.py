@@ -106,9 +106,7 @@ class NodeEvents:
             for name in view.leaves:
                 run.read(self._leaf(name, read))
             columns = view_columns(self._root, self._catalog, view, self._lake)
-            if columns is not None:
-                facets = {**output.facets, "columnLineage": columns}
-                output = Dataset(output.namespace, output.name, facets, output.io)
+            output = output.with_facets(columnLineage=columns)
         else:
             parents = node.get("depends_on", {}).get("nodes", ())
             run.read(*(self._dataset(parent) for parent in parents if self._is_data(parent)))
@@ -173,9 +171,8 @@ class NodeEvents:
         with run.describing():
             made = self._dataset(unique_id)
             facet = {"assertions": assertions}
-            facets = {**made.facets, "dataQualityAssertions": facet}
-            io = {"dataQualityAssertions": facet}
-            run.read(Dataset(made.namespace, made.name, facets, io))
+            told = made.with_facets(dataQualityAssertions=facet)
+            run.read(told.with_io(dataQualityAssertions=facet))
         failed = [a["name"] for a in assertions if not a["success"] and a["severity"] != "warn"]
         run.tell(
             "FAIL" if failed else "COMPLETE", f"failed: {', '.join(failed)}" if failed else None

@@ -60,8 +60,7 @@ class StreamEvents:
             return
         made = iceberg_dataset(table, self.project.lake, owner=view.owner)
         columns = view_columns(self.project.root, catalog, view, lake)
-        facets = made.facets if columns is None else {**made.facets, "columnLineage": columns}
-        self.run.wrote(Dataset(made.namespace, made.name, facets))
+        self.run.wrote(made.with_facets(columnLineage=columns))
         self.run.wrote(online_dataset(catalog.online, view, made))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lineage.events.column_facet import Name, column_facet
 from lineage.events.encode_event import Facet
 from lineage.events.names import place
 from lineage.project_lineage import FILE, ProjectLineage, load_project_lineage
+from lineage.view_lineage import ViewLineage
 
 
 def view_columns(root: Path, catalog: Catalog, view: ViewEntry, lake: Lake) -> Facet | None:
@@ -41,11 +43,13 @@ def set_columns(
     if known is None:
         return None
     columns: dict[str, Effects] = {}
+    decoded: dict[str, ViewLineage] = {}
     for each in features:
-        node = known.views.get(catalog.view_behind(each["view"]))
-        if node is not None:
+        view = catalog.view_behind(each["view"])
+        if view in known.views:
+            lineage = decoded.get(view) or known.views[view].lineage
+            decoded[view] = lineage
             # The rows are the spine's: what decides a view's rows decides this column's values.
-            lineage = node.lineage
             columns[each["name"]] = together(
                 [lineage.features.get(each["feature"], {}), lineage.rows]
             )
@@ -54,10 +58,18 @@ def set_columns(
 
 
 def _lineage(root: Path) -> ProjectLineage | None:
+    path = root / "target" / "forebay" / FILE
     try:
-        return load_project_lineage(root / "target" / "forebay" / FILE)
-    except ForebayError:
+        found = path.stat()
+        return _loaded(path, found.st_mtime_ns, found.st_size, found.st_ino)
+    except (FileNotFoundError, ForebayError):
         return None
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: Path, *written: int) -> ProjectLineage:
+    """lineage.json as it was written then: a build asks for it with each view."""
+    return load_project_lineage(path)
 
 
 def _names(lake: Lake, tables: set[str]) -> dict[str, Name]:

@@ -6,7 +6,6 @@ from forebay.dbt_project.project import Project
 from forebay.events.view_columns import view_columns
 from lakehouse.iceberg_dataset import iceberg_dataset
 from lakehouse.lake import find_table, open_lake
-from lineage.events.encode_event import Dataset
 from lineage.events.run import NO_RUN, Run
 
 
@@ -30,5 +29,4 @@ def tell_view(run: Run, project: Project, name: str, table: str | None = None) -
             return
         made = iceberg_dataset(written, project.lake, owner=view.owner)
         columns = view_columns(project.root, catalog, view, lake)
-        facets = made.facets if columns is None else {**made.facets, "columnLineage": columns}
-        run.wrote(Dataset(made.namespace, made.name, facets))
+        run.wrote(made.with_facets(columnLineage=columns))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,8 @@ from feature_specs.instants import from_epoch_us
 from feature_specs.quote import quoted
 from forebay.dbt_project.project import Project
 from forebay.own_team import check_readable
-from lakehouse.lake import DEFINITION_PROPERTY, load_table, open_lake, read_state
+from forebay.planning.built_logs import definition_of
+from lakehouse.lake import load_table, open_lake, read_state
 from lakehouse.relations import connect, feature_relation_sql
 from lakehouse.remote.mount_files import mount
 from lakehouse.same_values import differ
@@ -145,5 +145,4 @@ def _counts(keys: tuple[str, ...], old: str, new: str, types: Mapping[str, tuple
 
 
 def _definition(lake: Lake, view: ViewEntry) -> dict[str, Any]:
-    text = load_table(lake, view.history_table).properties.get(DEFINITION_PROPERTY)
-    return dict(json.loads(text)) if text else {}
+    return definition_of(load_table(lake, view.history_table)) or {}

@@ -14,15 +14,10 @@ from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.progress import Progress
 from forebay.compilation.compile_project import Compiled, compile_project
 from forebay.dbt_project.project import Project
+from forebay.planning.built_logs import built_logs, definition_of
 from forebay.terminal import table
 from lakehouse.feature_tables.choose_step import choose_step, state_at
-from lakehouse.lake import (
-    DEFINITION_PROPERTY,
-    find_table,
-    open_lake,
-    read_state,
-    table_names,
-)
+from lakehouse.lake import find_table, open_lake, read_state
 from lakehouse.plans import plan_of
 from lakehouse.relations import Relations, leaf_relations, pin_each
 from lakehouse.scan import Pinned, pin
@@ -35,6 +30,7 @@ from lineage.compare_definitions import (
 )
 from lineage.impact import (
     exposures_touched,
+    owners_of,
     owners_touched,
     services_touched,
     training_sets_touched,
@@ -42,11 +38,8 @@ from lineage.impact import (
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
-    from pyiceberg.table import Table
 
     _Definition = dict[str, Any]
-
-_HISTORY = "__history"
 
 
 @dataclass(frozen=True)
@@ -257,7 +250,7 @@ def _plan_view(
     )
     now = json.loads(compiled.definition(view.name))
     # A view whose table has another name now is new to the lake, and not to those who read it.
-    was = left.get(view.name) if history is None else _definition_of(history)
+    was = left.get(view.name) if history is None else definition_of(history)
     changes = compare_definitions(was, now) if was else None if before else ()
     different = before is not None and before.semantic_hash != view.semantic_hash
     files = [
@@ -301,19 +294,8 @@ def _change(unbuilt: bool, unknown: bool, different: bool) -> str:
 def _tables_left(catalog: Catalog, lake: Lake) -> dict[str, _Definition]:
     """View to its last definition, of the project's tables that none of its views has now."""
     known = {view.history_table for view in catalog.views.values()}
-    found: dict[str, tuple[int, _Definition]] = {}
-    for name in table_names(lake):
-        if not name.endswith(_HISTORY) or name in known:
-            continue
-        table = find_table(lake, name)
-        state = None if table is None else read_state(table)
-        was = None if table is None else _definition_of(table)
-        if state is None or was is None or was.get("project") != catalog.project:
-            continue  # another project's, or an earlier forebay's, which did not say whose
-        view = str(was["view"])
-        if view not in found or found[view][0] < state.at:
-            found[view] = state.at, was
-    return {view: was for view, (_, was) in found.items()}
+    found = sorted(built_logs(lake, catalog.project, known), key=lambda log: log.state.at)
+    return {str(log.definition["view"]): log.definition for log in found}
 
 
 def _removed(catalog: Catalog, left: Mapping[str, _Definition]) -> Iterator[PlannedView]:
@@ -336,7 +318,7 @@ def _removed(catalog: Catalog, left: Mapping[str, _Definition]) -> Iterator[Plan
             breaks=tuple(f"{s}.{f}" for s, names in services.items() for f in names),
             services=tuple(services),
             training_sets=(),
-            owners={s: catalog.services[s].owner for s in services if s in catalog.services},
+            owners=owners_of(catalog, services),
         )
 
 
@@ -357,9 +339,3 @@ def _breaks(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> tuple[str,
         for feature in features
         if feature not in now["services"].get(service, ())
     )
-
-
-def _definition_of(table: Table) -> _Definition | None:
-    """What a view's table was built from; None of an earlier forebay's."""
-    text = table.properties.get(DEFINITION_PROPERTY)
-    return None if text is None else dict(json.loads(text))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from pyiceberg.catalog import Catalog as Lake
-
 from feature_specs.catalog import Catalog
+from feature_specs.view_entry import table_of_log
 from forebay.dbt_project.project import Project
+from forebay.planning.built_logs import built_logs
 from lakehouse.drop_table import drop_table
-from lakehouse.lake import DEFINITION_PROPERTY, find_table, open_lake, read_state, table_names
+from lakehouse.lake import find_table, open_lake
 from serving.stores import NoStoreError, OnlineStore, StoredView, open_store, view_of
 
 
@@ -46,9 +44,11 @@ def find_removed(project: Project, catalog: Catalog) -> list[RemovedView]:
     there |= {out.name for out in catalog.views_left_out()}
     used = {t for v in catalog.views.values() for t in (v.table, v.history_table)}
     found: dict[str, list[str]] = {}
-    for table, view in _built_here(lake, catalog.project):
-        if view not in there and table not in used:
-            found.setdefault(view, []).append(table)
+    for log in built_logs(lake, catalog.project):
+        view = str(log.definition["view"])
+        for table in log.tables if view not in there else ():
+            if table not in used:
+                found.setdefault(view, []).append(table)
     online = _online(project)
     return [
         RemovedView(
@@ -58,23 +58,6 @@ def find_removed(project: Project, catalog: Catalog) -> list[RemovedView]:
         )
         for name, tables in sorted(found.items())
     ]
-
-
-def _built_here(lake: Lake, project: str) -> Iterator[tuple[str, str]]:
-    """Each table of the project's views, with its view."""
-    names = table_names(lake)
-    for name in names:
-        table = find_table(lake, name)
-        if table is None or read_state(table) is None:
-            continue
-        text = table.properties.get(DEFINITION_PROPERTY)
-        made = json.loads(text) if text else {}
-        if made.get("project") != project or "view" not in made:
-            continue  # another project's, or an earlier forebay's, which did not say whose
-        yield name, str(made["view"])
-        latest = name.removesuffix("__history")
-        if latest != name and latest in names:
-            yield latest, str(made["view"])
 
 
 def _online(project: Project) -> list[str]:
@@ -94,7 +77,7 @@ def remove_views(project: Project, removed: list[RemovedView]) -> None:
                 _drop_online(store, view)
     for view in removed:
         # The log says whose they are, so it goes last.
-        for name in sorted(dict.fromkeys(view.tables), key=lambda n: n.endswith("__history")):
+        for name in sorted(dict.fromkeys(view.tables), key=lambda n: table_of_log(n) is not None):
             if find_table(lake, name) is not None:
                 drop_table(lake, name)
 

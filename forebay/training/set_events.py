@@ -80,8 +80,7 @@ def _leaves(
         made = read_from(table, made, known["snapshot"])
         leaf = catalog.leaves.get(name)
         bounds = [] if leaf is None or instants is None else _bounds(leaf, instants[1] - lag)
-        io = {**made.io, "subset": {"inputCondition": _all_of(bounds)}} if bounds else made.io
-        yield Dataset(made.namespace, made.name, made.facets, io)
+        yield made.with_io(subset={"inputCondition": _all_of(bounds)} if bounds else None)
 
 
 def _model(catalog: Catalog, record: Mapping[str, Any]) -> Iterator[Dataset]:
@@ -119,8 +118,7 @@ def _written(
         _compare(column, "GREATER_EQUAL_THAN", instants[0]),
         _compare(column, "LESS_EQUAL_THAN", instants[1]),
     ]
-    io = {**dataset.io, "subset": {"outputCondition": _all_of(ends)}}
-    return Dataset(namespace, name, facets, io)
+    return dataset.with_io(subset={"outputCondition": _all_of(ends)})
 
 
 def _bounds(leaf: LeafEntry, until: datetime) -> list[Facet]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,6 @@ from pyiceberg.catalog import Catalog as Lake
 from feature_specs.catalog import Catalog, ServiceEntry, TrainingSetEntry, ViewEntry
 from feature_specs.instants import from_epoch_us
 from feature_specs.view import FeatureReference
-from feature_specs.view_entry import Feature
 from lakehouse.duckdb_types import column_types
 from lakehouse.lake import FeatureState, find_table, open_lake, read_state
 from lakehouse.relations import connect, feature_relation_sql
@@ -63,19 +62,7 @@ def measure_project(
 
 def measured_features(view: ViewEntry) -> dict[str, str]:
     """Name to type of the features that have a value without a request."""
-    return {f.name: f.type for f in view.features if not _needs_request(f)}
-
-
-def _needs_request(feature: Feature) -> bool:
-    return feature.expression is not None and "request" in _heads(feature.expression)
-
-
-def _heads(expression: Sequence[Any]) -> Iterator[str]:
-    yield expression[0]
-    if expression[0] not in ("literal", "column", "request"):
-        for part in expression[1:]:
-            if isinstance(part, list):
-                yield from _heads(part)
+    return {f.name: f.type for f in view.features if not f.needs_request}
 
 
 @dataclass

@@ -7,7 +7,7 @@ tests hold each facet to its class there and to the specification's schema.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 #: The fields of a facet, in the words of the specification.
@@ -71,6 +71,18 @@ class Dataset:
     name: str
     facets: Mapping[str, Facet] = field(default_factory=dict)
     io: Mapping[str, Facet] = field(default_factory=dict)
+
+    def with_facets(self, **facets: Facet | None) -> Dataset:
+        """The dataset with facets more; those that are None are left out."""
+        return replace(self, facets={**self.facets, **_given(facets)})
+
+    def with_io(self, **facets: Facet | None) -> Dataset:
+        """The dataset with facets more of this reading or writing of it."""
+        return replace(self, io={**self.io, **_given(facets)})
+
+
+def _given(facets: Mapping[str, Facet | None]) -> dict[str, Facet]:
+    return {name: facet for name, facet in facets.items() if facet is not None}
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,4 @@ def with_symlink(dataset: Dataset, namespace: str, name: str) -> Dataset:
     more = {"namespace": namespace, "name": name, "type": "TABLE"}
     if more in known:
         return dataset
-    symlinks = {"identifiers": [*known, more]}
-    return Dataset(
-        dataset.namespace, dataset.name, {**dataset.facets, "symlinks": symlinks}, dataset.io
-    )
+    return dataset.with_facets(symlinks={"identifiers": [*known, more]})

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from starlette.types import Scope
 
-from feature_specs.catalog import Expression, ViewEntry
+from feature_specs.catalog import ViewEntry
 from feature_specs.errors import ForebayError
 from feature_specs.sql_types import parse_type
 from serving.access.gate import CALLER
@@ -41,7 +41,7 @@ async def read_examples(store: OnlineStore, view: ViewEntry, scope: Scope, ask: 
         scope: of the page's request.
         ask: answers a lookup.
     """
-    features = tuple(f.name for f in view.features if not _asks(f.expression))
+    features = tuple(f.name for f in view.features if not f.needs_request)
     if not features:
         return NO_EXAMPLES
     try:
@@ -86,15 +86,6 @@ def _sent(declared: str, text: str) -> object:
     if kind.name == "BOOLEAN":
         return text == "true"
     return int(text) if kind.is_integer and len(text) < _DIGITS else text
-
-
-def _asks(expression: Expression | None) -> bool:
-    """Whether a feature needs a value that its caller sends."""
-    if expression is None:
-        return False
-    if expression[0] == "request":
-        return True
-    return any(isinstance(part, list) and _asks(part) for part in expression[1:])
 
 
 def _shown(value: object) -> str:

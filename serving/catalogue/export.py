@@ -96,7 +96,6 @@ def features_script(site: Site) -> str:
 
 def _view(directory: Directory, name: str) -> dict[str, Any]:
     view = directory.catalog.views[name]
-    facts = directory.view_facts(view)
     return {
         "name": name,
         "entities": [column.name for column in view.entities],
@@ -104,7 +103,7 @@ def _view(directory: Directory, name: str) -> dict[str, Any]:
         "sources": [directory.leaf_name(leaf) for leaf in view.leaves],
         "owner": view.owner,
         "group": directory.access(name).group,
-        "deprecated": facts.deprecated if facts else "",
+        "deprecated": view.deprecated,
     }
 
 

@@ -88,7 +88,6 @@ def feature_data(directory: Directory, item: Item, live: Live) -> dict[str, Any]
     """One feature, as labels that a machine reads. Durations are in microseconds."""
     view, feature = item.view, item.feature
     online = live.online.get(view.name)
-    facts = directory.view_facts(view)
     return {
         "reference": item.reference,
         "name": feature.name,
@@ -103,7 +102,7 @@ def feature_data(directory: Directory, item: Item, live: Live) -> dict[str, Any]
         "sources": list(item.sources or item.leaves),
         "services": directory.services_of.get((view.name, feature.name), []),
         "computed_at_reading": feature.expression is not None,
-        "deprecated": facts.deprecated if facts else "",
+        "deprecated": view.deprecated,
         "freshness_us": view.freshness_us,
         "status": None if online is None else online.status,
         "age_us": None if online is None else online.age_us,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from feature_specs.errors import ForebayError
 from feature_specs.feature_shapes import FeatureShape
-from lakehouse.plans import planned_statement
+from lakehouse.plans import planned_statement, statement_file
 from serving.api.listing import Online
 from serving.catalogue.snippets import SnippetSettings
 
@@ -62,6 +62,12 @@ class Live:
     def status(self) -> dict[str, str]:
         """The status of each view by name."""
         return {name: online.status for name, online in self.online.items()}
+
+    def is_compiled(self, view: str) -> bool:
+        """Whether `statements` has any; reads none of them."""
+        return self.folder is not None and any(
+            statement_file(self.folder, view, name).is_file() for _, name in _STATEMENTS
+        )
 
     def statements(self, view: str) -> Sequence[tuple[str, str]]:
         """The compiled SQL of a view with a title each; none where it is not at hand."""

@@ -9,7 +9,7 @@ from typing import Any
 from feature_specs.catalog import LeafEntry, ServiceEntry, ViewEntry
 from feature_specs.catalogue_facts import Reach
 from feature_specs.counted import counted
-from lineage.effects import DIRECT
+from lineage.effects import is_direct
 from serving.catalogue.directory import Directory, Item, entity_of
 from serving.catalogue.graph import Graph, Node, lay_out
 from serving.catalogue.live import Live
@@ -85,7 +85,7 @@ def _feature(
         "similar": similarity.like(item),
         "examples": examples,
         "picture": _picture(item, live) if readable else None,
-        "compiled": readable and _known(directory, view) and bool(live.statements(view.name)),
+        "compiled": readable and _known(directory, view) and live.is_compiled(view.name),
         "snippets": feature_snippets(
             view, feature.name, services, _first_key(view, live, readable), live.place
         ),
@@ -317,7 +317,7 @@ def _column_node(directory: Directory, reach: Reach) -> Node:
         how,
         directory.path("source", leaf),
         fragment=f"column-{anchor(reach.column)}",
-        faint=reach.effects[0] not in DIRECT,
+        faint=not is_direct(reach.effects[0]),
     )
 
 

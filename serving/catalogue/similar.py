@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from feature_specs.catalogue_facts import FeatureFacts
-from lineage.effects import DIRECT
+from lineage.effects import is_direct
 from serving.catalogue.directory import Item
 
 _COLUMN = re.compile(r'(?:"(?:[^"]|"")+"\.)*"(?:[^"]|"")+"')
@@ -68,7 +68,7 @@ def columns_of(item: Item) -> frozenset[str]:
 @lru_cache(maxsize=50_000)
 def _columns(facts: FeatureFacts, leaves: tuple[str, ...]) -> frozenset[str]:
     reaches = facts.sources
-    made_of = [r for r in reaches if r.effects[0] in DIRECT] or reaches
+    made_of = [r for r in reaches if is_direct(r.effects[0])] or reaches
     if made_of:
         return frozenset(f"{r.leaf}.{r.column}" for r in made_of)
     named = (m[0].replace('"', "").rpartition(".")[2] for m in _COLUMN.finditer(facts.sql))

@@ -79,7 +79,6 @@ def facts_of_views() -> CatalogueFacts:
                 model="delays",
                 version="1",
                 latest_version="2",
-                deprecated="2027-01-01",
                 tags=("punctuality",),
                 bounds=((LEAF, "visible from greatest(departed, landed)"),),
                 rows=(Reach(LEAF, "carrier", ("GROUP_BY",)),),
@@ -103,6 +102,7 @@ def synced_views(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "delays",
         description="How late a carrier is.",
         definition_hash="d1",
+        deprecated="2027-01-01",
         features=(
             Feature("n", "BIGINT", "Flights that came in."),
             Feature("delay", "DOUBLE", "Mean minutes late."),

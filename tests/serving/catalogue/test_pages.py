@@ -167,6 +167,18 @@ def test_a_later_definition_is_not_told_of_the_one_that_is_served(shown: Shown) 
     with TestClient(create_app(shown.project.catalog, path=shown.path)) as client:
         text = client.get("/feature/delays/delay").text
         assert "later&#39;" not in text and "compiled another definition" in text
+        # The server's own catalog says when the view is given up.
+        assert "2027-01-01" in text
+
+
+def test_a_feature_links_to_what_its_view_compiles_to_without_reading_it(shown: Shown) -> None:
+    home = shown.folder / "sql" / "duckdb" / "delays"
+    linked = "What the view compiles to"
+    with TestClient(create_app(shown.project.catalog, path=shown.path)) as client:
+        assert linked not in client.get("/feature/delays/delay").text
+        home.mkdir(parents=True)
+        (home / "as_of.sql").write_bytes(b"select '\xff'")  # no text: reading it would fail
+        assert linked in client.get("/feature/delays/delay").text
 
 
 def test_pages_follow_what_is_compiled(shown: Shown) -> None:
