@@ -7,10 +7,12 @@ late, or their time is over. Where it does not, it has lost a write or holds wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import duckdb
@@ -18,13 +20,21 @@ from pyiceberg.table import StaticTable, Table
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.compile.compiled_view import CompiledView
-from feature_specs.instants import epoch_us, from_epoch_us
+from feature_specs.instants import from_epoch_us
 from feature_specs.names import fold_name
-from feature_specs.quote import quoted
 from forebay.compilation.compile_project import compile_project
 from forebay.dbt_project.project import Project
+from forebay.source_rows import (
+    LOOKED_AT,
+    ExpiredLeafError,
+    Leaves,
+    SourceRows,
+    TooManyRowsError,
+    dicts,
+    key_parameters,
+)
 from lakehouse.lake import FeatureState, find_table, load_table, open_lake, read_state
-from lakehouse.relations import connect, define_relations
+from lakehouse.relations import tune
 from lakehouse.scan import Pinned, pin
 from serving.state import ViewState, load_state
 from serving.stores import StoredView, open_store
@@ -33,15 +43,16 @@ from serving.verify import Difference, VerifyReport, same_value
 
 Kind: TypeAlias = Literal["late row", "stale sync", "other meaning", "expired", "lost", "wrong"]
 
-#: Source rows that are looked at for one entity, and those that are kept of them.
-_LOOKED_AT, _KEPT = 10_000, 5
+#: Source rows that are kept of a difference.
+_KEPT = 5
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A source row behind a difference: it ``came`` after the sync, was ``late`` or has ``gone``."""
+    """A source row behind a difference: it ``came`` after the sync, was ``late``, has ``gone`` by time,
+    or was ``removed`` from its table."""
 
-    change: Literal["came", "late", "gone"]
+    change: Literal["came", "late", "gone", "removed"]
     row: Mapping[str, Any]
 
 
@@ -78,12 +89,19 @@ def explain_differences(
         for report in wrong:
             view = catalog.view(report.view)
             state = load_state(store.get_state(StoredView.of(view)))
-            explainer = _Explainer(catalog, view, compiled.view(view.name), state)
-            if state is None:
-                others = [s for s in store.states() if view_of(s.name) == view.name]
-                explainer.of_before = bool(others)
-            found += [explainer.explain(difference) for difference in report.examples]
+            of_before = state is None and any(view_of(s.name) == view.name for s in store.states())
+            with _Explainer(catalog, view, compiled.view(view.name), of_before) as explainer:
+                built = Moment(explainer.built.at, explainer.built.snapshots)
+                found += [explainer.explain(d, state, built) for d in report.examples]
     return found
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A D and a T: the snapshot of each leaf, and microseconds since the epoch."""
+
+    at: int
+    leaves: Leaves
 
 
 @dataclass(frozen=True)
@@ -94,12 +112,14 @@ class Served:
         difference: ``offline`` is F(D, at) over the leaves of now, ``online`` what was served.
         at, loaded_at: t and T of the answer, in microseconds since the epoch.
         behind: it is F(D, T), so that only what has happened since explains it.
+        leaves: D of what was served, where a stream had put it online; None where a build had.
     """
 
     difference: Difference
     at: int
     loaded_at: int
     behind: bool
+    leaves: Leaves | None = None
 
 
 def explain_served(
@@ -111,65 +131,77 @@ def explain_served(
         ForebayError: the view is not built, or its lake cannot be read.
     """
     found = []
-    for case in cases:
-        online = ViewState(case.loaded_at, view.semantic_hash, rows=0)
-        explainer = _Explainer(catalog, view, compiled, online)
+    with _Explainer(catalog, view, compiled) as explainer:
         # Training reads the leaves as they stand now, whatever the last build has read.
-        explainer.offline = replace(
-            explainer.offline, at=case.at, snapshots=_leaves_now(catalog, explainer.offline)
-        )
-        if case.behind:
-            _, _, later = explainer._logged(case.difference)
-            found.append(explainer._behind(case.difference, online, later))
-        else:
-            found.append(explainer.explain(case.difference))
+        leaves = _leaves_now(catalog, explainer.built)
+        for case in cases:
+            online = ViewState(case.loaded_at, view.semantic_hash, rows=0, leaves=case.leaves)
+            trained = Moment(case.at, leaves)
+            if case.behind:
+                found.append(explainer.behind(case.difference, online, trained))
+            else:
+                found.append(explainer.explain(case.difference, online, trained))
     return found
 
 
-def _leaves_now(catalog: Catalog, state: FeatureState) -> dict[str, int | None]:
+def _leaves_now(catalog: Catalog, state: FeatureState) -> Leaves:
     lake = open_lake(catalog.lake)
     return {
         leaf: pin(load_table(lake, catalog.leaves[leaf].table)).snapshot for leaf in state.snapshots
     }
 
 
-@dataclass
 class _Explainer:
-    """The log and the leaves of one view, as they stood when the store was written, and now.
+    """The log and the leaves of one view; what it opens is closed at the end.
 
     Attributes:
+        built: the state that the view's table was left in.
+
+    Args:
         of_before: whether the store has rows of the view of another meaning, and none of this one.
     """
 
-    catalog: Catalog
-    view: ViewEntry
-    compiled: CompiledView
-    online: ViewState | None
-    of_before: bool = False
-    _connections: dict[str, duckdb.DuckDBPyConnection | None] = field(default_factory=dict)
+    def __init__(
+        self, catalog: Catalog, view: ViewEntry, compiled: CompiledView, of_before: bool = False
+    ) -> None:
+        self._view, self._of_before = view, of_before
+        lake = open_lake(catalog.lake)
+        self._log = find_table(lake, view.history_table)
+        built = read_state(load_table(lake, view.table))
+        assert built is not None  # else verify had an error
+        self.built = built
+        self._sources = SourceRows(catalog, view, compiled)
+        self._connection = duckdb.connect()
+        tune(self._connection)
 
-    def __post_init__(self) -> None:
-        lake = open_lake(self.catalog.lake)
-        self.log = find_table(lake, self.view.history_table)
-        offline = read_state(load_table(lake, self.view.table))
-        assert offline is not None  # else verify had an error
-        self.offline = offline
+    def __enter__(self) -> _Explainer:
+        return self
 
-    def explain(self, difference: Difference) -> Explained:
-        online = self.online
-        if online is None and not self.of_before:
+    def __exit__(self, *_: object) -> None:
+        self._sources.close()
+        self._connection.close()
+
+    @cached_property
+    def _log_states(self) -> list[tuple[int, FeatureState]]:
+        return [] if self._log is None else _states(self._log)
+
+    def explain(self, difference: Difference, online: ViewState | None, now: Moment) -> Explained:
+        """Tell why the store has another value than F(D, T) of ``now``."""
+        if online is None and not self._of_before:
             return self._told(difference, "stale sync", "the view was never synced")
-        if online is None or online.semantic_hash != self.view.semantic_hash:
+        if online is None or online.semantic_hash != self._view.semantic_hash:
             why = "the online rows were computed by another query than the compiled one"
             return self._told(difference, "other meaning", why)
-        then, earlier, later = self._logged(difference)
+        if online.leaves is not None:
+            return self._of_stream(difference, online, now)
+        then, earlier, _ = self._logged(difference, online)
         if self._holds(difference, then):
-            if online.at > self.offline.at:
+            if online.at > now.at:
                 why = "the feature table is behind the store: run `forebay build`"
                 return self._told(difference, "stale sync", why)
-            return self._behind(difference, online, later)
+            return self.behind(difference, online, now)
         if _is_missing(difference) and then is None:
-            return self._behind(difference, online, later)
+            return self.behind(difference, online, now)
         at = from_epoch_us(online.at).isoformat()
         if _is_missing(difference) or any(self._holds(difference, row) for row in earlier):
             why = f"the sync of {at} wrote another value, which the store does not have"
@@ -177,142 +209,114 @@ class _Explainer:
         why = f"no build up to {at} ever gave what the store has"
         return self._told(difference, "wrong", why)
 
-    def _behind(
-        self, difference: Difference, online: ViewState, later: Sequence[Mapping[str, Any]]
-    ) -> Explained:
+    def _of_stream(self, difference: Difference, online: ViewState, now: Moment) -> Explained:
+        """What a stream put online is in no log: it is held to F of its own D and T."""
+        assert online.leaves is not None
+        at = from_epoch_us(online.at)
+        try:
+            row = self._sources.stored_row(online.leaves, difference.key, at)
+        except ExpiredLeafError:
+            why = "a stream wrote it, and the snapshots that it was computed from have expired"
+            return self._told(difference, "stale sync", why)
+        if not self._holds(difference, row):
+            why = f"a stream wrote the store at {at.isoformat()}, and its query gives another value"
+            return self._told(difference, "wrong", why)
+        if online.at > now.at:
+            why = "a stream has put it online ahead of the build: run `forebay build`"
+            return self._told(difference, "stale sync", why)
+        return self.behind(difference, online, now)
+
+    def behind(self, difference: Difference, online: ViewState, now: Moment) -> Explained:
         """The store has what was right when it was written; what has happened since?"""
-        then = from_epoch_us(online.at)
-        now = from_epoch_us(self.offline.at)
-        rows_now = self._rows("now", self.offline.snapshots, difference.key, now)
-        rows_mid = self._rows("now", self.offline.snapshots, difference.key, then)
+        then, key = from_epoch_us(online.at), difference.key
         before = self._leaves_of(online)
-        rows_then = None if before is None else self._rows("then", before, difference.key, then)
-        kind: Kind
+        try:
+            rows_now = self._sources.read(now.leaves, key, from_epoch_us(now.at))
+            rows_mid = self._sources.read(now.leaves, key, then)
+            rows_then = None if before is None else self._sources.read(before, key, then)
+        except TooManyRowsError:
+            why = f"more than {LOOKED_AT:,} source rows are behind it: they cannot be traced one by one"
+            return self._told(difference, "stale sync", why)
         if rows_now is None or rows_mid is None:
-            kind, why, causes = "stale sync", "its source rows cannot be traced one by one", []
-        else:
-            late = _without(rows_mid, rows_then if rows_then is not None else rows_mid)
-            came, gone = _without(rows_now, rows_mid), _without(rows_mid, rows_now)
-            causes = [
-                *(Cause("late", row) for row in late),
-                *(Cause("came", row) for row in came),
-                *(Cause("gone", row) for row in gone),
-            ]
-            kind, why = _kind(len(late), len(came), then)
+            why = "its source rows cannot be traced one by one"
+            return self._told(difference, "stale sync", why)
+        known = rows_then if rows_then is not None else rows_mid
+        causes = [
+            *(Cause("late", row) for row in _without(rows_mid, known)),
+            *(Cause("removed", row) for row in _without(known, rows_mid)),
+            *(Cause("came", row) for row in _without(rows_now, rows_mid)),
+            *(Cause("gone", row) for row in _without(rows_mid, rows_now)),
+        ]
+        _, _, later = self._logged(difference, online)
         if not later and not causes:
             why = (
                 "the store stands before the table's last build, which left no row of it in the log"
             )
-        return self._told(difference, kind, why, causes)
+            return self._told(difference, "expired", why)
+        return self._told(difference, *_kind({cause.change for cause in causes}, then), causes)
 
     def _told(
         self, difference: Difference, kind: Kind, why: str, causes: Sequence[Cause] = ()
     ) -> Explained:
-        return Explained(self.view.name, difference, kind, why, tuple(causes[:_KEPT]), len(causes))
+        return Explained(self._view.name, difference, kind, why, tuple(causes[:_KEPT]), len(causes))
 
     def _logged(
-        self, difference: Difference
+        self, difference: Difference, online: ViewState
     ) -> tuple[Mapping[str, Any] | None, list[Mapping[str, Any]], list[Mapping[str, Any]]]:
         """The entity's row in the log where the store stands, those before it, and those after it;
         None for no row, be it deleted or never there."""
-        if self.log is None or self.online is None:
+        if self._log is None:
             return None, [], []
-        connection = self._connect("log", {})
-        assert connection is not None
-        every = self._entries(connection, pin(self.log), difference.key)
-        position = self.online.log
-        if position is not None and self.log.snapshot_by_id(position) is not None:
-            known = self._entries(connection, Pinned(self.log, position), difference.key)
+        every = self._entries(pin(self._log), difference.key)
+        position = online.log
+        if position is not None and self._log.snapshot_by_id(position) is not None:
+            known = self._entries(Pinned(self._log, position), difference.key)
         elif position == -1:
             known = []
         else:
-            at = from_epoch_us(self.online.at)
+            at = from_epoch_us(online.at)
             known = [row for row in every if row["computed_at"] <= at]
         last = known[-1] if known and not known[-1]["deleted"] else None
         return last, known[:-1], every[len(known) :]
 
-    def _entries(
-        self, connection: duckdb.DuckDBPyConnection, log: Pinned, key: tuple[str, ...]
-    ) -> list[Mapping[str, Any]]:
+    def _entries(self, log: Pinned, key: tuple[str, ...]) -> list[Mapping[str, Any]]:
         if log.snapshot is None:
             return []
-        where = " and ".join(
-            f"{quoted(name)} = cast(${n} as {column.type})"
-            for n, (name, column) in enumerate(
-                zip(self.view.keys, self.view.entities, strict=True), 1
-            )
-        )
-        return _dicts(
-            connection.execute(
-                f"select * from ({log.sql}) as log where {where} order by committed_at", list(key)
-            )
-        )
+        where = self._sources.key_condition
+        sql = f"select * from ({log.sql}) as log where {where} order by committed_at"
+        return dicts(self._connection.execute(sql, key_parameters(key)))
 
     def _holds(self, difference: Difference, row: Mapping[str, Any] | None) -> bool:
         """Whether the online side of a difference is a row of the log."""
         if difference.column is None:
-            return (difference.online is None) == (row is None or bool(row["deleted"]))
+            return (difference.online is None) == (row is None or bool(row.get("deleted")))
         column = fold_name(difference.column)
-        return row is not None and column in row and same_value(row[column], difference.online)
+        if row is None:
+            return False
+        found = {fold_name(name): value for name, value in row.items()}
+        return column in found and same_value(found[column], difference.online)
 
-    def _leaves_of(self, online: ViewState) -> Mapping[str, int | None] | None:
+    def _leaves_of(self, online: ViewState) -> Leaves | None:
         """D of the store's rows; None where it is not known any more."""
         if online.leaves is not None:
             return online.leaves
-        if self.log is None:
-            return None
-        state = next((s for s in _states(self.log) if s.at == online.at), None)
-        return None if state is None else state.snapshots
-
-    def _rows(
-        self, name: str, leaves: Mapping[str, int | None], key: tuple[str, ...], at: datetime
-    ) -> list[Mapping[str, Any]] | None:
-        """The source rows behind an entity at an instant, over leaves as they stood."""
-        sql = self.compiled.trace("forebay_asked", "forebay_asked_at")
-        connection = None if sql is None else self._connect(name, leaves)
-        if connection is None:
-            return None
-        casts = ", ".join(
-            f"cast(${n} as {column.type}) as {quoted(column.name)}"
-            for n, column in enumerate(self.view.entities, 1)
-        )
-        connection.execute(
-            f"create or replace temp table forebay_asked as select {casts}, "
-            f"make_timestamptz({epoch_us(at)}) as forebay_asked_at",
-            list(key),
-        )
-        return _dicts(connection.execute(f"select * from ({sql}) limit {_LOOKED_AT}"))
-
-    def _connect(
-        self, name: str, leaves: Mapping[str, int | None]
-    ) -> duckdb.DuckDBPyConnection | None:
-        """A connection with the leaves at some snapshots; None where one has expired."""
-        if name not in self._connections:
-            self._connections[name] = self._open(leaves)
-        return self._connections[name]
-
-    def _open(self, leaves: Mapping[str, int | None]) -> duckdb.DuckDBPyConnection | None:
-        lake, pinned = open_lake(self.catalog.lake), {}
-        for leaf, snapshot in leaves.items():
-            entry = self.catalog.leaves[leaf]
-            table = load_table(lake, entry.table)
-            if snapshot is not None and table.snapshot_by_id(snapshot) is None:
-                return None
-            pinned[entry.relation] = Pinned(table, snapshot)
-        connection = connect(self.catalog)
-        define_relations(connection, pinned)
-        return connection
+        of_then = [(position, s) for position, s in self._log_states if s.at == online.at]
+        # Several builds of one instant: the store names the one that it stands at.
+        of_it = [s for position, s in of_then if online.log in (None, position)]
+        return of_it[0].snapshots if of_it else None
 
 
 def _is_missing(difference: Difference) -> bool:
     return difference.column is None and difference.online is None
 
 
-def _kind(late: int, came: int, then: datetime) -> tuple[Kind, str]:
+def _kind(changes: Set[str], then: datetime) -> tuple[Kind, str]:
     synced = then.isoformat()
-    if late:
+    if "late" in changes:
         return "late row", f"rows of before {synced} were committed after the sync"
-    if came:
+    if "removed" in changes:
+        return "late row", f"rows of before {synced} were removed or replaced after the sync"
+    if "came" in changes:
         return "stale sync", f"rows have come since {synced}, of which the store's rows are"
     return "expired", f"the time of what it was made of has run out since {synced}"
 
@@ -321,28 +325,29 @@ def _without(
     rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
     """The rows that are not among others, each as often as there it is missing."""
-    left = [repr(row) for row in others]
+    left = Counter(map(repr, others))
     out = []
     for row in rows:
         text = repr(row)
-        if text in left:
-            left.remove(text)
+        if left[text] > 0:
+            left[text] -= 1
         else:
             out.append(row)
     return out
 
 
-def _states(log: Table) -> list[FeatureState]:
-    """The states that a log has had, the newest first, as far as its metadata files go back."""
-    found = [read_state(log)]
+def _states(log: Table) -> list[tuple[int, FeatureState]]:
+    """The states that a log has had, each with the log's snapshot of then (-1 of none), the newest
+    first, as far as its metadata files go back."""
+    found = [log]
     for entry in reversed(log.metadata.metadata_log):
         try:
-            found.append(read_state(StaticTable.from_metadata(entry.metadata_file)))
+            found.append(StaticTable.from_metadata(entry.metadata_file))
         except (FileNotFoundError, ValueError):
             break  # deleted by `forebay maintain`
-    return [state for state in found if state is not None]
-
-
-def _dicts(result: duckdb.DuckDBPyConnection) -> list[Mapping[str, Any]]:
-    names = [d[0] for d in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    states = []
+    for table in found:
+        state, current = read_state(table), table.current_snapshot()
+        if state is not None:
+            states.append((-1 if current is None else current.snapshot_id, state))
+    return states

@@ -68,6 +68,17 @@ def check_readable(project: Project, catalog: Catalog, views: Iterable[str]) -> 
         raise with_hint(error, catalog, team) from None
 
 
+def refusals(project: Project, catalog: Catalog, views: Iterable[str]) -> dict[str, ForebayError]:
+    """Of the views those that whoever runs this may not read, each with who to ask."""
+    refused: dict[str, ForebayError] = {}
+    for view in views:
+        try:
+            check_readable(project, catalog, [view])
+        except ForbiddenError as error:
+            refused[view] = error
+    return refused
+
+
 def with_hint(error: ForbiddenError, catalog: Catalog, team: Team) -> ForebayError:
     """The refusal, with how whoever is of the group says so, where no team is named."""
     if team.name:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -194,6 +196,19 @@ class ServeSettings:
         path = None if self.keys is None else Path(self.keys)
         return Gate(path, tokens, Rates(*rates), workers)
 
+    def check_audit(self) -> None:
+        """Raises ForebayError unless the audit log's file can be written; makes none."""
+        if self.audit is None or self.audit == STDOUT:
+            return
+        path = Path(self.audit)
+        place, needed = (path, os.W_OK) if path.exists() else (path.parent, os.W_OK | os.X_OK)
+        if path.is_dir():
+            raise _cannot_write(self.audit, os.strerror(errno.EISDIR))
+        if not place.exists():
+            raise _cannot_write(self.audit, os.strerror(errno.ENOENT))
+        if not os.access(place, needed):
+            raise _cannot_write(self.audit, os.strerror(errno.EACCES))
+
     def audit_log(self) -> Audit | None:
         """Who asked for what; None where nothing is kept.
 
@@ -206,11 +221,7 @@ class ServeSettings:
             try:
                 Path(self.audit).open("a").close()
             except OSError as error:
-                raise ForebayError(
-                    f"the audit log cannot be written: {error.strerror}",
-                    where=self.audit,
-                    hint="name another file with --audit",
-                ) from None
+                raise _cannot_write(self.audit, str(error.strerror)) from None
         return Audit(self.audit)
 
     def check_served(self, where: str) -> None:
@@ -243,6 +254,14 @@ class ServeSettings:
     def wants_keys(self) -> bool:
         """Whether nobody is let in without a key or a token."""
         return self.keys is not None or self.jwks is not None
+
+
+def _cannot_write(audit: str, why: str) -> ForebayError:
+    return ForebayError(
+        f"the audit log cannot be written: {why}",
+        where=audit,
+        hint="name another file with --audit",
+    )
 
 
 def read_secret(path: Path) -> bytes:

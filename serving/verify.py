@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -44,7 +45,8 @@ class Difference:
         if self.column is None:
             side = "offline" if self.online is None else "online"
             return f"{self.key}: only {side}"
-        return f"{self.key} {self.column}: offline {self.offline!r}, online {self.online!r}"
+        offline, online = value_text(self.offline), value_text(self.online)
+        return f"{self.key} {self.column}: offline {offline}, online {online}"
 
 
 @dataclass
@@ -295,6 +297,11 @@ def _draw(batches: Iterable[pa.RecordBatch], share: float) -> Iterator[pa.Record
         skip -= batch.num_rows
         if places:
             yield batch.take(pa.array(places))
+
+
+def value_text(value: Any) -> str:
+    """A value as it is shown to people: numbers as such, whatever Python's type of them."""
+    return str(value) if isinstance(value, Decimal) else repr(value)
 
 
 def same_value(offline: Any, online: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +80,8 @@ def served_command(
 
 
 def _tell(reports: Sequence[SkewReport]) -> None:
+    from serving.verify import value_text
+
     rows: list[tuple[Any, ...]] = [
         (r.view, f.feature, f.values, f.skewed, f.broken)
         for r in reports
@@ -99,12 +100,8 @@ def _tell(reports: Sequence[SkewReport]) -> None:
             say(f"{report.view}: not compared: {', '.join(out)}")
         for each in report.examples:
             d = each.difference
-            say(f"  {report.view}: {d.key} {d.column}: training {_shown(d.offline)}, "
-                f"served {_shown(d.online)}: {each.kind}, since {each.why}")  # fmt: skip
+            say(f"  {report.view}: {d.key} {d.column}: training {value_text(d.offline)}, "
+                f"served {value_text(d.online)}: {each.kind}, since {each.why}")  # fmt: skip
             for cause in each.causes:
                 shown = ", ".join(f"{name}={value}" for name, value in cause.row.items())
                 say(f"    {cause.change}: {shown}")
-
-
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, Decimal) else repr(value)

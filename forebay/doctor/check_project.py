@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from importlib.metadata import version
 
 from feature_specs.catalog import Catalog
@@ -51,17 +52,17 @@ def check_serve(project: Project) -> Iterator[Diagnosis]:
     settings = read_settings(project, {})
     settings.gate()
     settings.tls()
-    settings.audit_log()
+    settings.check_audit()
     settings.served_log()
     yield ok(SERVE, "the settings of `forebay serve` can be read")
 
 
 def check_compiled(project: Project) -> Iterator[Diagnosis]:
     """Check that what was compiled is the project as it stands now, by this forebay."""
-    if not project.catalog_path.exists():
+    catalog = compiled(project)
+    if catalog is None:
         yield warn(COMPILED, "nothing is compiled yet", "run `forebay compile`, or `forebay build`")
         return
-    catalog = project.catalog()
     yield ok(COMPILED, f"{len(catalog.views)} feature views, {len(catalog.services)} services")
     yield from _unread(project, catalog)
     for out in catalog.left_out.values():
@@ -90,5 +91,14 @@ def _unread(project: Project, catalog: Catalog) -> Iterator[Diagnosis]:
 
 
 def compiled(project: Project) -> Catalog | None:
-    """What was compiled, if anything was."""
-    return project.catalog() if project.catalog_path.exists() else None
+    """What was compiled, if anything was; read once for all checks."""
+    try:
+        written = project.catalog_path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    return _catalog(project, written)
+
+
+@lru_cache(maxsize=1)
+def _catalog(project: Project, written: int) -> Catalog:
+    return project.catalog()

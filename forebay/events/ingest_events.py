@@ -12,7 +12,7 @@ from lakehouse.iceberg_dataset import Change, iceberg_dataset, written
 from lakehouse.lake import load_table
 from lineage.events.encode_event import Dataset
 from lineage.events.names import place, source
-from lineage.events.run import NO_RUN, Run
+from lineage.events.run import Run
 
 if TYPE_CHECKING:
     from forebay.example_flights.ingest_flights import IngestReport
@@ -24,14 +24,17 @@ def tell_ingest(
 ) -> None:
     """Note files, and the table that they came into; none of files that were loaded before."""
     came = [file for file in loaded.files if not file.known]
-    if run is NO_RUN or not came:
+    if not came:
         return
-    with run.describing():
+
+    def describe(run: Run) -> None:
         for file in came:
             run.read(file_dataset(file.path, file.rows))
         change = _change(loaded, replaced)
         made = iceberg_dataset(load_table(lake, loaded.after.name), config, change=change)
         run.wrote(written(made, loaded.rows))
+
+    run.note(describe)
 
 
 def _change(loaded: Ingested, replaced: bool) -> Change | None:
@@ -46,14 +49,14 @@ def tell_example(run: Run, lake: Lake, config: Mapping[str, str], report: Ingest
     """Note the example's tables that were written, and the package's folder."""
     from forebay.example_flights.ingest_flights import flights_folder
 
-    if run is NO_RUN:
-        return
-    with run.describing():
+    def describe(run: Run) -> None:
         run.read(file_dataset(flights_folder()))
         for name, made in report.tables.items():
             if made.written:
                 dataset = iceberg_dataset(load_table(lake, name), config, change="OVERWRITE")
                 run.wrote(written(dataset, made.rows))
+
+    run.note(describe)
 
 
 def file_dataset(path: Path, rows: int | None = None) -> Dataset:

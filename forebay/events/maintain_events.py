@@ -10,19 +10,19 @@ from pyiceberg.catalog import Catalog as Lake
 from forebay.dbt_project.project import Project
 from lakehouse.iceberg_dataset import iceberg_dataset
 from lakehouse.lake import load_table
-from lineage.events.run import NO_RUN, Job, Run
+from lineage.events.run import Job, Run
 
 
 @contextmanager
 def maintain_events(run: Run, project: Project, lake: Lake, table: str) -> Iterator[None]:
     """Tell of one table, beneath the command's run. Its rows stay: it is read and written."""
-    if run is NO_RUN:
-        yield
-        return
     job = Job(f"{project.settings.get('name')}.maintain.{table}", "MAINTAIN")
     with run.child(job).going_on() as part:
         yield
-        with part.describing():
-            made = iceberg_dataset(load_table(lake, table), project.lake)
-            part.read(made)
-            part.wrote(made)
+        part.note(lambda part: _describe(part, project, lake, table))
+
+
+def _describe(run: Run, project: Project, lake: Lake, table: str) -> None:
+    made = iceberg_dataset(load_table(lake, table), project.lake)
+    run.read(made)
+    run.wrote(made)

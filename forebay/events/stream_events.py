@@ -15,7 +15,7 @@ from lakehouse.lake import find_table, open_lake
 from lakehouse.stream.feed import Feed
 from lineage.events.encode_event import Dataset
 from lineage.events.names import kafka_topic, source
-from lineage.events.run import NO_RUN, Run
+from lineage.events.run import Run
 from serving.sync.datasets import online_dataset
 
 
@@ -31,25 +31,28 @@ class StreamEvents:
 
     def go_on(self) -> None:
         """Say every half minute that it goes on, and of which snapshots it is by then."""
-        if self.run is not NO_RUN and self.run.is_due():
+        if self.run.is_due():
             self.describe()
             self.run.running()
 
     def describe(self) -> None:
         """Note the topics, and the tables and stored views as they are now."""
-        with self.run.describing():
+
+        def describe(run: Run) -> None:
             servers = self.project.kafka["bootstrap.servers"]
             lake = open_lake(self.project.lake)
             for feed in self.feeds:
                 namespace, name = kafka_topic(servers, feed.entry.topic)
-                self.run.read(Dataset(namespace, name, {"dataSource": source(namespace)}))
+                run.read(Dataset(namespace, name, {"dataSource": source(namespace)}))
             tables = {feed.entry.table for feed in self.feeds}
             for identifier in sorted(tables | {view.table for view in self.views}):
                 table = find_table(lake, identifier)
                 if table is not None:
-                    self.run.wrote(iceberg_dataset(table, self.project.lake))
+                    run.wrote(iceberg_dataset(table, self.project.lake))
             for view in self.views:
                 self._describe_view(view)
+
+        self.run.note(describe)
 
     def _describe_view(self, view: ViewEntry) -> None:
         catalog = self.catalog
@@ -74,5 +77,4 @@ def stream_events(
         try:
             yield made
         finally:
-            if run is not NO_RUN:
-                made.describe()
+            made.describe()

@@ -6,7 +6,7 @@ from forebay.dbt_project.project import Project
 from forebay.events.view_columns import view_columns
 from lakehouse.iceberg_dataset import iceberg_dataset
 from lakehouse.lake import find_table, open_lake
-from lineage.events.run import NO_RUN, Run
+from lineage.events.run import Run
 
 
 def tell_view(run: Run, project: Project, name: str, table: str | None = None) -> None:
@@ -15,9 +15,8 @@ def tell_view(run: Run, project: Project, name: str, table: str | None = None) -
     Args:
         table: another one than the view's own.
     """
-    if run is NO_RUN:
-        return
-    with run.describing():
+
+    def describe(run: Run) -> None:
         catalog, lake = project.catalog(), open_lake(project.lake)
         view = catalog.view(name)
         for leaf in view.leaves:
@@ -30,3 +29,5 @@ def tell_view(run: Run, project: Project, name: str, table: str | None = None) -
         made = iceberg_dataset(written, project.lake, owner=view.owner)
         columns = view_columns(project.root, catalog, view, lake)
         run.wrote(made.with_facets(columnLineage=columns))
+
+    run.note(describe)

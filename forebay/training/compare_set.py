@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,12 +115,8 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
         assert counts is not None
         rows, *numbers = map(int, counts)
         found = {n: (number, why[n]) for n, number in zip(both, numbers, strict=True) if number}
-        differences = tuple(
-            difference
-            for n in found
-            for difference in _examples(connection, joined, columns, n, tests[n], why[n], most)
-        )
-    first = tuple(sorted(differences, key=lambda d: (d.row, d.feature))[:most])
+        differing = {n: tests[n] for n in found}
+        first = tuple(_examples(connection, joined, columns, differing, why, most))
     gone = tuple(n for n in features if n not in there)
     return ComparedSet(record["service"], rows, rows * len(both), found, first, gone)
 
@@ -134,20 +130,30 @@ def _examples(
     connection: duckdb.DuckDBPyConnection,
     joined: str,
     columns: list[str],
-    feature: str,
-    test: str,
-    why: str,
+    tests: Mapping[str, str],
+    why: Mapping[str, str],
     most: int,
-) -> list[Difference]:
-    shown = ", ".join(f"a.{quoted(n)}::varchar" for n in columns)
-    found = connection.execute(
-        f"select file_row_number, a.{quoted(feature)}::varchar, b.{quoted(feature)}::varchar, "
-        f"{shown} from {joined} where {test} order by file_row_number limit {most}"
+) -> Iterator[Difference]:
+    """The first differences by row, and of a row by name, all from one join."""
+    if not tests:
+        return
+    names = sorted(tests)
+    spine = "".join(f", a.{quoted(n)}::varchar" for n in columns)
+    values = "".join(
+        f", ({tests[n]}), a.{quoted(n)}::varchar, b.{quoted(n)}::varchar" for n in names
+    )
+    rows = connection.execute(
+        f"select file_row_number{spine}{values} from {joined} "
+        f"where {' or '.join(f'({tests[n]})' for n in names)} order by file_row_number limit {most}"
     ).fetchall()
-    return [
-        Difference(row, dict(zip(columns, spine, strict=True)), feature, recorded, now, why)
-        for row, recorded, now, *spine in found
-    ]
+    told = 0
+    for row, *rest in rows:
+        known = dict(zip(columns, rest[: len(columns)], strict=True))
+        for n, name in enumerate(names):
+            differs, recorded, now = rest[len(columns) + 3 * n :][:3]
+            if differs and told < most:
+                told += 1
+                yield Difference(row, known, name, recorded, now, why[name])
 
 
 def _why(catalog: Catalog, record: Record, now: Record, feature: Mapping[str, Any]) -> str:

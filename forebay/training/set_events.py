@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,16 +32,12 @@ _LONGEST_SQL = 200_000
 @contextmanager
 def set_events(project: Project, made: TrainingSet, out: Path) -> Iterator[None]:
     """Tell of a training set as it is written: in the command's run, or else in one of its own."""
-    if current_run() is not NO_RUN:
+    told: AbstractContextManager[Run] = nullcontext(current_run())
+    if current_run() is NO_RUN:
+        told = job_events(project, "train", made.service)
+    with told as run:
         yield
-        with current_run().describing():
-            _describe(current_run(), project, made, out)
-        return
-    with job_events(project, "train", made.service) as run:
-        yield
-        if run is not NO_RUN:
-            with run.describing():
-                _describe(run, project, made, out)
+        run.note(lambda run: _describe(run, project, made, out))
 
 
 def _describe(run: Run, project: Project, made: TrainingSet, out: Path) -> None:

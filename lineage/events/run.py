@@ -126,6 +126,12 @@ class Run:
             errors = [{"errorMessage": hide_secrets(first_line(error))}]
             self.describe(extractionError={"totalTasks": 1, "failedTasks": 1, "errors": errors})
 
+    def note(self, describe: Callable[[Run], None]) -> None:
+        """Let ``describe`` note what there is to tell, as `describing` does; where nobody asked for
+        events it is not called, so that looking up what they hold costs nothing."""
+        with self.describing():
+            describe(self)
+
     def fail(self, error: str) -> None:
         """Note why the run will have failed, although nothing is raised."""
         self._failure = error
@@ -237,6 +243,9 @@ class _NoRun(Run):
 
     def child(self, job: Job) -> Run:
         return self
+
+    def note(self, describe: Callable[[Run], None]) -> None:
+        return
 
     def read(self, *datasets: Dataset) -> None:
         return

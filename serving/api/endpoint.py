@@ -16,7 +16,7 @@ from feature_specs.catalog import Catalog
 from feature_specs.errors import ForebayError
 from serving.access.audit import Audit
 from serving.access.gate import CALLER, Gate
-from serving.api.errors import TooLargeError, error_response
+from serving.api.errors import TooLargeError, error_response, status_of
 from serving.api.metrics import Metrics
 from serving.api.take_over import TakeOver
 from serving.lookup.limits import LIMITS, Limits, OverloadedError
@@ -124,9 +124,31 @@ class LookupEndpoint:
         finally:
             seconds = time.perf_counter() - started
             self._metrics.count_request(status, seconds)
-            if self._audit is not None:
-                caller, asked = scope.get(CALLER), scope.get(ASKED)
-                self._audit.record(caller, asked, scope.get(ROWS, 0), status, seconds)
+            self._keep_audit(scope, status, seconds)
+
+    async def answer_within(self, scope: Scope, body: bytes) -> bytes:
+        """Answer a lookup that is part of another request, whose caller ``scope`` names.
+
+        It is kept in the audit log as one that came by itself, and not counted among requests.
+
+        Raises:
+            ForebayError: it cannot be answered.
+        """
+        started, status = time.perf_counter(), 500
+        try:
+            answer = await self.answerer.answer(scope, body)
+            status = 200
+            return answer.body
+        except ForebayError as error:
+            status = status_of(error)
+            raise
+        finally:
+            self._keep_audit(scope, status, time.perf_counter() - started)
+
+    def _keep_audit(self, scope: Scope, status: int, seconds: float) -> None:
+        if self._audit is not None:
+            caller, asked = scope.get(CALLER), scope.get(ASKED)
+            self._audit.record(caller, asked, scope.get(ROWS, 0), status, seconds)
 
     def _retry(self, scope: Scope, body: bytes) -> Callable[[Catalog], None]:
         return lambda catalog: self.answerer.check_names(catalog, scope, body)

@@ -9,7 +9,7 @@ from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import ForebayError
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.progress import Progress
-from lineage.events.run import NO_RUN, current_run
+from lineage.events.run import NO_RUN, Run, current_run
 from serving.kept_catalog import keep_catalog
 from serving.offline import FeatureTable, open_feature_tables
 from serving.state import ViewState, load_state
@@ -97,10 +97,13 @@ def _sync_view(
         report = _bring_forward(
             catalog, store, view, raw, known if same_query else None, progress, dry_run
         )
-        with run.describing():
-            run.read(offline := offline_dataset(catalog, table))
-            run.wrote(online_dataset(catalog.online, view, offline, report))
+        run.note(lambda run: _describe(run, catalog, table, report))
     return report
+
+
+def _describe(run: Run, catalog: Catalog, table: FeatureTable, report: SyncReport) -> None:
+    run.read(offline := offline_dataset(catalog, table))
+    run.wrote(online_dataset(catalog.online, table.view, offline, report))
 
 
 def _bring_forward(

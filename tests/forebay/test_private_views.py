@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +18,11 @@ from forebay.dbt_project.project import find_project
 from forebay.dbt_project.read_manifest import read_manifest
 from forebay.own_team import VARIABLE
 from serving.access.errors import ForbiddenError
+from serving.sync import sync
 from tests.forebay.conftest import Shell
 from tests.forebay.small import VIEWS, edit, make_project, run_here
+from tests.forebay.test_explain_differences import change_store
+from tests.serving.stored_rows import encode_row
 
 GROUPS = """\
 groups:
@@ -181,6 +186,30 @@ def test_a_service_that_reads_a_private_view_is_refused_where_dbt_did_not_look(
         "'spending', which is private to the group 'risk'" in t for t in told
     )
     assert "'fraud'" in told[0] and "'churn'" in told[1] and "models/views.yml" in told[0]
+
+
+@pytest.mark.slow
+def test_verify_shows_no_rows_of_another_group(
+    team: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says how many differ, and no key, value or source row; to the group itself it does."""
+    project = find_project(team("growth"))
+    row = encode_row(None, ["4", "8642", "80"])
+    change_store(project, [(b"a", row)], [])
+    try:
+        shell = Shell(project.root, monkeypatch, capsys)
+        for options in ((), ("--no-explain",), ("--json",)):
+            assert shell.run("verify", "spending", *options) == 1
+            assert "8642" not in shell.out and "140" not in shell.out, shell.out
+            assert "ask risk@x.org" in shell.err and "not shown" in shell.err
+        (told,) = json.loads(shell.out)
+        assert (told["different"], told["examples"], told["explained"]) == (1, [], [])
+        team("risk")
+        assert shell.run("verify", "spending") == 1
+        assert "spent_60d: offline 140, online 8642: wrong" in shell.out
+    finally:
+        shutil.rmtree(project.root / "online.lmdb")
+        sync(project.catalog())
 
 
 def test_a_team_that_is_none(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,3 +103,16 @@ def test_who_asked_for_what_is_kept_and_no_key_or_value(guarded: Guarded) -> Non
     assert not any(key[17:] in text for key in guarded.keys.values())
     assert "AA" not in text and "XX" not in text
     assert "forebay_audit_dropped_total 0.0" in _metrics(guarded)
+
+
+def test_example_values_of_pages_are_kept_as_other_reads_are(guarded: Guarded) -> None:
+    pages = [("/view/secret", "risk", True), ("/feature/open/n", "ops", True)]
+    for path, team, shown in (*pages, ("/view/secret", "ops", False)):
+        page = guarded.client.get(path, headers=guarded.header(team))
+        assert (page.status_code, "<code>AA</code>" in page.text) == (200, shown)
+    guarded.client.get("/view/usual")  # without a key there is no page
+    assert guarded.app._audit is not None
+    guarded.app._audit.flush()
+    found = [json.loads(line) for line in guarded.audit_path.read_text().splitlines()]
+    told = [(e["team"], e["views"], e["entities"], e["status"]) for e in found]
+    assert told == [("risk", ["secret"], 1, 200), ("ops", ["open"], 1, 200)]
