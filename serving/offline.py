@@ -13,9 +13,10 @@ from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError, ForebayError
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.sql_types import SqlType, parse_type
+from lakehouse.count_rows import count_rows
 from lakehouse.duckdb_types import duckdb_type
 from lakehouse.lake import FeatureState, find_table, open_lake, read_state
-from serving.state import ViewState
+from serving.state import ViewState, keys_of
 
 BUILD = "run `forebay build`"
 _BATCH = 65_536
@@ -40,11 +41,12 @@ class FeatureTable:
         yield from _split(self.table.scan(selected_fields=tuple(columns)).to_arrow_batch_reader())
 
     def count(self) -> int:
-        return int(self.table.scan().count())
+        return count_rows(self.table)
 
     def state_with(self, rows: int, log: int | None) -> ViewState:
         """The state of a store that has ``rows`` of it, at a position in the view's log."""
-        return ViewState(self.state.at, self.view.semantic_hash, rows, self.snapshot, log)
+        keys, semantic_hash = keys_of(self.view), self.view.semantic_hash
+        return ViewState(self.state.at, semantic_hash, rows, self.snapshot, log, keys=keys)
 
 
 def open_feature_table(catalog: Catalog, view: ViewEntry) -> FeatureTable:

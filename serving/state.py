@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from feature_specs.catalog import Column, ViewEntry
 from serving.rows import ROW_LAYOUT
 
 
@@ -24,6 +25,8 @@ class ViewState:
             the epoch; None of the view's present meaning.
         leaves: D of the rows, the Iceberg snapshot of each leaf, where a stream has computed them
             ahead of the feature table; None where the table's state says it.
+        keys: name and type of each key column of the rows, which are told apart by nothing else once
+            the view means something else; None where an earlier version of forebay wrote them.
     """
 
     at: int
@@ -33,9 +36,19 @@ class ViewState:
     log: int | None = None
     retired: int | None = None
     leaves: Mapping[str, int | None] | None = None
+    keys: Sequence[Sequence[str]] | None = None
 
     def dumps(self) -> bytes:
         return json.dumps({"layout": ROW_LAYOUT, **asdict(self)}).encode()
+
+    @property
+    def key_columns(self) -> tuple[Column, ...] | None:
+        return None if self.keys is None else tuple(Column(*column) for column in self.keys)
+
+
+def keys_of(view: ViewEntry) -> list[list[str]]:
+    """A view's key columns as its state has them."""
+    return [[column.name, column.type] for column in view.entities]
 
 
 def load_state(raw: bytes | None) -> ViewState | None:

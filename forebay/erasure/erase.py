@@ -35,7 +35,7 @@ from lakehouse.scan import pin
 from lakehouse.training_record import read_property
 from serving.erase_online import erase_online, find_online
 from serving.served.commit_spool import SERVED, commit_spool
-from serving.served.match_entity import cannot_tell, served_predicate
+from serving.served.match_entity import match_served
 from serving.settings import read_secret
 from serving.stores import NoStoreError, open_store, view_of
 
@@ -197,9 +197,9 @@ class _Eraser:
             return
         path, values = self.settings.served_secret, self.entity.values
         secret = None if path is None else read_secret(Path(path))
-        self._set_aside[SERVED] = served_predicate(self.catalog, values, secret)
-        for why in cannot_tell(tables[SERVED], self.catalog, values, secret is not None):
-            self.made.kept.append(NotErased(SERVED, None, why))
+        rows = match_served(tables[SERVED], self.catalog, values, secret)
+        self._set_aside[SERVED] = rows.predicate
+        self.made.kept += [NotErased(SERVED, None, why) for why in rows.untold]
 
     def _require_leaves(self, chosen: Mapping[str, str]) -> None:
         """Refuse a view of this entity none of whose leaves has its key columns: a build would bring it back."""
@@ -238,8 +238,7 @@ class _Eraser:
             for rows in list(find_online(store, self.catalog, self.entity.values)):
                 name = view_of(rows.view.name)
                 if rows.unknown:
-                    why = "no view of this project has that name: erase it where it is compiled"
-                    self.made.kept.append(NotErased(f"online {name}", None, why))
+                    self.made.kept.append(NotErased(f"online {name}", None, rows.unknown))
                     continue
                 self.made.places.append(Location("online", name, len(rows.keys)))
                 if not dry_run:

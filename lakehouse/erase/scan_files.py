@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import read_manifest_list
 from pyiceberg.table import Table
 
@@ -66,7 +68,7 @@ def scan_files(
             if set_aside is None:
                 found = _rows_in(connection, table.io, uri, wanted, entity)
             else:
-                found = _set_aside_in(connection, table.io, uri, set_aside)
+                found = _set_aside_in(connection, table, uri, set_aside)
         except (OSError, ValueError, duckdb.Error) as error:
             unread[file] = str(error).splitlines()[0]
             continue
@@ -110,11 +112,15 @@ def _rows_in(
 
 
 def _set_aside_in(
-    connection: duckdb.DuckDBPyConnection, io: FileIO, uri: str, predicate: str
+    connection: duckdb.DuckDBPyConnection, table: Table, uri: str, predicate: str
 ) -> int:
-    with io.new_input(uri).open() as opened:
+    with table.io.new_input(uri).open() as opened:
         file = pq.ParquetFile(opened)
         rows = file.read(columns=[CONTENT] if CONTENT in file.schema_arrow.names else None)
+    # Columns that the table gained after the file was written.
+    for field in schema_to_pyarrow(table.schema(), include_field_ids=False):
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field.name, pa.nulls(rows.num_rows, field.type))
     connection.register("forebay_left", rows)
     found = connection.execute(f"select count(*) from forebay_left where {predicate}").fetchall()
     connection.unregister("forebay_left")

@@ -25,6 +25,8 @@ from lakehouse.statistics.keep_statistics import create_by_day
 from serving.served.spool import only_reader, read_lines, whole_files
 
 SERVED = "forebay.served_vectors"
+#: The column with names and types of a row's key columns; null where an earlier version logged it.
+KEY_COLUMNS = "key_columns"
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _TEXTS = pa.list_(pa.string())
@@ -45,6 +47,7 @@ SCHEMA = pa.schema(
         ("request", pa.string()),
         ("file", pa.string()),
         ("line", pa.int64()),
+        (KEY_COLUMNS, pa.string()),
     ]
 )
 #: Bytes of files that one commit takes, about.
@@ -157,6 +160,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
                     "key_hash": view["hash"],
                     "file": path.name,
                     "line": number,
+                    # An earlier version of forebay wrote none.
+                    KEY_COLUMNS: view.get(KEY_COLUMNS),
                     **{name: view[name] for name in _AS_LOGGED},
                 }
                 for view in vector["views"]

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from feature_specs.catalog import Column
 from feature_specs.instants import epoch_us
 from serving.keys import decode_key
 from serving.lookup.read import PRESENT, UNAVAILABLE, ViewRows
@@ -117,6 +118,7 @@ class ServedLog:
         return {
             "view": plan.view.name,
             "meaning": plan.view.entry.definition_hash,
+            "key_columns": key_columns_text(plan.view.entry.entities),
             "loaded": None if status == UNAVAILABLE else rows.loaded.at,
             "key": None if key is None or hashed else decode_key(key),
             "hash": hash_key(self._secret, key) if self._secret and key is not None else None,
@@ -125,6 +127,12 @@ class ServedLog:
             "values": [value.decode() for value in rows.vector().values],
             "request": _request(rows),
         }
+
+
+def key_columns_text(columns: Sequence[Column]) -> str:
+    """Names and types of a view's key columns, as they are logged: once the view has others, nothing
+    else says what the key is."""
+    return orjson.dumps([[column.name, column.type] for column in columns]).decode()
 
 
 def hash_key(secret: bytes, key: bytes) -> str:

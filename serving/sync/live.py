@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from feature_specs.catalog import ViewEntry
 from feature_specs.instants import epoch_us
-from serving.state import ViewState
+from serving.state import ViewState, keys_of
 from serving.stores import OnlineStore, StoredView
 from serving.sync.encode import read_batches
 from serving.sync.row_sql import RowSql
@@ -49,7 +49,8 @@ class LiveWriter:
             OvertakenError: another writer has changed the view since; write all of it anew.
             DataError: a value cannot be stored.
         """
-        state = ViewState(epoch_us(at), self._view.semantic_hash, rows, leaves=dict(leaves)).dumps()
+        told = {"leaves": dict(leaves), "keys": keys_of(self._view)}
+        state = ViewState(epoch_us(at), self._view.semantic_hash, rows, **told).dumps()
         first = self._written is None
         deleted = "false" if first else "deleted"
         select = (

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from feature_specs.catalog import ViewEntry
-from serving.state import load_state
+from serving.state import keys_of, load_state
 from serving.stores import OnlineStore, StoredView, view_of
 
 #: How long rows of an earlier meaning stay after those of a later one were written, in seconds.
@@ -28,15 +28,17 @@ def retire_earlier(
         now_us: the real time, in microseconds since the epoch.
     """
     now = time.time_ns() // 1000 if now_us is None else now_us
-    present = {view.name: StoredView.of(view) for view in views}
+    present = {view.name: (view, StoredView.of(view)) for view in views}
     for stored, raw in store.states().items():
-        view = present.get(view_of(stored.name))
-        if view is None:
+        found = present.get(view_of(stored.name))
+        if found is None:
             continue
+        entry, view = found
         state = load_state(raw)
         if stored.name == view.name:
-            if state is not None and state.retired is not None:
-                _mark(store, stored, raw, replace(state, retired=None).dumps())
+            # An earlier version of forebay kept no keys: they are known as long as the view means this.
+            if state is not None and (state.retired is not None or state.keys is None):
+                _mark(store, stored, raw, replace(state, retired=None, keys=keys_of(entry)).dumps())
         elif state is None or (state.retired is not None and now - state.retired > GRACE_S * 10**6):
             store.drop(stored)
         elif state.retired is None:

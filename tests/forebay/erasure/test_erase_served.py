@@ -20,20 +20,28 @@ SECRET = b"0123456789abcdef"
 ZOE, YAN = "zoe-5f1c0a9b", "yan-5f1c0a9b"
 
 
-def log(root: Path, *whom: str, hashed: bool = False) -> None:
+KEYS = '[["customer","VARCHAR"]]'
+
+
+def log(
+    root: Path, *whom: str, hashed: bool = False, keys: str | None = KEYS, last: str | None = None
+) -> None:
+    """Log one vector of each; ``keys`` None as an earlier version did."""
     spool = Spool(root / "served_vectors")
     for who in whom:
         view = {
             "view": "spending",
             "meaning": "m",
             "loaded": 1,
-            "key": None if hashed else [who],
+            "key": None if hashed else [who] if last is None else [who, last],
             "hash": hash_key(SECRET, encode_key([who])) if hashed else None,
             "status": "PRESENT",
             "features": ["spent_60d"],
             "values": ["3"],
             "request": None,
         }
+        if keys is not None:
+            view["key_columns"] = keys
         line = {"at": 5_000_000, "service": None, "views": [view]}
         assert spool.write([json.dumps(line).encode() + b"\n"]) == 1
     spool.finish()
@@ -75,3 +83,24 @@ def test_what_was_logged_is_erased(
         assert (
             ZOE.encode() not in path.read_bytes() and hashes[ZOE].encode() not in path.read_bytes()
         )
+
+
+def test_each_row_is_read_by_the_keys_that_it_was_logged_under(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_project(tmp_path / "shop")
+    monkeypatch.chdir(root)
+    run_here("compile")
+    # The customer was the second of two keys once, and what was the first is no customer.
+    log(root, ZOE, last=YAN, keys='[["shop","VARCHAR"],["customer","VARCHAR"]]')
+    log(root, YAN, last=ZOE, keys='[["shop","VARCHAR"],["customer","VARCHAR"]]')
+    run_here("erase", f"customer={ZOE}", "--yes")
+    assert left(root) == [ZOE]
+    capsys.readouterr()
+
+    # Logged by a version that did not note the keys, of a definition that is no more: nobody knows.
+    log(root, ZOE, keys=None)
+    run_here("erase", f"customer={ZOE}", "--yes", code=1)
+    told = capsys.readouterr()
+    assert "without the names of their keys" in told.out + told.err
+    assert left(root) == [ZOE, ZOE]
