@@ -68,6 +68,8 @@ def find_free_files(
     ages: Ages,
     foreign: Iterable[str] = (),
     others: Iterable[str] = (),
+    *,
+    ahead: bool = False,
 ) -> list[Freed]:
     """The files of a table that nothing needs, by kind, in the order in which they are to go.
 
@@ -76,12 +78,14 @@ def find_free_files(
         expired: those that are to be taken out, or were a moment ago.
         foreign: URIs of files that other tables name outside of their own folders.
         others: folders of other tables.
+        ahead: the commit that takes ``expired`` out is still to come, and will make today's metadata
+            file an older one: what is found may go after it.
 
     Raises:
         DataError: metadata cannot be read, or the files in the folders are not those that the table
             names, so that nothing can be said of the others.
     """
-    return _Search(table, now, ages).run(expired, foreign, others)
+    return _Search(table, now, ages, ahead).run(expired, foreign, others)
 
 
 def free_files(table: Table, freed: Iterable[Freed]) -> tuple[str, ...]:
@@ -99,8 +103,8 @@ def free_files(table: Table, freed: Iterable[Freed]) -> tuple[str, ...]:
 
 
 class _Search:
-    def __init__(self, table: Table, now: datetime, ages: Ages) -> None:
-        self.table, self.now, self.ages = table, now, ages
+    def __init__(self, table: Table, now: datetime, ages: Ages, ahead: bool) -> None:
+        self.table, self.now, self.ages, self.ahead = table, now, ages, ahead
         self.store: FileStore = store_of(table.io, table.location())
         self.young = now - ages.snapshots
 
@@ -168,12 +172,17 @@ class _Search:
     def _documents(self, files: Iterable[StoredFile]) -> list[StoredFile]:
         """Older metadata files, newest first."""
         current = self.store.name_of(self.table.metadata_location)
-        found = [f for f in files if _METADATA.search(f.name) and f.name != current]
-        return sorted(found, key=lambda f: (f.changed or self.now, f.name), reverse=True)
+        known = [f for f in files if _METADATA.search(f.name)]
+        found = sorted(
+            (f for f in known if f.name != current),
+            key=lambda f: (f.changed or self.now, f.name),
+            reverse=True,
+        )
+        return [f for f in known if f.name == current and self.ahead] + found
 
     def _recent(self, current: StoredFile, documents: Sequence[StoredFile]) -> Iterator[StoredFile]:
         """Those that said what the table was within the last hour: the first older one did too."""
-        if self._older(current, self.young):
+        if self._older(current, self.young) and not self.ahead:
             return
         for file in documents:
             yield file

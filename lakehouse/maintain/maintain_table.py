@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from lakehouse.drop_table import own_folders
 from lakehouse.lake import find_table, load_table, table_names
@@ -92,13 +93,19 @@ def maintain_table(
     others = [f for name, t in tables.items() if name != identifier for f in own_folders(t)]
     gone = choose_expired(table, pins, now, ages.snapshots)
     # Found before anything is committed: a table whose folder is not in order is left as it is.
-    freed = find_free_files(table, gone, now, ages, foreign, others)
+    freed = find_free_files(table, gone, now, ages, foreign, others, ahead=bool(gone))
     failed: tuple[str, ...] = ()
     if not dry_run:
-        gone = expire_snapshots(table, pins, now, ages.snapshots)
-        table = load_table(lake, identifier)
-        freed = find_free_files(table, gone, now, ages, foreign, others)
+        chosen, gone = gone, expire_snapshots(table, pins, now, ages.snapshots)
+        if _ids(gone) != _ids(chosen):
+            # Another writer came between, and may need what was free before.
+            table = load_table(lake, identifier)
+            freed = find_free_files(table, gone, now, ages, foreign, others)
         failed = free_files(table, freed)
-    went = {s.snapshot_id for s in gone}
+    went = _ids(gone)
     kept = sum(s.snapshot_id not in went for s in table.snapshots())
     return Upkeep(identifier, len(gone), kept, tuple(freed), failed)
+
+
+def _ids(snapshots: Iterable[Snapshot]) -> set[int]:
+    return {snapshot.snapshot_id for snapshot in snapshots}

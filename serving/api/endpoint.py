@@ -117,7 +117,7 @@ class LookupEndpoint:
                 asked = scope.get(ASKED)
                 self._served.record(None if asked is None else asked.service, answer.views)
         except ForebayError as error:
-            explained = self._take_over.explain(error, self._retry(scope, body))
+            explained = await self._take_over.explain(error, self._retry(scope, body))
             response = self._tell(explained, body)
             status = response.status_code
             await response(scope, receive, send)

@@ -38,7 +38,13 @@ async def online_views(
     catalog: Catalog, store: OnlineStore, now_us: int, failed: Container[str] = ()
 ) -> dict[str, Online]:
     """How every view stands, all of one moment; ``failed`` holds those that cannot be served."""
-    states = {stored.name: raw for stored, raw in (await asyncio.to_thread(store.states)).items()}
+    return await asyncio.to_thread(_online_views, catalog, store, now_us, failed)
+
+
+def _online_views(
+    catalog: Catalog, store: OnlineStore, now_us: int, failed: Container[str]
+) -> dict[str, Online]:
+    states = {stored.name: raw for stored, raw in store.states().items()}
     stored = {view_of(name) for name in states}
     made = {}
     for name, view in catalog.views.items():

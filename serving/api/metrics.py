@@ -127,14 +127,15 @@ class Metrics:
         rows: Mapping[str, int],
         allowed_s: Mapping[str, float],
     ) -> bytes:
-        """The text to scrape, of all workers.
+        """The text to scrape, of all workers, as they were flushed.
+
+        Reads the files of all workers, so that an event loop leaves it to a thread.
 
         Args:
             ages_s: age in seconds of each view's rows.
             rows: how many each view has.
             allowed_s: how old its rows may be, of each view that says so.
         """
-        self.flush()
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()

@@ -7,6 +7,7 @@ a server that was started in between (`kept_catalog`). Then the server switches 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from serving.lookup.errors import NotReadyError, UnsyncedError
 from serving.lookup.held import Held
 from serving.lookup.lookup import Lookup
 from serving.lookup.merge import merge
-from serving.stores import view_of
+from serving.stores import StoreDownError, view_of
 
 #: Seconds for which the names of what is stored are kept to explain errors.
 _NAMES_KEPT_S = 1.0
@@ -55,6 +56,7 @@ class TakeOver:
         self._clock = clock
         self._file = None if path is None else CatalogFile(path)
         self._seen: Catalog | None = None
+        self._explaining = asyncio.Lock()
         self._names: tuple[float, Collection[str]] = (float("-inf"), ())
 
     def look(self) -> Lookup | None:
@@ -91,12 +93,22 @@ class TakeOver:
             self.problem = str(error)
             return None
 
-    def explain(self, error: ForebayError, check_names: Callable[[Catalog], None]) -> ForebayError:
+    async def explain(
+        self, error: ForebayError, check_names: Callable[[Catalog], None]
+    ) -> ForebayError:
         """The error of a request, or one that says what became of the project since.
+
+        What it looks up in the store and in files is left to a thread, for one request at a time.
 
         Args:
             check_names: raises ForebayError where the request names what a catalog does not have.
         """
+        if not isinstance(error, UnsyncedError | UnknownNameError):
+            return error
+        async with self._explaining:
+            return await asyncio.to_thread(self._explain, error, check_names)
+
+    def _explain(self, error: ForebayError, check_names: Callable[[Catalog], None]) -> ForebayError:
         if isinstance(error, UnsyncedError) and error.view in self._stored_names():
             return NotReadyError(
                 f"the online store holds feature view {error.view!r} of another definition than "
@@ -118,13 +130,17 @@ class TakeOver:
         """The views that have rows, under any definition."""
         read_at, names = self._names
         if time.monotonic() - read_at > _NAMES_KEPT_S:
-            names = {view_of(view.name) for view in self.lookup.store.states()}
+            try:
+                names = {view_of(view.name) for view in self.lookup.store.states()}
+            except StoreDownError:
+                names = ()  # then the error of before says enough
             self._names = (time.monotonic(), names)
         return names
 
     def _knows_better(self, check_names: Callable[[Catalog], None]) -> bool:
         later = self._load()
-        if later is None:
+        served = later is self._seen and not self.waiting and self.problem is None
+        if later is None or served:
             return False
         try:
             check_names(later)

@@ -94,19 +94,19 @@ class CatalogueRoutes:
 
     async def _features(self, request: Request) -> Response:
         """Features as JSON: all, or those that a query and facets find, ranked."""
-        from serving.catalogue.site import LONGEST_QUERY
-
         limit = _number(request, "limit", _USUAL, _MOST)
         offset = _number(request, "offset", 0, 1_000_000_000)
-        query = request.query_params.get("q", "")[:LONGEST_QUERY]
+        query = request.query_params.get("q", "")
         live, chosen = await self._live(request), _chosen(request)
 
-        def find() -> dict[str, object]:
-            return self._current().finder.find(query, chosen, limit, offset, live)
+        def find() -> Response:
+            from serving.catalogue.site import LONGEST_QUERY
 
-        return JSONResponse(
-            await asyncio.to_thread(find), headers={"cache-control": "private, no-cache"}
-        )
+            asked = query[:LONGEST_QUERY]
+            found = self._current().finder.find(asked, chosen, limit, offset, live)
+            return JSONResponse(found, headers={"cache-control": "private, no-cache"})
+
+        return await asyncio.to_thread(find)
 
     async def _home(self, request: Request) -> Response:
         live, chosen = await self._live(request), _chosen(request)
@@ -126,14 +126,13 @@ class CatalogueRoutes:
         live = await self._live(request, await self._examples(site, path, request))
         text = await asyncio.to_thread(site.page, path, live)
         if text is None:
-            return HTMLResponse(site.missing(path), 404, headers=_HEADERS)
+            text = await asyncio.to_thread(site.missing, path)
+            return HTMLResponse(text, 404, headers=_HEADERS)
         return HTMLResponse(text, headers=_HEADERS)
 
     async def _asset(self, request: Request) -> Response:
-        from serving.catalogue.site import assets
-
         name = request.path_params["name"]
-        body = (await asyncio.to_thread(assets)).get(name)
+        body = (await asyncio.to_thread(_assets)).get(name)
         if body is None:
             return RedirectResponse("../", 303, headers=_HEADERS)
         headers = {**_HEADERS, "cache-control": "private, max-age=86400"}
@@ -141,6 +140,7 @@ class CatalogueRoutes:
 
     async def _examples(self, site: Site, path: str, request: Request) -> Examples:
         """Values of the view that a page is of, where its reader may read it."""
+        await asyncio.to_thread(_load)
         from serving.catalogue.examples import read_examples
         from serving.catalogue.live import NO_EXAMPLES
 
@@ -152,6 +152,7 @@ class CatalogueRoutes:
         return await read_examples(self._served.store(), view, request.scope, self._served.ask)
 
     async def _live(self, request: Request, examples: Examples | None = None) -> Live:
+        await asyncio.to_thread(_load)
         from serving.catalogue.live import NO_EXAMPLES, Live
         from serving.catalogue.snippets import SnippetSettings
 
@@ -204,6 +205,19 @@ class CatalogueRoutes:
         site = self._site
         if site is not None and (self._indexing is None or self._indexing.done()):
             self._indexing = asyncio.create_task(_make_index(site))
+
+
+def _assets() -> Mapping[str, bytes]:
+    from serving.catalogue.site import assets
+
+    return assets()
+
+
+def _load() -> None:
+    """Import what pages are made by, which takes a tenth of a second the first time."""
+    from serving.catalogue import examples, live, snippets
+
+    _ = examples, live, snippets
 
 
 async def _make_index(site: Site) -> None:

@@ -163,6 +163,9 @@ class LmdbStore:
                 else:
                     yield key[1:], value
 
+    def rest(self) -> bool:
+        return False  # opened in a moment, and its folder may be another one by then
+
     def close(self) -> None:
         if self._environment is not None:
             self._environment.release()

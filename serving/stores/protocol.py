@@ -131,6 +131,17 @@ class OnlineStore(Protocol):
         """All (key, row) pairs of a view, of one moment, in no order that counts."""
         ...
 
+    def rest(self) -> bool:
+        """Between rounds of work: remove what no reader needs any more, as far as that is due.
+
+        Returns:
+            Whether to go on with this store in the next round; if not, close it and open it anew.
+
+        Raises:
+            StoreDownError: it does not answer; what is due stays so.
+        """
+        ...
+
     def close(self) -> None:
         """Release the store. Using it afterwards is an error; closing it again is not."""
         ...

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import ForebayError
@@ -20,6 +20,9 @@ from serving.sync.load import replace_rows
 from serving.sync.meanings import retire_earlier
 from serving.sync.report import SyncReport
 
+#: Opens the store of an address, for a dry run or to write; None where a dry run finds none.
+Opened = Callable[[str, bool], AbstractContextManager[OnlineStore | None]]
+
 
 def sync(
     catalog: Catalog,
@@ -27,6 +30,7 @@ def sync(
     *,
     progress: Progress | None = None,
     dry_run: bool = False,
+    opened: Opened | None = None,
 ) -> list[SyncReport]:
     """Bring the online store to the state of the feature tables.
 
@@ -37,6 +41,7 @@ def sync(
     Args:
         views: names; None for all.
         dry_run: report and write nothing.
+        opened: gives the store to write to; one of its own that is closed in the end where it is None.
 
     Raises:
         UnknownNameError: there is no such view.
@@ -46,7 +51,7 @@ def sync(
     done: dict[str, SyncReport] = {}
     tables, failed = open_feature_tables(catalog, chosen)
     if tables:
-        with _opened(catalog.online, dry_run) as store:
+        with (opened or _opened)(catalog.online, dry_run) as store:
             for name, table in tables.items():
                 try:
                     done[name] = _sync_view(catalog, store, table, progress, dry_run)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from feature_specs.catalog import ViewEntry
+from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.instants import epoch_us
 from forebay.__main__ import main
 from lakehouse.lake import find_table, open_lake
 from lakehouse.local_path import local_path
-from serving.stores import StoredView, open_store
+from serving.stores import OnlineStore, StoreDownError, StoredView, open_store
+from serving.stores.lmdb import LmdbStore
 from serving.sync import SyncReport, follow, sync
 from serving.verify import verify
 from tests.serving.project import Project, carriers, instant, make_view
@@ -143,3 +146,68 @@ def run(*words: str) -> int:
         main(list(words))
     assert isinstance(stop.value.code, int)
     return stop.value.code
+
+
+class Outages:
+    """Opens LMDB stores that fail on command as a cluster does that is away."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened = 0
+        self.rests = True
+        self.failing: list[str] = []
+        # The package has a function of the module's name.
+        monkeypatch.setattr(import_module("serving.sync.follow"), "open_store", self.open)
+        monkeypatch.setattr(LmdbStore, "rest", lambda store: self.rests)
+        monkeypatch.setattr(LmdbStore, "states", self._failing("states", LmdbStore.states))
+
+    def open(self, uri: str, *, readonly: bool) -> OnlineStore:
+        self._fail("open")
+        self.opened += 1
+        return open_store(uri, readonly=readonly)
+
+    def _failing(self, name: str, method: Callable[[LmdbStore], object]) -> object:
+        def call(store: LmdbStore) -> object:
+            self._fail(name)
+            return method(store)
+
+        return call
+
+    def _fail(self, name: str) -> None:
+        if self.failing and self.failing[0] == name:
+            self.failing.pop(0)
+            raise StoreDownError("the online store does not answer", where="cql://x", hint="wait")
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_following_survives_outages_and_keeps_one_store(
+    project: Project, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    """At the first opening, twice with one word, and in the middle of a round."""
+    outages = Outages(monkeypatch)
+    outages.rests, outages.failing = stays, ["open", "open", "states"]
+    view = make_view("delays")
+    project.add(view)
+    project.build(view, carriers({"AA": (1, 1.0)}), DAY1)
+    stop = threading.Event()
+    told: list[tuple[str, str]] = []
+    rounds = 0
+
+    def load() -> Catalog:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 6:
+            project.build(view, carriers({"AA": (2, 2.0)}), DAY2)
+        return project.catalog
+
+    def report(done: SyncReport) -> None:
+        told.append((done.view, done.action))
+        if done.at == epoch_us(DAY2):
+            stop.set()
+
+    follow(load, every=0.01, stop=stop, report=report)
+    # The round that was cut short had written the view, and says nothing of it.
+    assert told == [("", "failed"), ("delays", "replaced")]
+    assert outages.failing == [] and (outages.opened == 1) is stays
+    store = open_store(project.catalog.online, readonly=True)
+    assert dict(store.items(StoredView.of(view))) == {b"AA": b"\x002\x002.0"}
+    store.close()

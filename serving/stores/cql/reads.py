@@ -9,7 +9,7 @@ from typing import Any
 from serving.stores.cql.connection import Connection
 from serving.stores.cql.fast_reads import FastReads, FastReadsAside, Statement, is_available
 from serving.stores.cql.gather import run, run_async
-from serving.stores.cql.schema import READ_VIEWS
+from serving.stores.cql.schema import READ_ENTITY, READ_ROW, READ_VIEWS
 from serving.stores.protocol import StoreDownError
 
 #: Statements of a call without an event loop for which it is worth going to another thread.
@@ -50,6 +50,11 @@ class Reads:
             return await views
         (first,), others = await asyncio.gather(views, self._fast.run(statements[1:]))
         return [first, *others]
+
+    def prepare(self) -> None:
+        """Prepare what `run_async` runs, which would hold up an event loop."""
+        for text in (READ_VIEWS, READ_ENTITY, READ_ROW):
+            self._connection.prepare(text)
 
     def close(self) -> None:
         """Release what acsylla has open."""

@@ -44,6 +44,8 @@ class CqlStore:
         self._cache = _Committed({}, float("-inf"))
         self._hot_bytes = address.cache_mb * 2**20 if readonly else 0
         self._hot = Hot(self._hot_bytes)
+        if readonly:
+            self._reads.prepare()
         self._ahead = False
         self._refreshing: asyncio.Task[None] | None = None
         self._fresh = address.state_seconds if readonly else 0.0
@@ -152,6 +154,12 @@ class CqlStore:
                 where=self._address.uri,
                 hint="run it again while no `forebay sync` runs",
             )
+
+    def rest(self) -> bool:
+        self._check_open()
+        if self._writer is not None:
+            self._writer.rest()
+        return True
 
     def close(self) -> None:
         if self._open:

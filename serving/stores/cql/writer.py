@@ -102,6 +102,10 @@ class Writer:
         self._commit(view, known, version, None, replace=True)
         self._remove_later(lambda: self._sweep(view, version))
 
+    def rest(self) -> None:
+        """Remove what readers no longer need by now."""
+        self._remove(wait=False)
+
     def close(self) -> None:
         """Remove what readers no longer need, after waiting until none does: a few seconds."""
         self._remove(wait=True)
@@ -165,8 +169,8 @@ class Writer:
             if left > 0 and not wait:
                 return
             time.sleep(max(left, 0))
-            del self._removals[0]
             work()
+            del self._removals[0]
 
     def _sweep(self, view: StoredView, version: int) -> None:
         """Remove the rows that no reader sees since all of the view was replaced."""

@@ -10,17 +10,20 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
 
 from feature_specs.errors import DataError
 from lakehouse.lake import load_table
 from lakehouse.local_path import local_path
-from lakehouse.maintain.expire_snapshots import Pins
-from lakehouse.maintain.free_files import Ages
+from lakehouse.maintain import maintain_table as maintain_module
+from lakehouse.maintain.expire_snapshots import Pins, expire_snapshots
+from lakehouse.maintain.free_files import Ages, Freed, find_free_files
 from lakehouse.stream.fence import FENCE, Fence, Place, read_fence
 from tests.lakehouse.local_lake import local_lake
 from tests.lakehouse.maintain.lakes import (
@@ -60,11 +63,47 @@ def test_all_but_the_head_expires_and_its_files_go(lake: Catalog) -> None:
     gone = set(before) - files_of(lake)
     assert (done.files, done.bytes) == (len(gone), sum(before[path] for path in gone))
     kinds = {k.kind: k.files for k in done.freed}
+    # Metadata files apart, of which the dry run was told to keep ten.
     assert [{f.name for f in kinds[k]} for k in ("data", "manifests")] == [
         {f.name for f in k.files} for k in said.freed if k.kind in ("data", "manifests")
     ]
     assert len(kinds["data"]) == 4
     assert maintain(lake, later(2)).expired == 0
+
+
+@pytest.mark.parametrize("snapshots", [1, 5])
+def test_a_table_is_searched_once(
+    lake: Catalog, monkeypatch: pytest.MonkeyPatch, snapshots: int
+) -> None:
+    """Whether something expires, so that the table is committed in between, or not."""
+    searches: list[bool] = []
+
+    def search(*args: Any, **options: Any) -> list[Freed]:
+        searches.append(True)
+        return find_free_files(*args, **options)
+
+    monkeypatch.setattr(maintain_module, "find_free_files", search)
+    for n in range(snapshots):
+        replace(lake, [n])
+    done = maintain(lake, later(2), ages=Ages(metadata_files=0))
+    assert (done.expired, searches) == (snapshots - 1, [True])
+    assert files_of(lake) == named(lake)
+
+
+def test_a_snapshot_that_is_tagged_meanwhile_keeps_its_files(
+    lake: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        replace(lake, [n])
+    first = min(load_table(lake, TABLE).snapshots(), key=lambda s: s.timestamp_ms).snapshot_id
+
+    def expire(_: Table, *args: Any) -> object:
+        load_table(lake, TABLE).manage_snapshots().create_tag(first, "kept").commit()
+        return expire_snapshots(load_table(lake, TABLE), *args)
+
+    monkeypatch.setattr(maintain_module, "expire_snapshots", expire)
+    assert maintain(lake, later(2)).expired == 1
+    assert load_table(lake, TABLE).scan(snapshot_id=first).to_arrow()["n"].to_pylist() == [0]
 
 
 def test_appended_rows_stay_when_their_snapshots_expire(lake: Catalog) -> None:
