@@ -83,7 +83,7 @@ def _holds(key: tuple[str, ...], texts: Mapping[int, str]) -> bool:
     return all(place < len(key) and key[place] == text for place, text in texts.items())
 
 
-def entity_texts(columns: tuple[Column, ...], values: Mapping[str, str]) -> dict[int, str] | None:
+def entity_texts(columns: Sequence[Column], values: Mapping[str, str]) -> dict[int, str] | None:
     """By place in the view's key, the text of each of the entity's values; None where it lacks one."""
     places = {fold_name(c.name): n for n, c in enumerate(columns)}
     if any(fold_name(name) not in places for name in values):

@@ -57,7 +57,7 @@ class LocalProject:
                 raise _as_told(told) from None
             except ForebayError as error:
                 check = partial(answerer.check_names, scope=scope, body=each.body)
-                raise _as_told(self._take_over.explain(error, check)) from None
+                raise _as_told(await self._take_over.explain(error, check)) from None
         return made
 
     async def listing(self) -> dict[str, Any]:

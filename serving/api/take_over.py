@@ -56,7 +56,6 @@ class TakeOver:
         self._clock = clock
         self._file = None if path is None else CatalogFile(path)
         self._seen: Catalog | None = None
-        self._explaining = asyncio.Lock()
         self._names: tuple[float, Collection[str]] = (float("-inf"), ())
 
     def look(self) -> Lookup | None:
@@ -98,15 +97,14 @@ class TakeOver:
     ) -> ForebayError:
         """The error of a request, or one that says what became of the project since.
 
-        What it looks up in the store and in files is left to a thread, for one request at a time.
+        What it looks up in the store and in files is left to a thread.
 
         Args:
             check_names: raises ForebayError where the request names what a catalog does not have.
         """
         if not isinstance(error, UnsyncedError | UnknownNameError):
             return error
-        async with self._explaining:
-            return await asyncio.to_thread(self._explain, error, check_names)
+        return await asyncio.to_thread(self._explain, error, check_names)
 
     def _explain(self, error: ForebayError, check_names: Callable[[Catalog], None]) -> ForebayError:
         if isinstance(error, UnsyncedError) and error.view in self._stored_names():

@@ -49,8 +49,10 @@ class LiveWriter:
             OvertakenError: another writer has changed the view since; write all of it anew.
             DataError: a value cannot be stored.
         """
-        told = {"leaves": dict(leaves), "keys": keys_of(self._view)}
-        state = ViewState(epoch_us(at), self._view.semantic_hash, rows, **told).dumps()
+        keys = keys_of(self._view)
+        state = ViewState(
+            epoch_us(at), self._view.semantic_hash, rows, leaves=dict(leaves), keys=keys
+        ).dumps()
         first = self._written is None
         deleted = "false" if first else "deleted"
         select = (
