@@ -23,6 +23,7 @@ COMMANDS = {
     "compile": "Compile features into variants, catalog and macros.",
     "explain": "Show how a view is compiled, why, and why it cannot leak.",
     "lineage": "Show what a feature is made of, and what a raw column reaches.",
+    "why": "Show where a value comes from: its source rows, and each one's part.",
     "preview": "Show one feature vector with the rows it came from.",
     "build": "Compile, then dbt build: feature tables land in Iceberg.",
     "backfill": "Write a view's history as of each of many instants.",

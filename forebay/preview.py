@@ -73,10 +73,10 @@ def preview(
     leaves = [catalog.leaves[name] for name in entry.leaves]
     define_relations(connection, pin_relations(open_lake(catalog.lake), leaf_relations(leaves)))
     given = {
-        **_values(view, keys, entry.entities, "--key"),
-        **_values(view, requests, entry.requests, "--request"),
+        **given_values(view, keys, entry.entities, "--key"),
+        **given_values(view, requests, entry.requests, "--request"),
     }
-    _define_asked(connection, entry, given, at)
+    define_asked(connection, entry, given, at)
     chosen = compiled.view(view)
     statement = chosen.point_in_time if past else chosen.at_present
     vector = _dicts(connection, statement("forebay_asked", "forebay_asked_at"))[0]
@@ -104,7 +104,7 @@ def _expired(
     return ttl.total_seconds() if any(vector[name] is not None for name in features) else None
 
 
-def _define_asked(
+def define_asked(
     connection: duckdb.DuckDBPyConnection, entry: ViewEntry, given: Mapping[str, str], at: datetime
 ) -> None:
     """Make the spine of one row, its values in their declared types.
@@ -135,9 +135,15 @@ def _define_asked(
     )
 
 
-def _values(
+def given_values(
     view: str, pairs: Sequence[str], columns: Sequence[Column], option: str
 ) -> dict[str, str]:
+    """The value of each column, by its name in lower case, from texts ``NAME=VALUE``.
+
+    Raises:
+        DataError: one is missing, given twice, or no such text.
+        UnknownNameError: there is no such column.
+    """
     names = {fold_name(c.name): c.name for c in columns}
     out = {}
     for pair in pairs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from forebay.compilation.compile_project import compile_project
 from forebay.dbt_project.project import find_project
 from forebay.dbt_project.read_manifest import read_manifest
 from forebay.own_team import VARIABLE
+from forebay.why.explain_value import explain_value
 from serving.access.errors import ForbiddenError
 from serving.sync import sync
 from tests.forebay.conftest import Shell
@@ -61,10 +63,17 @@ def vectors(root: Path) -> object:
         return found.to_pandas().filter(like="payments_60d").iloc[0, 0]
 
 
+def why(root: Path) -> object:
+    at = datetime(2024, 1, 9, tzinfo=UTC)
+    found = explain_value(find_project(root), "spending.payments_60d", ["customer=a"], at)
+    return found.parts.value
+
+
 READS: dict[str, tuple[Read, int]] = {
     "preview": (preview, 4),
     "get_historical_features": (historical, 3),
     "vectors": (vectors, 4),
+    "why": (why, 4),
 }
 
 

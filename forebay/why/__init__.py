@@ -1,0 +1,1 @@
+"""Where a feature's value comes from."""
