@@ -23,6 +23,7 @@ from lakehouse.lake import open_lake
 from lakehouse.stream.broker import Broker
 from lakehouse.stream.feed import Feed
 from lakehouse.stream.run import Cycle, Pace, leads, open_reader, run_feeds
+from lakehouse.stream.topics import Taken
 
 
 @dataclass(frozen=True)
@@ -137,16 +138,17 @@ def _look(project: Project, feeds: Sequence[Feed], request: StreamRequest) -> di
     """Read what there is, up to one batch a topic, and write nothing."""
     reader = open_reader(feeds, f"{group_of(project, [f.entry for f in feeds])}-dry-run")
     try:
-        found: dict[str, list[Any]] = {}
+        found: dict[str, Taken] = {}
         for _ in range(600):
             found = reader.collect(0.1, 10_000, 16 << 20)
-            if reader.caught_up() or sum(map(len, found.values())) >= 10_000:
+            if reader.caught_up() or sum(len(t.messages) for t in found.values()) >= 10_000:
                 break
     finally:
         reader.close()
     out = {}
     for feed in feeds:
-        messages = found.get(feed.entry.topic, [])
+        taken = found.get(feed.entry.topic)
+        messages = () if taken is None else taken.messages
         read = feed.read(messages)
         reasons = [
             {

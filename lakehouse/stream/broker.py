@@ -44,6 +44,10 @@ _GONE = (
 )
 
 
+class BrokerDownError(DataError):
+    """The broker does not answer; it may again later."""
+
+
 class Broker:
     """The broker of a profile.
 
@@ -119,7 +123,9 @@ class Broker:
 
     def producer(self) -> Any:
         """A producer whose messages are durable once they are flushed."""
-        return kafka.Producer({**self._of_client(), "acks": "all", "enable.idempotence": True})
+        safe = {"acks": "all", "enable.idempotence": True}
+        # How large a message may be the broker says, not its client.
+        return kafka.Producer({"message.max.bytes": 10**9, **self._of_client(), **safe})
 
     def explain(self, error: Any, topic: str) -> ForebayError:
         """What one of the client's errors means."""
@@ -131,7 +137,7 @@ class Broker:
                 hint="create it, or correct `meta: {stream: {topic: ...}}` of the source",
             )
         if error.code() in PASSING:
-            return DataError(
+            return BrokerDownError(
                 f"the broker at {servers} does not answer: {error.str()}",
                 where=_PROFILE,
                 hint="start it, or correct bootstrap.servers",

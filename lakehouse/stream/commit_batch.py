@@ -18,11 +18,8 @@ from pyiceberg.table.snapshots import Operation
 from feature_specs.errors import DataError
 from lakehouse.lake import catalog_errors, load_table
 from lakehouse.pyiceberg_internals import AppendFile, SteadyTransaction, check_columns, write_files
-from lakehouse.stream.fence import FENCE, Fence, Place, read_fence
-
-#: How long a catalog that is locked or away is tried again, in seconds.
-PATIENCE_S = 60.0
-_PAUSE_S = 0.05
+from lakehouse.stream.fence import FENCE, Fence, Place, line_of, read_fence
+from lakehouse.stream.persist import PATIENCE_S, PAUSE_S
 
 
 def _of_the_catalog() -> tuple[type[Exception], ...]:
@@ -59,8 +56,7 @@ class BatchCommit:
     the one that the batch was read from, nothing is committed.
 
     Attributes:
-        rows_for: gives the batch's rows that a table of this head lacks; never more of them as the
-            table grows.
+        rows_for: gives the batch's rows that a table of this head lacks.
         wait: called between tries of a catalog that does not answer.
         most_snapshots: older ones are forgotten, but for those after any of ``kept``.
         kept: gives the snapshots from which somebody goes on.
@@ -76,7 +72,7 @@ class BatchCommit:
     kept: Callable[[], set[int]] = set
     rows: pa.Table = None
     _files: list[DataFile] = field(default_factory=list)
-    _written_as: tuple[int, int, int] | None = None
+    _written_as: tuple[int, int] | None = None
     _tried: set[int] = field(default_factory=set)
     _unknown: bool = False
 
@@ -98,7 +94,7 @@ class BatchCommit:
         while True:
             try:
                 table = load_table(self.catalog, self.identifier)
-                if any(table.snapshot_by_id(tried) is not None for tried in self._tried):
+                if any(s.snapshot_id in self._tried for s in line_of(table)):
                     return table  # a try that was reported as failed had landed
                 fence = self._next_fence(read_fence(table))
                 self._write(table)
@@ -112,11 +108,13 @@ class BatchCommit:
                 self._unknown = self._unknown or bool(self._tried)
                 if time.monotonic() > deadline:
                     raise
-                self.wait(_PAUSE_S)
+                self.wait(PAUSE_S)
 
     def _next_fence(self, fence: Fence | None) -> Fence:
         batch = self.batch
         if fence is None:
+            if any(start is not None for start in batch.starts.values()):
+                raise OvertakenError  # the table was made anew, without what comes before the batch
             return Fence(batch.topic, batch.topic_id, batch.ends)
         check_same_topic(fence, batch.topic, batch.topic_id, self.identifier)
         for partition, start in batch.starts.items():
@@ -128,8 +126,9 @@ class BatchCommit:
     def _write(self, table: Table) -> None:
         rows = self.rows_for(table, self.batch.rows)
         metadata = table.metadata
-        written_as = (metadata.current_schema_id, metadata.default_spec_id, rows.num_rows)
-        if self._written_as == written_as:
+        written_as = (metadata.current_schema_id, metadata.default_spec_id)
+        # Where rows were taken out of the table, others of the batch may be new to it.
+        if self._written_as == written_as and rows.equals(self.rows):
             return
         self._remove_files()
         transaction = SteadyTransaction(table)
@@ -168,11 +167,16 @@ class BatchCommit:
         )
 
 
-def set_fence(catalog: Catalog, identifier: str, fence: Fence) -> None:
-    """Set where a table's topic is read from next, in a commit without rows."""
+def set_fence(catalog: Catalog, identifier: str, moved: Callable[[Fence | None], Fence]) -> None:
+    """Set where a table's topic is read from next, in a commit without rows.
+
+    Args:
+        moved: gives the fence to set, from the one of the head that the commit builds on; None
+            where the table has none that can be read.
+    """
     while True:
         table = load_table(catalog, identifier)
-        told = {FENCE: fence.dumps()}
+        told = {FENCE: moved(_readable_fence(table)).dumps()}
         transaction = SteadyTransaction(table)
         with AppendFile(Operation.APPEND, transaction, table.io, snapshot_properties=told):
             pass
@@ -182,6 +186,13 @@ def set_fence(catalog: Catalog, identifier: str, fence: Fence) -> None:
         except CommitFailedException:
             continue
         return
+
+
+def _readable_fence(table: Table) -> Fence | None:
+    try:
+        return read_fence(table)
+    except DataError:
+        return None  # it is why somebody resets it
 
 
 def check_same_topic(fence: Fence, topic: str, topic_id: str, identifier: str) -> None:

@@ -16,11 +16,13 @@ from feature_specs.stream_options import StreamEntry
 from lakehouse.lake import load_table
 from lakehouse.stream.broker import Broker
 from lakehouse.stream.commit_batch import Batch, BatchCommit, OvertakenError
+from lakehouse.stream.dead_letters import DeadLetters
 from lakehouse.stream.fence import Fence, Place, read_fence
+from lakehouse.stream.persist import persist
 from lakehouse.stream.read_json import JsonReader
 from lakehouse.stream.rows import BadRow, ReadRows, RowReader
 from lakehouse.stream.seen_events import SeenEvents
-from lakehouse.stream.topics import TopicReader, created_anew, place_after
+from lakehouse.stream.topics import Taken, TopicReader, created_anew
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Feed:
     counts: Counts = field(default_factory=Counts)
     _reader: RowReader | None = None
     _schema: int = -1
-    _letters: Any = None
+    _letters: DeadLetters | None = None
     _seen: SeenEvents | None = None
 
     def fence(self) -> Fence | None:
@@ -63,48 +65,48 @@ class Feed:
 
     def read(self, messages: Sequence[Any]) -> ReadRows:
         """Read messages as rows with the table's current columns."""
-        table = load_table(self.catalog, self.entry.table)
+        return self._read(messages, load_table(self.catalog, self.entry.table))
+
+    def _read(self, messages: Sequence[Any], table: Table) -> ReadRows:
         if self._reader is None or self._schema != table.metadata.current_schema_id:
             self._schema = table.metadata.current_schema_id
             self._reader = JsonReader(table.schema())
         return self._reader.read([m.value() for m in messages])
 
-    def commit(self, reader: TopicReader, messages: Sequence[Any]) -> tuple[Table, pa.Table] | None:
-        """Commit a batch; None where another process did, and the reader was set back.
+    def commit(self, reader: TopicReader, taken: Taken) -> tuple[Table, pa.Table] | None:
+        """Commit a batch; None where another process did, and the reader starts over.
 
-        Returns the table and the rows that were added.
+        Returns the table and the rows that were added. Whose the partitions are by then does not
+        matter: the table's fence says whether the batch is what comes next.
 
         Raises:
             DataError: a message is no row and the source says ``on_bad_row: stop``, or the topic
                 is another one than before.
         """
-        topic = self.entry.topic
-        read = self.read(messages)
+        topic, messages, wait = self.entry.topic, taken.messages, reader.keep_alive
+        table = persist(lambda: load_table(self.catalog, self.entry.table), wait)
+        read = self._read(messages, table)
+        # Asked for after they were read: before, the topic might have been replaced in between.
+        if persist(lambda: self.broker.topic_ids([topic]), wait)[topic] != reader.topic_ids[topic]:
+            raise created_anew(topic)
         if read.bad:
             self._set_aside(messages, read.bad)
-        ends = {p: place_after(m) for p, m in {m.partition(): m for m in messages}.items()}
-        starts = {p: at for p, at in reader.starts(topic).items() if p in ends}
-        if starts.keys() != ends.keys():
-            return None  # a partition was taken away while its messages were read
-        # Asked for after they were read: before, the topic might have been replaced in between.
-        if self.broker.topic_ids([topic])[topic] != reader.topic_ids[topic]:
-            raise created_anew(topic)
-        batch = Batch(topic, reader.topic_ids[topic], read.rows, starts, ends)
+        batch = Batch(topic, reader.topic_ids[topic], read.rows, taken.starts, taken.ends)
         committing = BatchCommit(
             self.catalog,
             self.entry.table,
             batch,
             rows_for=self._new_rows,
-            wait=reader.keep_alive,
+            wait=wait,
             kept=self.kept,
         )
         try:
             table = committing.commit()
         except OvertakenError:
             self.counts.overtaken += 1
-            reader.rewind(topic)
+            reader.restart()
             return None
-        reader.settle(topic, ends)
+        reader.settle(topic, taken)
         rows: pa.Table = committing.rows
         if self._seen is not None:
             self._seen.committed(table, rows)
@@ -140,50 +142,27 @@ class Feed:
                 "`on_bad_row: dead_letter`; nothing of this batch was written",
             )
         if self._letters is None:
-            self.broker.check_topic(entry.dead_letter_topic)
-            self._letters = self.broker.producer()
-        for place, reason in bad:
-            message = messages[place]
-            told = {
-                "reason": reason,
-                "source": entry.name,
-                "topic": entry.topic,
-                "partition": str(message.partition()),
-                "offset": str(message.offset()),
-            }
-            headers = [(f"forebay.{name}", text.encode()) for name, text in told.items()]
-            self._letters.produce(
-                entry.dead_letter_topic,
-                message.value(),
-                key=message.key(),
-                headers=[*(message.headers() or ()), *headers],
-            )
-            self._letters.poll(0)
-        if self._letters.flush(30):
-            raise DataError(
-                "messages that are no rows could not be sent on",
-                where=f"topic {entry.dead_letter_topic}",
-                hint="check that the broker takes messages there; nothing was written",
-            )
+            self._letters = DeadLetters(entry, self.broker)
+        self._letters.send(messages, bad)
 
 
-def reset_fence(feed: Feed, broker: Broker, topic_id: str, where: str) -> Fence:
-    """The fence from which ``--reset`` resumes a source.
+def reset_fence(
+    topic: str, broker: Broker, topic_id: str, where: str
+) -> Callable[[Fence | None], Fence]:
+    """What gives the fence from which ``--reset`` resumes a source, from the one that it has.
 
     Args:
-        where: ``earliest``, ``latest``, or offsets such as ``0:120,1:98``.
+        where: ``earliest``, ``latest``, or offsets such as ``0:120,1:98``: other partitions stay
+            where they are.
 
     Raises:
         DataError: it is none of them.
     """
-    topic = feed.entry.topic
     ends = _ends(broker, topic)
-    if where == "earliest":
-        return Fence(topic, topic_id, {p: Place(first) for p, (first, _) in ends.items()})
-    if where == "latest":
-        return Fence(topic, topic_id, {p: Place(end) for p, (_, end) in ends.items()})
-    known = feed.fence()
-    kept = known.places if known is not None and known.topic_id == topic_id else {}
+    if where in ("earliest", "latest"):
+        at = ("earliest", "latest").index(where)
+        whole = Fence(topic, topic_id, {p: Place(found[at]) for p, found in ends.items()})
+        return lambda known: whole
     try:
         pairs = [part.split(":") for part in where.split(",")]
         named = {int(p): Place(int(at)) for p, at in pairs}
@@ -201,7 +180,13 @@ def reset_fence(feed: Feed, broker: Broker, topic_id: str, where: str) -> Fence:
                 where="--reset",
                 hint=f"it goes from {first} to {end}" if end >= 0 else "there is none",
             )
-    return Fence(topic, topic_id, {**kept, **named})
+
+    def moved(known: Fence | None) -> Fence:
+        same = known is not None and (known.topic, known.topic_id) == (topic, topic_id)
+        kept = known.places if known is not None and same else {}
+        return Fence(topic, topic_id, {**kept, **named})
+
+    return moved
 
 
 def _ends(broker: Broker, topic: str) -> dict[int, tuple[int, int]]:

@@ -7,10 +7,11 @@ The summary shows that a table was rolled back; the property survives the expiry
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 
 from feature_specs.errors import DataError
 
@@ -64,27 +65,42 @@ def read_fence(table: Table) -> Fence | None:
     Raises:
         DataError: it is not readable.
     """
-    cursor = table.current_snapshot()
-    by_id = {s.snapshot_id: s for s in table.metadata.snapshots}
-    while cursor is not None:
-        said = cursor.summary.additional_properties.get(FENCE) if cursor.summary else None
+    line = list(line_of(table))
+    for snapshot in line:
+        said = _said_by(snapshot)
         if said is not None:
             return _loads(said, table)
-        parent = cursor.parent_snapshot_id
-        cursor = None if parent is None else by_id.get(parent)
     said = table.properties.get(FENCE)
-    head = table.current_snapshot()
-    if said is None or head is None:
+    if said is None or not line:
         return None if said is None else _loads(said, table)
     # Tables of format version 1 number no commits.
     last: int = getattr(table.metadata, "last_sequence_number", 0)
-    if last > (head.sequence_number or 0):
+    # A commit of a stream writes both, so one that is in the property alone has expired, or is of
+    # another line, and what it counted is not in these rows.
+    aside = any(_said_by(s) == said for s in table.metadata.snapshots)
+    whole = line[-1].sequence_number == 1
+    if aside or whole or last > (line[0].sequence_number or 0):
         raise DataError(
             "it was rolled back to rows of which no snapshot says how far the topic was read",
             where=f"table {'.'.join(table.name())}",
             hint="say from where to go on: `forebay stream SOURCE --reset earliest`, or `latest`",
         )
     return _loads(said, table)
+
+
+def line_of(table: Table) -> Iterator[Snapshot]:
+    """The current snapshot and those that it came from, newest first, up to one that has expired."""
+    by_id = {s.snapshot_id: s for s in table.metadata.snapshots}
+    cursor = table.current_snapshot()
+    while cursor is not None:
+        yield cursor
+        parent = cursor.parent_snapshot_id
+        cursor = None if parent is None else by_id.get(parent)
+
+
+def _said_by(snapshot: Snapshot) -> str | None:
+    told = snapshot.summary.additional_properties.get(FENCE) if snapshot.summary else None
+    return None if told is None else str(told)
 
 
 def _loads(text: str, table: Table) -> Fence:

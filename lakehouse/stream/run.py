@@ -6,14 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 from pyiceberg.table import Table
 
 from lakehouse.stream.commit_batch import check_same_topic, set_fence
 from lakehouse.stream.feed import Feed, reset_fence
-from lakehouse.stream.topics import TopicReader
+from lakehouse.stream.topics import Taken, TopicReader
 
 #: Up to so many messages, or bytes of them, are held before they are committed.
 MOST_MESSAGES, MOST_BYTES = 50_000, 64 << 20
@@ -64,8 +63,8 @@ def open_reader(feeds: Sequence[Feed], group: str, reset: str | None = None) -> 
     ids = broker.topic_ids(list(by_topic))
     for topic, feed in by_topic.items():
         if reset is not None:
-            fence = reset_fence(feed, broker, ids[topic], reset)
-            set_fence(feed.catalog, feed.entry.table, fence)
+            moved = reset_fence(topic, broker, ids[topic], reset)
+            set_fence(feed.catalog, feed.entry.table, moved)
         known = feed.fence()
         if known is not None:
             check_same_topic(known, topic, ids[topic], feed.entry.table)
@@ -97,16 +96,18 @@ def run_feeds(
 
 def leads(feeds: Sequence[Feed], reader: TopicReader) -> bool:
     """Whether this process does the group's work that only one process should do."""
-    return (min(f.entry.topic for f in feeds), 0) in reader.positions
+    return reader.owns(min(f.entry.topic for f in feeds), 0)
 
 
 def _cycle(by_topic: Mapping[str, Feed], reader: TopicReader, seconds: float) -> Cycle:
     cycle, begun = Cycle(), time.monotonic()
-    found: dict[str, list[Any]] = reader.collect(seconds, MOST_MESSAGES, MOST_BYTES)
+    found: dict[str, Taken] = reader.collect(seconds, MOST_MESSAGES, MOST_BYTES)
     cycle.collect_s = time.monotonic() - begun
-    for topic, messages in found.items():
-        done = by_topic[topic].commit(reader, messages)
-        cycle.messages += len(messages)
+    for topic, taken in found.items():
+        if taken.dealt != reader.dealt:
+            break  # partitions changed hands: the rest is read again, by whoever has them now
+        done = by_topic[topic].commit(reader, taken)
+        cycle.messages += len(taken.messages)
         if done is not None:
             cycle.added[by_topic[topic].entry.table] = done
     cycle.commit_s = time.monotonic() - begun - cycle.collect_s

@@ -2,24 +2,31 @@
 
 The group says which partitions are this process's. Where to read on in them the table says, and never
 the group: what the group has committed may be older or newer than the table's rows.
+
+The group may deal partitions anew whenever the client is asked for messages, also while a commit waits
+for its catalog. So messages carry the count of deals under which they were read (`Taken`), and where
+they are read from next is looked up in the tables only at the beginning of a round.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import confluent_kafka as kafka
 
 from feature_specs.errors import DataError, ForebayError
+from lakehouse.lake import catalog_errors
 from lakehouse.stream.broker import PASSING, Broker
 from lakehouse.stream.fence import Fence, Place
+from lakehouse.stream.persist import PATIENCE_S
 
-#: How often the client is asked for what has come.
-_LOOK_S = 0.02
+#: How often the client is asked for what has come, and a catalog or broker that is away.
+_LOOK_S, _RETRY_S = 0.02, 0.25
 _MOST_AT_ONCE = 10_000
 
 Partition = tuple[str, int]
@@ -42,12 +49,37 @@ class Position:
     expected: str = ""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Messages of one topic, whole from where each of their partitions was begun.
+
+    Attributes:
+        starts: what the table had of these partitions when they were begun: the next offset; None
+            where it had nothing.
+        dealt: `TopicReader.dealt` when they were read.
+    """
+
+    messages: Sequence[Any]
+    starts: Mapping[int, int | None]
+    dealt: int
+
+    @property
+    def ends(self) -> dict[int, Place]:
+        """Where to go on in each partition after these messages."""
+        last = {m.partition(): m for m in self.messages}
+        return {partition: place_after(message) for partition, message in last.items()}
+
+
 class TopicReader:
     """Reads messages of some topics.
 
     Args:
         fences: gives what a topic's table has of it.
         topic_ids: of the topics, as the broker had them at the start.
+
+    Attributes:
+        dealt: counts how often partitions were dealt to this process, taken from it, or begun anew.
+            What was read before it changed is read again, by this process or another.
     """
 
     def __init__(
@@ -60,6 +92,10 @@ class TopicReader:
         self._broker, self._fences = broker, fences
         self.topic_ids = dict(topic_ids)
         self.positions: dict[Partition, Position] = {}
+        self.dealt = 0
+        self._mine: set[Partition] = set()
+        self._begun = True
+        self._retry_at, self._give_up_at = 0.0, float("inf")
         self._pending: dict[str, list[Any]] = {topic: [] for topic in topic_ids}
         self._held = 0
         self._fault: ForebayError | None = None
@@ -71,16 +107,18 @@ class TopicReader:
             on_lost=self._revoked,
         )
 
-    def collect(self, seconds: float, most: int, most_bytes: int) -> dict[str, list[Any]]:
+    def collect(self, seconds: float, most: int, most_bytes: int) -> dict[str, Taken]:
         """Messages of each topic that come within some time, or until there are enough.
 
-        The same are given again until `settle` or `rewind` says what became of them.
+        The same are given again until `settle` or `restart` says what became of them.
 
         Raises:
             DataError: a topic is gone, or no longer has what comes next.
         """
         deadline = time.monotonic() + seconds
         while True:
+            if not self._begun:
+                self._begin()
             left = deadline - time.monotonic()
             for message in self._consumer.consume(_MOST_AT_ONCE, max(min(left, _LOOK_S), 0)):
                 self._take(message)
@@ -88,10 +126,13 @@ class TopicReader:
                 raise self._fault
             waiting = sum(map(len, self._pending.values()))
             if left <= 0 or waiting >= most or self._held >= most_bytes:
-                return {topic: list(found) for topic, found in self._pending.items() if found}
+                return {t: self._taken(t, found) for t, found in self._pending.items() if found}
 
     def keep_alive(self, seconds: float) -> None:
-        """Wait without leaving the group and without taking more messages."""
+        """Wait without leaving the group and without taking more messages.
+
+        Partitions may be dealt anew meanwhile, which `dealt` tells.
+        """
         held = self._consumer.assignment()
         self._consumer.pause(held)
         deadline = time.monotonic() + seconds
@@ -100,34 +141,40 @@ class TopicReader:
                 self._take(message)
         self._consumer.resume([p for p in self._consumer.assignment() if p in held])
 
-    def starts(self, topic: str) -> dict[int, int | None]:
-        """The offsets from which this process's partitions of a topic were read."""
-        return {p: at.start for (t, p), at in self.positions.items() if t == topic}
+    def owns(self, topic: str, partition: int) -> bool:
+        """Whether a partition is this process's."""
+        return (topic, partition) in self._mine
 
-    def settle(self, topic: str, ends: Mapping[int, Place]) -> None:
-        """The table has all messages before these places."""
+    def settle(self, topic: str, taken: Taken) -> None:
+        """The table has these messages.
+
+        Where partitions were dealt anew since they were read, they are begun from the table anyway.
+        """
+        if taken.dealt != self.dealt:
+            return
+        ends = taken.ends
         for partition, place in ends.items():
-            position = self.positions.get((topic, partition))
-            if position is not None:
-                position.start = place.offset
-        self._forget(topic)
+            self.positions[topic, partition].start = place.offset
+        self._forget(topic, {p: place.offset for p, place in ends.items()})
         offsets = [kafka.TopicPartition(topic, p, at.offset) for p, at in ends.items()]
         # For tools that show a group's lag; nobody reads on from there.
-        self._consumer.commit(offsets=offsets, asynchronous=True)
+        with suppress(kafka.KafkaException):
+            self._consumer.commit(offsets=offsets, asynchronous=True)
 
-    def rewind(self, topic: str) -> None:
-        """Drop what was read of a topic, and read on from where its table now is."""
-        self._forget(topic)
-        places = self._places(topic, [p for t, p in self.positions if t == topic])
-        for (other, partition), at in self.positions.items():
-            if other != topic:
-                places.append(_as_of_client(other, partition, at.next))
-        self._consumer.assign(places)
+    def restart(self) -> None:
+        """Drop what was read, and read on from where the tables are by then."""
+        self._deal(self._mine)
+        self._consumer.assign([])
 
     def caught_up(self) -> bool:
         """Whether each partition of this process was read to its end."""
-        return bool(self._consumer.assignment()) and all(
-            at.at_end is not None and at.next.offset >= at.at_end for at in self.positions.values()
+        return (
+            bool(self._mine)
+            and self._begun
+            and all(
+                at.at_end is not None and at.next.offset >= at.at_end
+                for at in self.positions.values()
+            )
         )
 
     def lags(self) -> dict[Partition, int]:
@@ -160,7 +207,7 @@ class TopicReader:
             position.next = Place(message.offset() + 1, message.leader_epoch())
             position.at_end = None
             self._pending[topic].append(message)
-            self._held += len(message.value() or b"") + 100
+            self._held += _size(message)
         elif error.code() == kafka.KafkaError._PARTITION_EOF:
             position = self.positions.get((topic, partition))
             if position is not None:
@@ -215,23 +262,51 @@ class TopicReader:
         )
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
-        self.positions.clear()
-        wanted: dict[str, list[int]] = {}
-        for partition in partitions:
-            wanted.setdefault(partition.topic, []).append(partition.partition)
-        try:
-            places = [p for topic, mine in wanted.items() for p in self._places(topic, mine)]
-        except ForebayError as error:
-            self._fault = error
-            places = []
-        consumer.assign(places)
+        self._deal({(p.topic, p.partition) for p in partitions})
+        # What the tables have of them may still change in the commit that this was served in.
+        consumer.assign([])
 
     def _revoked(self, consumer: Any, partitions: list[Any]) -> None:
         """Whoever has them next reads on from what the table has."""
+        self._deal(set())
+        consumer.unassign()
+
+    def _deal(self, mine: set[Partition]) -> None:
+        """Forget what was read: these partitions are begun at the next round."""
+        self.dealt += 1
+        self._mine, self._begun = set(mine), not mine
+        self._retry_at, self._give_up_at = 0.0, time.monotonic() + PATIENCE_S
         self.positions.clear()
         for topic in self._pending:
             self._forget(topic)
-        consumer.unassign()
+
+    def _begin(self) -> None:
+        """Begin this process's partitions where the tables are; later, if somebody is away."""
+        if time.monotonic() < self._retry_at:
+            return
+        wanted: dict[str, list[int]] = {}
+        for topic, partition in sorted(self._mine):
+            wanted.setdefault(topic, []).append(partition)
+        try:
+            places = [p for topic, mine in wanted.items() for p in self._places(topic, mine)]
+        except kafka.KafkaException as error:
+            if error.args[0].code() not in PASSING:
+                raise self._broker.explain(error.args[0], next(iter(wanted))) from None
+        except catalog_errors():
+            if time.monotonic() > self._give_up_at:
+                raise
+        else:
+            self._consumer.assign(places)
+            # One that was taken away while it was paused comes back paused.
+            self._consumer.resume(places)
+            self._begun = True
+            return
+        self.positions.clear()
+        self._retry_at = time.monotonic() + _RETRY_S
+
+    def _taken(self, topic: str, messages: Sequence[Any]) -> Taken:
+        starts = {m.partition(): self.positions[topic, m.partition()].start for m in messages}
+        return Taken(list(messages), starts, self.dealt)
 
     def _places(self, topic: str, partitions: list[int]) -> list[Any]:
         fence = self._fences(topic)
@@ -254,10 +329,19 @@ class TopicReader:
             out.append(_as_of_client(topic, number, known))
         return out
 
-    def _forget(self, topic: str) -> None:
+    def _forget(self, topic: str, before: Mapping[int, int] | None = None) -> None:
+        """Drop messages that were read of a topic; of given partitions those before an offset."""
+        kept = []
         for message in self._pending[topic]:
-            self._held -= len(message.value() or b"") + 100
-        self._pending[topic] = []
+            if before is None or message.offset() < before.get(message.partition(), 0):
+                self._held -= _size(message)
+            else:
+                kept.append(message)
+        self._pending[topic] = kept
+
+
+def _size(message: Any) -> int:
+    return len(message.value() or b"") + 100
 
 
 def place_after(message: Any) -> Place:

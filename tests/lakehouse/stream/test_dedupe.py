@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from feature_specs.errors import SpecError
 from lakehouse.commit import commit_rows
 from lakehouse.stream.run import open_reader
-from tests.lakehouse.stream.world import TABLE, World
+from tests.lakehouse.stream.world import TABLE, World, read_messages
 from tests.servers.kafka import KafkaServer
 
 pytestmark = pytest.mark.slow
@@ -38,20 +39,16 @@ def test_what_others_have_committed_in_between_counts_too(
     world.produce([2, 3, 4], 1)
     feeds = [world.feed(), world.feed()]
     readers = [open_reader([feed], f"{world.topic}-{n}") for n, feed in enumerate(feeds)]
-    batches = []
-    for reader in readers:
-        found: list[object] = []
-        for _ in range(100):
-            found = reader.collect(0.1, 100, 1 << 20).get(world.topic, [])
-            if len(found) == 6:
-                break
-        batches.append(found)
+    batches = [read_messages(reader, world.topic, 6) for reader in readers]
     # As a group would share them: a partition each.
-    mine = [[m for m in b if m.partition() == n] for n, b in enumerate(batches)]  # type: ignore[attr-defined]
+    mine = [
+        replace(taken, messages=[m for m in taken.messages if m.partition() == n], starts={n: None})
+        for n, taken in enumerate(batches)
+    ]
     try:
         for n in (0, 1):
             feeds[n]._new_rows(
-                world.table(), feeds[n].read(mine[n]).rows
+                world.table(), feeds[n].read(mine[n].messages).rows
             )  # both look at the same head
         loaded = pa.table({"id": [4, 5], "who": ["file", "file"]})
         assert feeds[0].commit(readers[0], mine[0]) is not None

@@ -22,7 +22,7 @@ from lakehouse.pyiceberg_internals import ReplaceFiles, SteadyTransaction, write
 from lakehouse.stream.fence import FENCE, read_fence
 from lakehouse.stream.run import Pace, open_reader, run_feeds
 from tests.lakehouse.read_arrow import read_arrow
-from tests.lakehouse.stream.world import TABLE, World, summaries
+from tests.lakehouse.stream.world import TABLE, World, read_messages, summaries
 from tests.servers.kafka import KafkaServer, kafka_server
 
 pytestmark = pytest.mark.slow
@@ -179,13 +179,7 @@ def test_a_batch_that_was_read_twice_is_committed_once(world: World) -> None:
     feeds = [world.feed(), world.feed()]
     readers = [open_reader([feed], f"{world.topic}-{n}") for n, feed in enumerate(feeds)]
     try:
-        batches = []
-        for reader in readers:
-            for _ in range(100):
-                found = reader.collect(0.1, 100, 1 << 20)
-                if len(found.get(world.topic, ())) == 6:
-                    break
-            batches.append(found[world.topic])
+        batches = [read_messages(reader, world.topic, 6) for reader in readers]
         assert feeds[0].commit(readers[0], batches[0]) is not None
         assert feeds[1].commit(readers[1], batches[1]) is None
         assert feeds[1].counts.overtaken == 1

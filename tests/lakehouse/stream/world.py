@@ -25,6 +25,7 @@ from lakehouse.lake import load_table
 from lakehouse.stream.broker import Broker
 from lakehouse.stream.feed import Feed
 from lakehouse.stream.run import Cycle, Pace, open_reader, run_feeds
+from lakehouse.stream.topics import Taken, TopicReader
 from tests.lakehouse.local_lake import local_lake
 from tests.lakehouse.read_arrow import read_arrow
 from tests.servers.kafka import KafkaServer
@@ -138,6 +139,15 @@ class StreamProcess:
     @property
     def log(self) -> str:
         return self._log.read_text()
+
+
+def read_messages(reader: TopicReader, topic: str, count: int) -> Taken:
+    """What a reader has in hand of a topic, once it is so much."""
+    for _ in range(300):
+        taken = reader.collect(0.1, count, 1 << 30).get(topic)
+        if taken is not None and len(taken.messages) >= count:
+            return taken
+    raise AssertionError(f"the broker does not give {count} messages")
 
 
 def _stream(arguments: Sequence[str]) -> None:

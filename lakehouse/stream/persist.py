@@ -1,0 +1,38 @@
+"""Ask a catalog or a broker again that does not answer, for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from lakehouse.lake import catalog_errors
+from lakehouse.stream.broker import BrokerDownError
+
+#: How long a catalog that is locked or away is tried again, in seconds.
+PATIENCE_S = 60.0
+#: Seconds between two tries.
+PAUSE_S = 0.05
+
+_T = TypeVar("_T")
+
+
+def _passing() -> tuple[type[Exception], ...]:
+    return (BrokerDownError, *catalog_errors())
+
+
+def persist(work: Callable[[], _T], wait: Callable[[float], None] = time.sleep) -> _T:
+    """What ``work`` gives, once catalog and broker answer; their error if they do not in a minute.
+
+    Args:
+        work: what may be done any number of times.
+        wait: called between tries, with seconds.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return work()
+        except _passing():
+            if time.monotonic() > deadline:
+                raise
+            wait(PAUSE_S)
