@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from feature_specs.errors import DataError
 from tests.lakehouse.stream.world import World
@@ -57,7 +56,7 @@ def test_poison_that_the_dead_letter_topic_does_not_take_is_not_passed_over(
     tmp_path: Path, kafka: KafkaServer
 ) -> None:
     world = World(tmp_path, kafka)
-    kafka.create(f"{world.topic}.bad", **{"max.message.bytes": "2000"})
+    kafka.create(f"{world.topic}.bad", 1, **{"max.message.bytes": "2000"})
     world.produce([1])
     world.kafka.produce(world.topic, [b"{" * 5000])
     with pytest.raises(
@@ -65,11 +64,8 @@ def test_poison_that_the_dead_letter_topic_does_not_take_is_not_passed_over(
     ):
         world.catch_up()
     assert world.ids() == []
-    larger = ConfigEntry(
-        "max.message.bytes", "2000000", incremental_operation=AlterConfigOpType.SET
-    )
-    resource = ConfigResource("topic", f"{world.topic}.bad", incremental_configs=[larger])
-    kafka.admin.incremental_alter_configs([resource])[resource].result(20)
+    kafka.delete(f"{world.topic}.bad")
+    kafka.create(f"{world.topic}.bad", 1, **{"max.message.bytes": "2000000"})
     # As large as the client's own limit, and more with the headers.
     world.kafka.produce(
         world.topic, [b"{" * 999_000], producer=kafka.producer(**{"message.max.bytes": 2_000_000})
