@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from feature_specs.access import ViewAccess
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
 from feature_specs.lake_properties import public_lake
+from feature_specs.retention import Retention
 from feature_specs.view_entry import Column, Expression, Feature, Role, ViewEntry
 
 __all__ = [
@@ -136,6 +137,7 @@ class Catalog:
         roles: by name, views as services read them by other keys.
         access: of each view and role by name, those left out too; empty where an older version compiled.
         groups: names of dbt's groups.
+        retention: of each Iceberg table whose source says so, how long its rows are kept.
     """
 
     project: str
@@ -155,6 +157,7 @@ class Catalog:
     access: Mapping[str, ViewAccess] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     groups: Sequence[str] = ()
+    retention: Mapping[str, Retention] = field(default_factory=dict)
 
     def view(self, name: str, where: str = "VIEW") -> ViewEntry:
         """The feature view of that name. Raises UnknownNameError with the closest names.
@@ -259,6 +262,8 @@ def _catalog(raw: dict[str, Any]) -> Catalog:
     raw["training_sets"] = {k: TrainingSetEntry(**v) for k, v in raw["training_sets"].items()}
     raw["roles"] = {k: Role(**v) for k, v in raw.get("roles", {}).items()}
     raw["access"] = {k: ViewAccess(**v) for k, v in raw.get("access", {}).items()}
+    kept = raw.get("retention", {})
+    raw["retention"] = {k: Retention(tuple(v["columns"]), v["keep_us"]) for k, v in kept.items()}
     raw["groups"] = tuple(raw.get("groups", ()))
     return Catalog(**raw)
 

@@ -11,7 +11,7 @@ from feature_specs.errors import SpecError
 LEAF_OPTIONS = (
     "valid_from", "valid_to", "valid_to_open", "valid_to_inclusive", "changelog", "time",
     "time_safe", "visibility", "known_later", "written", "timezone", "date_visible",
-    "iceberg_table", "rows_per_key",
+    "iceberg_table", "rows_per_key", "retention",
 )  # fmt: skip
 
 _CHOICES = (

@@ -208,7 +208,8 @@ class Manifest:
             raise SpecError(
                 f"meta.time is {time!r}", where=where, hint="write `time: static`, or a time role"
             )
-        options.pop("iceberg_table", None)
+        for name in ("iceberg_table", "retention"):  # of the table, whoever reads it
+            options.pop(name, None)
         log = options.pop("changelog", None)
         if log is not None:
             options["changelog"] = read_changelog(log, where)

@@ -69,6 +69,8 @@ class ViewEntry:
         semantic_hash: of what decides the rows of the table.
         definition_hash: of that and of what is applied when features are read, ttl included.
         drift: thresholds (``feature_specs.drift_options``), by feature; those of all under "".
+        reach: of each leaf, how far before t a row may lie that counts at t, in microseconds; none
+            of a leaf whose whole past may count.
         deprecated: dbt's ``deprecation_date`` of the model, in ISO 8601; mostly empty.
     """
 
@@ -95,6 +97,7 @@ class ViewEntry:
     joined: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     deprecated: str = ""
+    reach: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(

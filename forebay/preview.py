@@ -13,6 +13,7 @@ import duckdb
 from feature_specs.catalog import Column, ViewEntry
 from feature_specs.compile.compiled_view import CompiledView
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean
+from feature_specs.instants import epoch_us
 from feature_specs.names import fold_name
 from feature_specs.quote import quoted
 from forebay.compilation.compile_project import Compiled
@@ -20,6 +21,7 @@ from forebay.dbt_project.project import Project
 from forebay.own_team import check_readable
 from lakehouse.lake import open_lake
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
+from lakehouse.retained import check_all_retained
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def preview(
     check_readable(project, catalog, [view])
     connection = connect(catalog)
     leaves = [catalog.leaves[name] for name in entry.leaves]
-    define_relations(connection, pin_relations(open_lake(catalog.lake), leaf_relations(leaves)))
+    pinned = pin_relations(open_lake(catalog.lake), leaf_relations(leaves))
+    check_all_retained(catalog, [view], pinned, epoch_us(at), "--at")
+    define_relations(connection, pinned)
     given = {
         **given_values(view, keys, entry.entities, "--key"),
         **given_values(view, requests, entry.requests, "--request"),

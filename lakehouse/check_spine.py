@@ -12,6 +12,8 @@ from feature_specs.names import OWN_COLUMNS, fold_name
 from feature_specs.quote import quoted
 from feature_specs.sql_types import widens
 from feature_specs.view import FeatureReference
+from lakehouse.retained import check_all_retained, removals
+from lakehouse.scan import Pinned
 from lakehouse.training_record import SpineReading
 
 #: What dbt names the common table expression of an ephemeral model by.
@@ -53,6 +55,47 @@ def check_relation(
             + did_you_mean(reading.timestamp, columns),
         )
     check_spine(catalog, reading.service, columns, where)
+
+
+def check_instants(
+    cursor: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    reading: SpineReading,
+    pinned: Mapping[str, Pinned],
+    where: str,
+    statement: str,
+) -> None:
+    """Refuse a dbt model's spine that goes back to rows which retention has removed.
+
+    Args:
+        pinned: the leaves' tables by relation.
+        statement: the model's whole SQL.
+
+    Raises:
+        DataError: it does.
+    """
+    if not any(removals(table.table) for table in pinned.values()):
+        return
+    relation = reading.spine["relation"]
+    defined = _definition(relation, statement)
+    earliest = earliest_instant(cursor, relation, reading.timestamp, defined)
+    if earliest is not None:
+        views = [view for view, _ in catalog.service(reading.service).features]
+        check_all_retained(catalog, views, pinned, earliest - reading.lag_us, where)
+
+
+def earliest_instant(
+    connection: duckdb.DuckDBPyConnection, relation: str, timestamp: str, defined: str = ""
+) -> int | None:
+    """The earliest of a relation's instants, in microseconds; None where it has none.
+
+    Args:
+        defined: a WITH clause that the relation needs.
+    """
+    found = connection.execute(
+        f"{defined}select epoch_us(min({quoted(timestamp)})::timestamptz) from {relation}"
+    ).fetchall()
+    return None if found[0][0] is None else int(found[0][0])
 
 
 def _definition(relation: str, statement: str) -> str:

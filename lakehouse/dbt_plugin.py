@@ -28,7 +28,7 @@ from feature_specs.instants import parse_instant
 from feature_specs.lake_properties import lake_properties, with_credentials
 from feature_specs.library_errors import explain_one, known_errors
 from lakehouse.check_current import RECOMPILE, check_services, check_view
-from lakehouse.check_spine import check_relation
+from lakehouse.check_spine import check_instants, check_relation
 from lakehouse.commit import commit_rows
 from lakehouse.content_hash import hash_batches
 from lakehouse.copy_leaf import LEAVES, REFUSED, Copied, copy_leaf
@@ -207,6 +207,15 @@ class Plugin(BasePlugin):
         leaves = _leaves_behind(catalog, readings)
         self._copy_leaves(cursor, catalog, leaves, request)
         self._require(catalog, leaves)
+        for reading in readings:
+            check_instants(
+                cursor,
+                catalog,
+                reading,
+                self.relations.pinned,
+                request["unique_id"],
+                request["sql"],
+            )
         relation = cursor.sql(request["sql"])
         types = dict(zip(relation.columns, map(str, relation.types), strict=True))
         record = (

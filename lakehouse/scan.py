@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -11,7 +12,7 @@ import duckdb
 from pyiceberg.manifest import ManifestContent, ManifestEntry
 from pyiceberg.schema import index_by_name
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Operation, Snapshot
 
 from feature_specs.errors import DataError
 from lakehouse.data_files.manifests import entries_of, entries_with, manifests_of
@@ -98,7 +99,10 @@ def create_view(
 
 
 def added_files(
-    table: Table, since: int | None, until: int | None
+    table: Table,
+    since: int | None,
+    until: int | None,
+    passed: Callable[[Snapshot], bool] | None = None,
 ) -> tuple[ManifestEntry, ...] | None:
     """The data files appended after one snapshot, up to another.
 
@@ -107,10 +111,13 @@ def added_files(
 
     None where that is not the whole difference: rows were removed or changed, or a snapshot of the
     line in between has expired.
+
+    Args:
+        passed: whether a snapshot that removed rows makes no difference either.
     """
     if since == until:
         return ()
-    runs = _runs_of_appends(table, since, until)
+    runs = _runs_of_appends(table, since, until, passed or _never)
     if runs is None:
         return None
     added: list[ManifestEntry] = []
@@ -129,7 +136,13 @@ def added_files(
 _Runs: TypeAlias = list[tuple[int, set[int]]]
 
 
-def _runs_of_appends(table: Table, since: int | None, until: int | None) -> _Runs | None:
+def _never(snapshot: Snapshot) -> bool:
+    return False
+
+
+def _runs_of_appends(
+    table: Table, since: int | None, until: int | None, passed: Callable[[Snapshot], bool]
+) -> _Runs | None:
     """The appends after a snapshot, newest first; None where something else was done too."""
     by_id = {s.snapshot_id: s for s in table.snapshots()}
     runs: _Runs = []
@@ -143,9 +156,9 @@ def _runs_of_appends(table: Table, since: int | None, until: int | None) -> _Run
             if after_replace:
                 runs.append((cursor, set()))
             runs[-1][1].add(cursor)
-        elif operation != Operation.REPLACE:
+        elif operation != Operation.REPLACE and not passed(snapshot):
             return None
-        after_replace = operation == Operation.REPLACE
+        after_replace = operation != Operation.APPEND
         cursor = snapshot.parent_snapshot_id
     if cursor != since or (since is not None and since not in by_id):
         return None

@@ -126,9 +126,13 @@ def write_query(
     return commit_file
 
 
-def overtaken(identifier: str) -> DataError:
+class OvertakenTableError(DataError):
+    """Another writer committed to a table before its new rows were."""
+
+
+def overtaken(identifier: str) -> OvertakenTableError:
     """The error of a commit that came second."""
-    return DataError(
+    return OvertakenTableError(
         "another build committed first, and these rows were computed from the table before it",
         where=f"table {identifier}",
         hint="build one view in one place at a time, and run it again",

@@ -33,6 +33,7 @@ from lakehouse.lake import find_table, open_lake
 from lakehouse.pin_recorded import pin_recorded
 from lakehouse.plans import instants_of, read_plan
 from lakehouse.relations import connect, define_relations, leaf_relations, pin_relations
+from lakehouse.retained import check_retained
 from lakehouse.stored_types import WIDENED
 from lakehouse.training_record import table_of
 from lakehouse.write_rows import write_query
@@ -196,6 +197,8 @@ class Backfill:
         of = ("the view's history", _RESET)
         leaves = self.state.leaves.items()
         pinned = {r: pin_recorded(self.lake, dict(told), of) for r, told in leaves}
+        read = {n: pinned[self.catalog.leaves[n].relation] for n in self.view.leaves}
+        check_retained(self.view, read, self.state.first, "--from")
         define_relations(connection, pinned)
         return connection
 

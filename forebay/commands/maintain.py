@@ -13,7 +13,13 @@ from feature_specs.errors import ForebayError
 from forebay.complete import complete_table
 from forebay.dbt_project.project import find_project
 from forebay.events.job_events import job_events
-from forebay.options import json_option, orphan_days_option, target_option
+from forebay.options import (
+    json_option,
+    now_option,
+    orphan_days_option,
+    run_instant,
+    target_option,
+)
 from forebay.terminal import complain, emit_json, say, size_text
 
 if TYPE_CHECKING:
@@ -54,6 +60,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Drop the tables and online rows of views no longer in the project.",
 )
+@now_option
 @target_option
 @json_option
 def maintain_command(
@@ -64,19 +71,20 @@ def maintain_command(
     keep_metadata: int,
     forget: str | None,
     removed_views: bool,
+    now: str | None,
     target: str | None,
     as_json: bool,
 ) -> int:
-    """Expire snapshots of the Iceberg TABLES (default: all) that nothing needs any more, and delete
-    files that no kept snapshot references."""
-    from datetime import UTC, datetime
-
+    """Keep the Iceberg TABLES (default: all) small: remove rows past their source's meta.retention,
+    compact small files, expire snapshots that nothing needs any more, and delete files that no kept
+    snapshot references."""
     from forebay.builds.pinned_snapshots import pinned_snapshots
+    from forebay.builds.retention_in_force import retention_in_force
     from forebay.events.maintain_events import maintain_events
     from lakehouse.lake import load_table, open_lake
-    from lakehouse.maintain.compact_table import compact_table
     from lakehouse.maintain.free_files import Ages
-    from lakehouse.maintain.maintain_table import all_tables, foreign_files, maintain_table
+    from lakehouse.maintain.keep_table import Rules, keep_table
+    from lakehouse.maintain.maintain_table import all_tables
 
     project = find_project(target=target)
     lake = open_lake(project.lake)
@@ -87,25 +95,23 @@ def maintain_command(
     removed = _remove(project, dry_run) if removed_views else []
     held = all_tables(lake)
     ages = Ages(timedelta(hours=keep_hours), timedelta(days=orphan_days), keep_metadata)
-    pins, foreign = pinned_snapshots(project, held.values()), foreign_files(held)
+    retention, unsure = retention_in_force(project)
+    clock = run_instant(project, now)
+    rules = Rules(pinned_snapshots(project, held.values()), ages, clock, retention)
     done: list[Upkeep] = []
     failed: list[ForebayError] = []
     with job_events(project, "maintain", told=not dry_run) as run:
         for name in tables or held:
             try:
                 with maintain_events(run, project, lake, name):
-                    if not dry_run:
-                        compact_table(lake, name)
-                    now = datetime.now(UTC)
-                    kept = maintain_table(
-                        lake, name, held, foreign, pins, ages, now, dry_run=dry_run
-                    )
-                done.append(kept)
+                    done.append(keep_table(lake, name, held, rules, dry_run=dry_run))
             except ForebayError as error:
                 failed.append(error)
         if failed:
             run.fail(str(failed[0]))
     _tell(removed, done, dry_run, as_json)
+    if unsure:
+        complain([unsure])
     return 2 if complain(map(str, failed)) or any(e.failed for e in done) else 0
 
 
@@ -178,7 +184,8 @@ def _line(done: Upkeep) -> str:
         if kind.files
     ]
     expired = f"{done.expired:,} of {counted(done.expired + done.kept, 'snapshot')}"
-    return f"{done.table}: {', '.join([expired, *went])}"
+    old = [f"{counted(done.removed, 'row')} past retention"] if done.removed else []
+    return f"{done.table}: {', '.join([*old, expired, *went])}"
 
 
 def _as_json(done: Upkeep, dry_run: bool) -> dict[str, Any]:
@@ -186,6 +193,7 @@ def _as_json(done: Upkeep, dry_run: bool) -> dict[str, Any]:
     return {
         "table": done.table,
         "dry_run": dry_run,
+        "removed": done.removed,
         "snapshots": {"expired": done.expired, "kept": done.kept},
         "freed": {"files": done.files, "bytes": done.bytes, **kinds},
         "failed": list(done.failed),

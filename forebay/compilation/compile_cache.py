@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ class ViewParts:
         files: its plan on disk, file name to text.
         definition: what it is made of, as plain data.
         lineage: which leaf columns reach each feature: `ViewLineage.dump`.
+        reach: how far back it reads of each leaf (``ViewEntry.reach``).
         bounds: of each scan of a leaf, what bounds it in the point-in-time statement.
     """
 
@@ -53,6 +54,7 @@ class ViewParts:
     definition: Mapping[str, Any]
     lineage: Mapping[str, Any]
     bounds: tuple[tuple[str, str], ...] = ()
+    reach: Mapping[str, int] = field(default_factory=dict)
 
 
 class CompileCache:

@@ -194,6 +194,7 @@ def _compile(
         access=_access(manifest, roles),
         roles=roles,
         groups=group_names(manifest.groups),
+        retention=views.retention,
     )
     refuse_shared_tables(manifest, catalog, views.leaves.found)
     made = {s.name: sql for s, sql in services.values()}

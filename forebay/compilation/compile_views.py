@@ -16,8 +16,10 @@ from feature_specs.leaf import Leaf
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.manifest import DeclaredService, DeclaredView, Manifest
 from feature_specs.names import fold_name
+from feature_specs.retention import Retention, check_retention
 from forebay.compilation.compile_cache import CompileCache, ViewParts
 from forebay.compilation.copy_leaves import origin_of
+from forebay.compilation.declared_retention import declared_retention
 from forebay.compilation.generate_macros import ServiceSql
 from forebay.compilation.read_leaves import not_in_iceberg
 from forebay.dbt_project.project import Project
@@ -106,6 +108,7 @@ class Views:
     def __init__(self, project: Project, manifest: Manifest, leaves: Leaves) -> None:
         self.manifest, self.leaves = manifest, leaves
         self.cache = CompileCache(project.folder)
+        self.retention = declared_retention(manifest)
         self.declared: dict[str, DeclaredView] = {}
         self.keys: dict[str, str] = {}
         self.parts: dict[str, ViewParts] = {}
@@ -126,8 +129,18 @@ class Views:
         entry = _view_entry(declared, parts)
         if kept is None:
             _check_read_time(entry)
+        check_retention(name, entry.file, self._retained(declared), entry.reach)
         self.parts[name] = parts
         return entry
+
+    def _retained(self, declared: DeclaredView) -> dict[str, Retention]:
+        """By name, the leaves that a view reads whose rows are removed one day."""
+        tables = {i: self.manifest.iceberg_table(i) for i in declared.sources}
+        return {
+            self.leaves.leaf(i).name: self.retention[table]
+            for i, table in tables.items()
+            if table in self.retention
+        }
 
     def fault(self, name: str) -> ForebayError | None:
         """What is wrong with a leaf that a view reads, as far as anything was found."""
@@ -223,6 +236,7 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         assumptions=parts.assumptions,
         definition_hash=_digest(parts.definition),
         drift=view.options.drift,
+        reach=parts.reach,
         deprecated=str(node.get("deprecation_date") or ""),
     )
 

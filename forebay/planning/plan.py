@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.durations import duration_text
 from feature_specs.errors import ForebayError, errors_of, raise_all
+from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.progress import Progress
 from forebay.compilation.compile_project import Compiled, compile_project
@@ -20,6 +22,7 @@ from lakehouse.feature_tables.choose_step import choose_step, state_at
 from lakehouse.lake import find_table, open_lake, read_state
 from lakehouse.plans import plan_of
 from lakehouse.relations import Relations, leaf_relations, pin_each
+from lakehouse.retained import check_retained
 from lakehouse.scan import Pinned, pin
 from lineage.compare_definitions import (
     Change,
@@ -40,6 +43,15 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog as Lake
 
     _Definition = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How long a table that a view reads keeps its rows, and how far back the view reads them."""
+
+    leaf: str
+    keeps: str
+    reads_back: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,7 @@ class PlannedView:
         error: why it cannot be built, with a hint.
         owners: of the services, by their names: who is to be told of a change.
         exposures: dbt exposures besides those services that read the view or its training sets.
+        keeps: of the tables that it reads, those whose rows are removed once they are old.
         rows, files: of the tables that it reads: what computing it in full reads.
     """
 
@@ -86,6 +99,7 @@ class PlannedView:
     exposures: tuple[str, ...] = ()
     rows: int = 0
     files: int = 0
+    keeps: tuple[Kept, ...] = ()
     differs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
@@ -209,6 +223,8 @@ def _details(planned: PlannedView) -> Iterator[str]:
         yield f"  BREAKS service {service}, which loses feature {feature}"
     if planned.recompute != "nothing" and planned.change != "new":
         yield f"  {planned.recompute}: {planned.why}"
+    for kept in planned.keeps:
+        yield f"  {kept.leaf} keeps rows for {kept.keeps}; the view reads {kept.reads_back} back"
     if planned.built_first:
         yield f"  or more, where the build first changes rows of {', '.join(planned.built_first)}"
 
@@ -239,6 +255,7 @@ def _plan_view(
     before = read_state(history)
     if before is not None and latest is not None:
         _ = pin(latest).sql  # a file that is lost fails the build
+    check_retained(view, pinned, epoch_us(at))
     choice = choose_step(
         view,
         plan_of(compiled.parts[view.name].files, view.name),
@@ -273,8 +290,23 @@ def _plan_view(
         exposures=exposures_touched(compiled.lineage, view.name),
         rows=sum(file.record_count for file in files),
         files=len(files),
+        keeps=_kept(compiled.catalog, view),
         differs=tuple((str(c), s) for c, s in services_hit(was, now).items()) if was else (),
     )
+
+
+def _kept(catalog: Catalog, view: ViewEntry) -> tuple[Kept, ...]:
+    """Compiling has refused whatever reads further back than rows are kept."""
+    tables = {name: catalog.leaves[name].table for name in view.leaves}
+    return tuple(
+        Kept(tables[name], *map(_length, (catalog.retention[tables[name]].keep_us, back)))
+        for name, back in sorted(view.reach.items())
+        if tables[name] in catalog.retention
+    )
+
+
+def _length(us: int) -> str:
+    return str(duration_text(-(-us // 1_000_000)))
 
 
 def _built_first(catalog: Catalog, view: ViewEntry) -> tuple[str, ...]:

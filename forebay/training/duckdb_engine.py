@@ -20,6 +20,7 @@ from forebay.training.arrow_columns import arrow_select
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery, SpineReading
 from forebay.training.write_statement import filled
+from lakehouse.check_spine import earliest_instant
 from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.ingest.spine import Spine, read_spine, read_spine_query
 from lakehouse.relations import connect, define_named, define_relations, tune
@@ -52,6 +53,9 @@ class DuckDBEngine:
             f"select count(*), count(*) filter (where {nulls}) from ({spine.sql})"
         )
         return rows, lost
+
+    def earliest(self, spine: Spine) -> int | None:
+        return earliest_instant(self._connection, f"({spine.sql})", spine.timestamp)
 
     def statement(
         self, compiled: CompiledService, spine: Spine, lag_us: int, pinned: Mapping[str, Pinned]

@@ -82,6 +82,9 @@ class TrainingEngine(Protocol):
     def count_rows(self, spine: Spine, needed: set[str]) -> tuple[int, int]:
         """How many rows a spine has, and in how many of them one of some columns is null."""
 
+    def earliest(self, spine: Spine) -> int | None:
+        """The earliest instant of a spine, in microseconds; None where it has none."""
+
     def statement(
         self, compiled: CompiledService, spine: Spine, lag_us: int, pinned: Mapping[str, Pinned]
     ) -> str:

@@ -26,6 +26,7 @@ from forebay.training.arrow_columns import arrow_select
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery, SpineReading
 from forebay.training.write_statement import filled, write_on_engine
+from lakehouse.check_spine import earliest_instant
 from lakehouse.commit import commit_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.engines.copy_spine import copy_spine
@@ -128,6 +129,9 @@ class LakeEngine:
         ).fetchone()
         assert found is not None
         return int(found[0]), int(found[1])
+
+    def earliest(self, spine: Spine) -> int | None:
+        return earliest_instant(self._here, f"({spine.sql})", spine.timestamp)
 
     def statement(
         self, compiled: CompiledService, spine: Spine, lag_us: int, pinned: Mapping[str, Pinned]

@@ -41,6 +41,7 @@ from lakehouse.check_spine import check_names, check_spine
 from lakehouse.ingest.spine import Spine, choose_instant
 from lakehouse.lake import open_lake
 from lakehouse.relations import leaf_relations, pin_relations
+from lakehouse.retained import check_all_retained, removals
 from lakehouse.scan import Pinned
 from lakehouse.training_record import file_hash, table_of
 
@@ -170,6 +171,7 @@ class _Making:
         lake = open_lake(self.catalog.lake)
         rows, lost = self.engine.count_rows(spine, keys)
         pinned = _pin_leaves(lake, self.catalog, self.views)
+        self._check_retained(spine, pinned)
         recipe = self._recipe()
         sql = self.engine.statement(self.compiled, spine, self.lag_us, pinned)
         types = self.engine.column_types(sql)
@@ -178,6 +180,14 @@ class _Making:
         return TrainingSet(
             self.project, self.engine, sql, shown, record, rows, lost, self.compiled.changed
         )
+
+    def _check_retained(self, spine: Spine, pinned: Mapping[str, Pinned]) -> None:
+        """Refuse a spine that goes back to rows which retention has removed."""
+        if not any(removals(table.table) for table in pinned.values()):
+            return
+        earliest = self.engine.earliest(spine)
+        if earliest is not None:
+            check_all_retained(self.catalog, self.views, pinned, earliest - self.lag_us, SPINE)
 
     def _recipe(self) -> Recipe:
         """How the set is computed, by which the engine computes it."""

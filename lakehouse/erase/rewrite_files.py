@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -71,9 +71,21 @@ def _count(connection: duckdb.DuckDBPyConnection, select: str, predicate: str) -
 
 
 def remove_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, found: Found, predicate: str
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    found: Found,
+    predicate: str,
+    *,
+    summary: Mapping[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
 ) -> None:
     """Commit the table without the rows; writes nothing if it holds none.
+
+    A partitioned table is written file by file, so that each stays in its partition and in memory.
+
+    Args:
+        summary: what the snapshot says of itself.
+        properties: of the table, set in the same commit.
 
     Raises:
         DataError: another writer committed meanwhile.
@@ -83,10 +95,11 @@ def remove_rows(
         return
     gone = {e.data_file.file_path for e in found.files}
     kept = [e for e in pinned.files if e.data_file.file_path not in gone]
-    rest = (
-        f"select * from ({select_rows(table, found.files, pinned.deletes)}) where not {predicate}"
-    )
-    added = _write(connection, table, rest)
+    whole = may_copy(table, column_types(table.schema()))
+    added: list[DataFile] = []
+    for files in [found.files] if whole else [(file,) for file in found.files]:
+        rows = select_rows(table, files, pinned.deletes)
+        added += _write(connection, table, f"select * from ({rows}) where not {predicate}")
     _commit(
         table,
         Operation.OVERWRITE,
@@ -94,6 +107,8 @@ def remove_rows(
         removed=[*found.files, *(() if kept else pinned.deletes)],
         added=added,
         rows=count_rows(table) - found.living,
+        summary=summary or {},
+        properties=properties or {},
     )
 
 
@@ -141,17 +156,20 @@ def _commit(
     removed: Sequence[ManifestEntry],
     added: Sequence[DataFile],
     rows: int,
+    summary: Mapping[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
 ) -> None:
     transaction = SteadyTransaction(table)
     try:
         with ChangeFiles(operation, transaction, table.io) as change:
-            change.snapshot_properties = {ROWS_PROPERTY: str(rows)}
+            change.snapshot_properties = {ROWS_PROPERTY: str(rows), **(summary or {})}
             fence = read_fence(table)
             if fence is not None:
                 change.snapshot_properties[FENCE] = fence.dumps()
             change.kept, change.removed = kept, removed
             for file in added:
                 change.append_data_file(file)
+        transaction.set_properties(dict(properties or {}))
         transaction.commit_transaction()
     except CommitFailedException:
         for file in added:

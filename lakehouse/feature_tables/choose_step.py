@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from pyiceberg.manifest import ManifestEntry
 from pyiceberg.table import Table
@@ -14,6 +15,7 @@ from feature_specs.deltas import added_relation
 from feature_specs.instants import epoch_us
 from lakehouse.lake import FeatureState, read_state
 from lakehouse.plans import ViewPlan
+from lakehouse.retained import passes_removal
 from lakehouse.scan import Pinned, added_files, columns_read_alike, reading_of
 
 
@@ -76,7 +78,8 @@ def choose_step(
         pinned, since = leaves[name], before.snapshots.get(name)
         if since is not None and pinned.table.snapshot_by_id(since) is None:
             return StepChoice("full", f"the snapshot of {name} that was read last has expired")
-        came = added_files(pinned.table, since, pinned.snapshot)
+        passed = partial(passes_removal, view, name, before.at)
+        came = added_files(pinned.table, since, pinned.snapshot, passed)
         if came is None:
             return StepChoice("full", f"rows of {name} were removed or rewritten")
         if came and added_relation(name) not in plan.touched:

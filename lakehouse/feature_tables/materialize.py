@@ -27,7 +27,7 @@ from pyiceberg.table import Table
 
 from feature_specs.catalog import LeafEntry, ViewEntry
 from feature_specs.errors import DataError
-from feature_specs.instants import from_epoch_us
+from feature_specs.instants import epoch_us, from_epoch_us
 from feature_specs.quote import quoted
 from lakehouse.commit import Columns, Mode
 from lakehouse.count_rows import count_rows, set_properties
@@ -43,6 +43,7 @@ from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, find_table, load
 from lakehouse.local_path import is_local
 from lakehouse.notice_rows import look_at_leaves, why_no_rows
 from lakehouse.plans import ViewPlan, instants_of
+from lakehouse.retained import check_retained
 from lakehouse.scan import Pinned, pin
 from lakehouse.stored_types import WIDENED
 from lakehouse.write_rows import may_copy, write_query
@@ -101,8 +102,10 @@ def advance_view(
         compute: what computes the rows; DuckDB in this connection by default.
 
     Raises:
-        DataError: the data breaks what the view declares, such as one row per entity.
+        DataError: the data breaks what the view declares, such as one row per entity, or retention
+            has removed rows that it reads.
     """
+    check_retained(view, leaves, epoch_us(at))
     session = _Session(connection, catalog, view, plan, leaves, at, compute)
     choice = session.decide(full_refresh)
     if choice.how == "nothing":

@@ -77,26 +77,42 @@ class Span:
 
     def may_hold(self, file: DataFile) -> bool:
         """Whether a file may have rows within it, by its bounds."""
-        if self.field is None:
+        bounds = self._bounds(file)
+        if bounds is None:
             return True
+        # A bound is cut off at a microsecond where a finer time is read as the next one.
+        low, high = self._ends
+        return bounds[0] <= high and bounds[1] >= low
+
+    def holds_all(self, file: DataFile) -> bool:
+        """Whether all rows of a file that have a value lie within it, by its bounds."""
+        bounds = self._bounds(file)
+        low, high = self._ends
+        return bounds is not None and low < bounds[0] and bounds[1] <= high
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        dates = self.field is not None and isinstance(self.field.field_type, DateType)
+        return (self.low // _DAY, self.high // _DAY) if dates else (self.low, self.high)
+
+    def _bounds(self, file: DataFile) -> tuple[int, int] | None:
+        """A file's least and greatest value, in days or microseconds; None where it does not say."""
+        if self.field is None:
+            return None
         key, kind = self.field.field_id, cast(PrimitiveType, self.field.field_type)
         lower, upper = (file.lower_bounds or {}).get(key), (file.upper_bounds or {}).get(key)
         if lower is None or upper is None:
-            return True
+            return None
         if len(lower) != len(upper) or len(lower) != (4 if isinstance(kind, DateType) else 8):
-            return True  # the file was written before the column's type was widened
-        low, high = int(from_bytes(kind, lower)), int(from_bytes(kind, upper))
-        if isinstance(kind, DateType):
-            return bool(low <= self.high // _DAY and high >= self.low // _DAY)
-        # A bound is cut off at a microsecond where a finer time is read as the next one.
-        return bool(low <= self.high and high >= self.low)
+            return None  # the file was written before the column's type was widened
+        return int(from_bytes(kind, lower)), int(from_bytes(kind, upper))
 
 
 def spans_between(schema: Schema, edges: Sequence[Edge], before: int, after: int) -> list[Span]:
     """Where rows lie that start or end in (before, after], spans of one column apart."""
     spans: list[Span] = []
     for edge in edges:
-        field = _time_field(schema, edge.column)
+        field = time_field(schema, edge.column)
         low = before - edge.offset - edge.slack
         spans.append(_clamped(Span(field, low, after - edge.offset + edge.slack)))
     if any(s.field is None for s in spans):
@@ -114,8 +130,8 @@ def spans_between(schema: Schema, edges: Sequence[Edge], before: int, after: int
 
 def living_where(schema: Schema, starts: Sequence[Edge], ends: Sequence[Edge], at: int) -> str:
     """SQL of the rows that have started and not ended at an instant, or nearly so."""
-    spans = [Span(_time_field(schema, e.column), high=at - e.offset + e.slack) for e in starts] + [
-        Span(_time_field(schema, e.column), low=at - e.offset - e.slack) for e in ends
+    spans = [Span(time_field(schema, e.column), high=at - e.offset + e.slack) for e in starts] + [
+        Span(time_field(schema, e.column), low=at - e.offset - e.slack) for e in ends
     ]
     return " and ".join(dict.fromkeys(_clamped(s).where() for s in spans)) or "true"
 
@@ -157,7 +173,8 @@ def _manifest_test(table: Table, spans: Sequence[Span]) -> Callable[[ManifestFil
     return may_matter
 
 
-def _time_field(schema: Schema, column: str) -> NestedField | None:
+def time_field(schema: Schema, column: str) -> NestedField | None:
+    """A column of times; None of another type. Raises ValueError where there is no such column."""
     field = schema.find_field(column, case_sensitive=False)
     known = isinstance(field.field_type, (TimestamptzType, TimestampType, DateType))
     return field if known else None

@@ -25,6 +25,7 @@ class Upkeep:
         expired, kept: snapshots.
         freed: files by kind.
         failed: names of files that could not be deleted.
+        removed: rows that went by the table's retention.
         note: why nothing was done; empty where something was, or there was nothing to do.
     """
 
@@ -34,6 +35,7 @@ class Upkeep:
     freed: tuple[Freed, ...] = ()
     failed: tuple[str, ...] = ()
     note: str = ""
+    removed: int = 0
 
     @property
     def files(self) -> int:

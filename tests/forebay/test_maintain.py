@@ -13,7 +13,7 @@ import pytest
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
-from tests.forebay.small import lake_of, make_project, payments
+from tests.forebay.small import SOURCES, edit, lake_of, make_project, payments
 
 EVERYTHING = ("--keep-hours", "0", "--orphan-days", "0", "--keep-metadata", "0")
 
@@ -95,3 +95,88 @@ def test_steps_sync_training_and_verify_go_on_from_where_they_were(shell: Shell)
     assert after["spending__payments_60d"].to_pylist() == [3, 6]
     assert shell.run("build", "--full-refresh") == 0, shell.out + shell.err
     assert shell.run("sync", "--json") == 0 and shell.run("verify") == 0, shell.out + shell.err
+
+
+KEPT = SOURCES.replace("{event_time: paid_at}", "{event_time: paid_at, meta: {retention: 60 days}}")
+MARCH = ("--now", "2024-03-05T00:00:00Z")
+
+
+@pytest.fixture
+def kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    make_project(tmp_path, {"models/sources.yml": KEPT})
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+def days_of(shell: Shell) -> list[int]:
+    rows = load_table(open_lake(lake_of(shell.folder)), "raw.payments").scan().to_arrow()
+    return sorted({at.day for at in rows["paid_at"].to_pylist()})
+
+
+@pytest.mark.slow
+def test_rows_past_their_retention_go_and_no_value_changes(kept: Shell) -> None:
+    assert kept.run("build", *MARCH) == 0, kept.out + kept.err
+    assert kept.run("plan", *MARCH, "--json") == 0, kept.out + kept.err
+    told = {v["view"]: v["keeps"] for v in json.loads(kept.out)}
+    assert told["last_payment"] == [
+        {"leaf": "raw.payments", "keeps": "60 days", "reads_back": "7 days"}
+    ]
+    assert kept.run("maintain", "raw.payments", *MARCH, "--dry-run", "--json") == 0, kept.err
+    (said,) = json.loads(kept.out)
+    assert said["removed"] == 6 and days_of(kept) == [1, 2, 3, 8]
+    assert kept.run("maintain", "raw.payments", *MARCH) == 0, kept.err
+    assert "raw.payments: 6 rows past retention, " in kept.out and days_of(kept) == [8]
+    pay(kept, 9)
+    assert kept.run("plan", *MARCH, "--json") == 0, kept.out + kept.err
+    assert {v["recompute"] for v in json.loads(kept.out)} == {"step"}, kept.out
+    assert kept.run("build", *MARCH) == 0, kept.out + kept.err
+    assert kept.run("sync") == 0 and kept.run("verify") == 0, kept.out + kept.err
+    spine = kept.folder / "spine.csv"
+    spine.write_text("customer,at\na,2024-03-05 00:00:00Z\n")
+    train = ("train", "fraud", "--spine", str(spine), "--timestamp", "at", "--out")
+    assert kept.run(*train, "a.parquet") == 0, kept.out + kept.err
+    got = pq.read_table(kept.folder / "a.parquet")
+    assert got["spending__payments_60d"].to_pylist() == [2]
+    spine.write_text("customer,at\na,2024-03-05 00:00:00Z\nb,2024-03-01 00:00:00Z\n")
+    line = kept.refused(*train, "b.parquet")
+    assert "needs rows of" in line and "ask for 2024-03-04T23:59:59.999999+00:00 or later" in line
+    assert not (kept.folder / "b.parquet").exists()
+    line = kept.refused(
+        "preview", "spending", "--key", "customer=a", "--at", "2024-03-01T00:00:00Z"
+    )
+    assert "that retention has removed" in line
+
+
+def test_no_row_goes_by_what_the_project_said_once(kept: Shell) -> None:
+    assert kept.run("compile") == 0, kept.out + kept.err
+    edit(kept.folder, "models/sources.yml", "60 days", "3 years")
+    assert kept.run("maintain", "raw.payments", *MARCH) == 0
+    assert "no rows were removed by meta.retention" in kept.err and days_of(kept) == [1, 2, 3, 8]
+
+
+def test_a_view_over_a_shorter_retention_is_not_compiled(kept: Shell) -> None:
+    edit(kept.folder, "models/sources.yml", "60 days", "30 days")
+    line = kept.refused("compile")
+    assert "feature view 'spending' reads 60 days back" in line and "interval '30' day" in line
+    edit(kept.folder, "models/sources.yml", "30 days", "60 days")
+    edit(kept.folder, "models/views.yml", ", ttl: 7 days", "")
+    assert "'last_payment' reads all the past" in kept.refused("compile")
+
+
+@pytest.mark.parametrize(
+    ("meta", "said"),
+    [
+        ("{event_time: paid_at, meta: {retention: soon}}", "meta.retention is 'soon'"),
+        ("{meta: {retention: 1 year, time: static}}", "without a time by which rows age"),
+        (
+            "{event_time: paid_at, meta: {retention: 1 year, "
+            "changelog: {key: customer, deleted: gone}}}",
+            "whose old rows still say how things are",
+        ),
+    ],
+)
+def test_a_retention_that_means_nothing_is_refused(kept: Shell, meta: str, said: str) -> None:
+    text = SOURCES.replace("{event_time: paid_at}", meta)
+    (kept.folder / "models/sources.yml").write_text(text)
+    assert said in kept.refused("compile")
