@@ -170,7 +170,6 @@ def _compile(
     services = {} if only else _services(manifest, views, entries, names.values(), wrong)
     raise_all(wrong)
     left_out |= _services_left_out(manifest, left_out)
-    tables = set(table_names(lake))
     roles = _roles([service for service, _ in services.values()], entries)
     catalog = Catalog(
         project=manifest.project,
@@ -180,7 +179,7 @@ def _compile(
         now=project.now,
         compiler=version("forebay"),
         compiler_version=COMPILER_VERSION,
-        relations=_relations(manifest, tables, before)
+        relations=_relations(manifest, set(table_names(lake)), before)
         | copied_relations(manifest, views.leaves.found),
         leaves=views.leaves.entries({n for entry in entries.values() for n in entry.leaves}),
         views=entries,
