@@ -28,6 +28,7 @@ COMMANDS = {
     "build": "Compile, then dbt build: feature tables land in Iceberg.",
     "backfill": "Write a view's history as of each of many instants.",
     "compare": "Compare two versions of a view as built: how many values differ, and why.",
+    "switch": "Switch a view back to the rows of its earlier definition.",
     "advance": "Step feature tables through time by their incremental variant.",
     "spine": "Write a spine of every entity at regular instants.",
     "train": "Write a point-in-time training set to Parquet.",

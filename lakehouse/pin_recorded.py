@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pyiceberg.catalog import Catalog as Lake
-from pyiceberg.table import Table
 
 from feature_specs.errors import DataError
 from lakehouse.lake import find_table
-from lakehouse.scan import Pinned
+from lakehouse.scan import Pinned, under_schema
 from lakehouse.training_record import Record
 
 _SET = ("the training set", "make a new set of the tables as they are: leave --as-recorded away")
@@ -34,12 +33,4 @@ def pin_recorded(lake: Lake, told: Record, of: tuple[str, str] = _SET) -> Pinned
             where=name,
             hint=hint,
         )
-    return Pinned(_under_schema(table, told["schema"]), snapshot)
-
-
-def _under_schema(table: Table, number: int) -> Table:
-    """The same table as it was called and typed under one of its schemas."""
-    if table.metadata.current_schema_id == number:
-        return table
-    metadata = table.metadata.model_copy(update={"current_schema_id": number})
-    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)
+    return Pinned(under_schema(table, told["schema"]), snapshot)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
@@ -29,7 +29,9 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import (
+    RemoveSnapshotRefUpdate,
     RemoveSnapshotsUpdate,
+    SetCurrentSchemaUpdate,
     TableRequirement,
     TableUpdate,
     update_table_metadata,
@@ -260,6 +262,16 @@ class SteadyTransaction(Transaction):
 
     def _rebuild_snapshot_updates(self) -> None:
         raise CommitFailedException("another writer came first")
+
+    def use_schema(self, number: int) -> None:
+        """Make one of the table's schemas, by its id, the current one."""
+        if number != self.table_metadata.current_schema_id:
+            self._stage((SetCurrentSchemaUpdate.model_validate({"schema-id": number}),))
+
+    def forget_refs(self, names: Iterable[str]) -> None:
+        """Take tags and branches out of the table's metadata."""
+        for name in names:
+            self._stage((RemoveSnapshotRefUpdate.model_validate({"ref-name": name}),))
 
     def require(self, requirement: TableRequirement) -> None:
         """Add a requirement without which the commit fails."""

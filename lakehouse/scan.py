@@ -63,6 +63,14 @@ def pin(table: Table) -> Pinned:
     return Pinned(table, None if current is None else current.snapshot_id)
 
 
+def under_schema(table: Table, number: int) -> Table:
+    """The same table as its columns were called and typed under one of its schemas."""
+    if table.metadata.current_schema_id == number:
+        return table
+    metadata = table.metadata.model_copy(update={"current_schema_id": number})
+    return Table(table.name(), metadata, table.metadata_location, table.io, table.catalog)
+
+
 def define_relation(
     connection: duckdb.DuckDBPyConnection, relation: str, pinned: Pinned, *, temporary: bool = False
 ) -> None:

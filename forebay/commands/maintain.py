@@ -93,6 +93,7 @@ def maintain_command(
     for name in tables:
         load_table(lake, name)
     removed = _remove(project, dry_run) if removed_views else []
+    earlier = _drop_earlier(project, dry_run)
     held = all_tables(lake)
     ages = Ages(timedelta(hours=keep_hours), timedelta(days=orphan_days), keep_metadata)
     retention, unsure = retention_in_force(project)
@@ -109,7 +110,7 @@ def maintain_command(
                 failed.append(error)
         if failed:
             run.fail(str(failed[0]))
-    _tell(removed, done, dry_run, as_json)
+    _tell(removed, earlier, done, dry_run, as_json)
     if unsure:
         complain([unsure])
     return 2 if complain(map(str, failed)) or any(e.failed for e in done) else 0
@@ -125,13 +126,42 @@ def _remove(project: Project, dry_run: bool) -> list[RemovedView]:
     return removed
 
 
-def _tell(removed: list[RemovedView], done: list[Upkeep], dry_run: bool, as_json: bool) -> None:
+def _drop_earlier(project: Project, dry_run: bool) -> list[str]:
+    """Drop online rows of earlier definitions whose day is over; their names in the store."""
+    from contextlib import closing
+
+    from serving.stores import NoStoreError, open_store
+    from serving.sync.meanings import overdue
+
+    try:
+        with closing(open_store(project.online, readonly=True)) as store:
+            found = overdue(store)
+    except NoStoreError:
+        return []
+    if found and not dry_run:
+        with closing(open_store(project.online)) as store:
+            found = overdue(store)  # they may have been switched back to meanwhile
+            for stored in found:
+                store.drop(stored)
+    return [stored.name for stored in found]
+
+
+def _tell(
+    removed: list[RemovedView],
+    earlier: list[str],
+    done: list[Upkeep],
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     if as_json:
-        gone = [{**asdict(view), "dry_run": dry_run} for view in removed]
+        gone: list[dict[str, Any]] = [{**asdict(view), "dry_run": dry_run} for view in removed]
+        gone += [{"online": name, "dry_run": dry_run} for name in earlier]
         emit_json([*gone, *(_as_json(each, dry_run) for each in done)])
     else:
         for view in removed:
             say(f"{view.name}: removed, {view.said} {'would go' if dry_run else 'went'}")
+        for name in earlier:
+            say(f"online {name}: rows of an earlier definition {'would go' if dry_run else 'went'}")
         for each in done:
             say(_line(each))
             for file in each.failed:

@@ -23,6 +23,7 @@ from lakehouse.duckdb_types import column_types
 from lakehouse.erase.match_rows import CONTENT, Entity
 from lakehouse.erase.rewrite_files import find_entity_rows, remove_rows, rewrite_manifests
 from lakehouse.erase.scan_files import names_removed_files, scan_files
+from lakehouse.feature_tables.generations import forget_generations
 from lakehouse.ingest.quarantine import quarantine_of
 from lakehouse.keep_snapshots import forget_snapshots, is_of_set, sets_kept
 from lakehouse.lake import load_table, open_lake
@@ -285,6 +286,8 @@ class _Eraser:
                 continue
             # A commit of this moment counts as of before.
             now = datetime.now(UTC) + timedelta(milliseconds=10)
+            forget_generations(table)
+            table = load_table(self.lake, name)
             gone = expire_snapshots(table, pins, now, self.request.ages.snapshots)
             table = load_table(self.lake, name)
             others = [t.location() for other, t in tables.items() if other != name]

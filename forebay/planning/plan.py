@@ -19,6 +19,7 @@ from forebay.dbt_project.project import Project
 from forebay.planning.built_logs import built_logs, definition_of
 from forebay.terminal import table
 from lakehouse.feature_tables.choose_step import choose_step, state_at
+from lakehouse.feature_tables.generations import where_it_goes_on
 from lakehouse.lake import find_table, open_lake, read_state
 from lakehouse.plans import plan_of
 from lakehouse.relations import Relations, leaf_relations, pin_each
@@ -256,15 +257,18 @@ def _plan_view(
     if before is not None and latest is not None:
         _ = pin(latest).sql  # a file that is lost fails the build
     check_retained(view, pinned, epoch_us(at))
+    stands, since = where_it_goes_on(latest, before, view)
     choice = choose_step(
         view,
         plan_of(compiled.parts[view.name].files, view.name),
         pinned,
-        latest,
-        before,
+        stands,
+        since,
         state_at(view, pinned, at),
         full_refresh=full_refresh,
     )
+    if since != before and not full_refresh:
+        choice = replace(choice, why=f"rows kept of this definition are switched to; {choice.why}")
     now = json.loads(compiled.definition(view.name))
     # A view whose table has another name now is new to the lake, and not to those who read it.
     was = left.get(view.name) if history is None else definition_of(history)

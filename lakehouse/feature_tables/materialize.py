@@ -37,6 +37,8 @@ from lakehouse.feature_tables.change_rows import change_rows
 from lakehouse.feature_tables.choose_step import StepChoice, choose_step, stands_at, state_at
 from lakehouse.feature_tables.clean_files import clean_files
 from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere, RowTask, StepRefusedError
+from lakehouse.feature_tables.fold_log import rows_before
+from lakehouse.feature_tables.generations import keep_earlier, switch_back
 from lakehouse.feature_tables.key_index import find_rows, is_indexed
 from lakehouse.feature_tables.sum_up import add_deltas
 from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, find_table, load_table, read_state
@@ -65,7 +67,7 @@ class Advance:
         touched: entities recomputed, or to whose sums something was added.
         upserts, deletes: rows of the feature table that changed.
         warnings: what is commonly a mistake in the rows that were read.
-        notes: what of them was left out.
+        notes: what of them was left out; that rows of an earlier build were switched back to.
         refused: why a step could not be computed where it was asked for; empty where it could.
     """
 
@@ -106,12 +108,13 @@ def advance_view(
             has removed rows that it reads.
     """
     check_retained(view, leaves, epoch_us(at))
+    notes = () if full_refresh else switch_back(connection, catalog, view)
     session = _Session(connection, catalog, view, plan, leaves, at, compute)
     choice = session.decide(full_refresh)
     if choice.how == "nothing":
         session.note_definition()
         rows = session.count_latest()
-        done = Advance(view.name, choice.how, choice.why, 0, 0, 0, rows)
+        done = Advance(view.name, choice.how, choice.why, 0, 0, 0, rows, notes=notes)
         return done if rows else session.look(done, roles or {}, clock)
     try:
         how, why, touched = session.compute(choice)
@@ -127,7 +130,9 @@ def advance_view(
         ) from None
     rows = session.commit(how, touched, upserts + deletes > 0)
     session.clean()
-    done = Advance(view.name, how, why, touched, upserts, deletes, rows, refused=session.refused)
+    done = Advance(
+        view.name, how, why, touched, upserts, deletes, rows, notes=notes, refused=session.refused
+    )
     return session.look(done, roles or {}, clock)
 
 
@@ -277,17 +282,11 @@ class _Session:
         """SQL of the rows that the last build left."""
         if self.before is None or self.history is None:
             return "select * from forebay_fresh where false"
-        if stands_at(self.latest, self.before):
-            assert self.latest is not None
-            return pin(self.latest).sql
-        return (
-            "select * exclude (computed_at, committed_at, deleted) from (select * from "
-            f"({pin(self.history).sql}) as log qualify row_number() over (partition by {self.keys} "
-            "order by committed_at desc) = 1) where not deleted"
-        )
+        return rows_before(self.latest, self.history, self.before, self.view.keys)
 
     def commit(self, how: str, touched: int, changed: bool) -> int:
         """Append to the log, then replace the latest rows. Returns the rows of the table."""
+        self.latest = keep_earlier(self.catalog, self.latest, self.history, self.view)
         with ThreadPoolExecutor(1) as beside:
             logged = beside.submit(self._log(changed))
             # DuckDB writes the latest rows' file while Python commits the log.
@@ -382,9 +381,8 @@ class _Session:
         if not done.rows:
             why = why_no_rows(self.view, sights, self.state.at, clock)
             warnings += [why] if why else []
-        return replace(
-            done, warnings=tuple(warnings), notes=tuple(n for s in sights for n in s.notes)
-        )
+        notes = (*done.notes, *(n for s in sights for n in s.notes))
+        return replace(done, warnings=tuple(warnings), notes=notes)
 
     def count_latest(self) -> int:
         return count_rows(self.latest) if self.latest is not None else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,11 +37,11 @@ class Pins:
 def choose_expired(table: Table, pins: Pins, now: datetime, age: timedelta) -> tuple[Snapshot, ...]:
     """The snapshots that may go, oldest first.
 
-    What stays: those of tags and branches; those that were the table's head within the last ``age``;
+    What stays: those of tags and branches, until these are past their own maximum age; those that were the table's head within the last ``age``;
     those of ``pins``; and those by which a stream finds its fence.
     """
     before = int((now - age).timestamp() * 1000)
-    kept = {*_of_refs(table), *_heads_since(table, before)}
+    kept = {*_of_refs(table, overdue_refs(table, now)), *_heads_since(table, before)}
     kept |= {s.snapshot_id for s in table.snapshots() if s.snapshot_id in pins.read | pins.onward}
     line = list(_line(table, table.metadata.current_snapshot_id))
     needed = int(table.properties.get(_MIN_SNAPSHOTS, "1"))
@@ -63,13 +63,14 @@ def expire_snapshots(
     them again.
     """
     for _ in range(tries):
-        expired = choose_expired(table, pins, now, age)
-        if not expired:
+        expired, overdue = choose_expired(table, pins, now, age), overdue_refs(table, now)
+        if not expired and not overdue:
             return ()
         transaction = SteadyTransaction(table)
         for name, ref in table.metadata.refs.items():
             seen = {"ref": name, "snapshot-id": ref.snapshot_id}
             transaction.require(AssertRefSnapshotId.model_validate(seen))
+        transaction.forget_refs(sorted(overdue))
         transaction.remove_snapshots([s.snapshot_id for s in expired])
         try:
             transaction.commit_transaction()
@@ -80,8 +81,22 @@ def expire_snapshots(
     return ()
 
 
-def _of_refs(table: Table) -> Iterator[int]:
+def overdue_refs(table: Table, now: datetime) -> set[str]:
+    """Tags and branches past their own maximum age, which Iceberg counts from their snapshot's time."""
+    found = set()
     for name, ref in table.metadata.refs.items():
+        snapshot = table.snapshot_by_id(ref.snapshot_id)
+        if name == MAIN_BRANCH or ref.max_ref_age_ms is None or snapshot is None:
+            continue
+        if now.timestamp() * 1000 - snapshot.timestamp_ms > ref.max_ref_age_ms:
+            found.add(name)
+    return found
+
+
+def _of_refs(table: Table, overdue: Collection[str]) -> Iterator[int]:
+    for name, ref in table.metadata.refs.items():
+        if name in overdue:
+            continue
         yield ref.snapshot_id
         if name != MAIN_BRANCH and ref.snapshot_ref_type == SnapshotRefType.BRANCH:
             yield from (s.snapshot_id for s in _line(table, ref.snapshot_id))

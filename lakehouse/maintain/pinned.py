@@ -8,6 +8,7 @@ from typing import Any
 from pyiceberg.table import Table
 
 from lakehouse.backfill_state import read_backfill
+from lakehouse.feature_tables.generations import kept_generations
 from lakehouse.lake import read_state
 from lakehouse.maintain.expire_snapshots import Pins
 from lakehouse.training_record import Record, read_property
@@ -21,6 +22,8 @@ def pins_of_tables(tables: Iterable[Table]) -> Pins:
         state = read_state(table)
         if state is not None:
             onward.update(s for s in state.snapshots.values() if s is not None)
+        for generation in kept_generations(table):
+            onward.update(s for s in generation.state.snapshots.values() if s is not None)
         history = read_backfill(table)
         if history is not None and history.done < history.number:
             read.update(snapshots_of(history.record))
