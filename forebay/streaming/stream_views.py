@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from feature_specs.catalog import Catalog, ViewEntry
-from feature_specs.errors import ForebayError
+from feature_specs.errors import DataError, ForebayError
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.builds.advance import advance_project
 from forebay.dbt_project.project import Project
@@ -86,14 +86,7 @@ class StreamViews:
             self._live = None
             return
         try:
-            if self._live is None:
-                self._load()
-            else:
-                self._step(self._live, added)
-        except (RewrittenError, OvertakenError):
-            # Rows were rewritten, or somebody else wrote the store: from the tables anew.
-            self._live = None
-            self._load()
+            self._go_on(added)
         except _passing() as error:
             # What was committed meanwhile is read from the tables once they answer.
             self._tell("features", explain_one(error))
@@ -114,9 +107,12 @@ class StreamViews:
             self._store = None
         if led and self.at is not None:
             built = self._save(self.at)
-            for report in sync(self.catalog, built) if built else ():
-                if report.error:
-                    self.complain(report.error)
+            try:
+                for report in sync(self.catalog, built) if built else ():
+                    if report.error:
+                        self.complain(report.error)
+            except known_errors() as error:
+                self._tell("online store", explain_one(error))
 
     def held(self, view: str) -> LiveView | None:
         """A view's rows in memory; None where it is not stepped here."""
@@ -130,12 +126,24 @@ class StreamViews:
         found = {s for state in states if state is not None for s in state.snapshots.values()}
         return {s for s in found if s is not None}
 
+    def _go_on(self, added: Mapping[str, Any]) -> None:
+        if self._live is not None:
+            try:
+                self._step(self._live, added)
+                return
+            except (RewrittenError, OvertakenError, DataError, duckdb.Error):
+                # Rows were rewritten, somebody else wrote the store, or files went before they were
+                # read: from the tables anew.
+                self._live = None
+        self._load()
+
     def _load(self) -> None:
+        if self._store is None:
+            self._store = open_store(self.catalog.online)
+        self._store.states()  # one that is away says so before the lake is read for it
         connection = connect(self.catalog)
         connection.execute("set arrow_large_buffer_size = true")
         lake = open_lake(self.catalog.lake)
-        if self._store is None:
-            self._store = open_store(self.catalog.online)
         names = dict.fromkeys(leaf for view in self.views for leaf in view.leaves)
         leaves = LiveLeaves(connection, lake, [self.catalog.leaves[n] for n in names])
         live = _Live(connection, leaves, {})
@@ -153,13 +161,15 @@ class StreamViews:
         self._write(live, held, writer, held.relation)
 
     def _step(self, live: _Live, added: Mapping[str, Any]) -> None:
-        came = live.leaves.take(added)
+        found = live.leaves.look_up(added)
+        self._live = None  # half a step is none
+        came = live.leaves.take(found)
         at = self._now()
         self.changed = 0
         for name, (held, writer) in list(live.views.items()):
             if not self._try(held.view, lambda: self._step_view(live, held, writer, at, came)):  # noqa: B023
                 del live.views[name]
-        self.at = at
+        self._live, self.at = live, at
 
     def _step_view(
         self, live: _Live, held: LiveView, writer: LiveWriter, at: datetime, came: set[str]
@@ -181,8 +191,7 @@ class StreamViews:
         try:
             work()
         except (StoreDownError, OvertakenError):
-            self._live = None  # what the store has by now is not known
-            raise
+            raise  # what the store has by now is not known
         except known_errors() as error:
             self._tell(view.name, explain_one(error))
             return False
@@ -206,14 +215,12 @@ class StreamViews:
     def _save(self, at: datetime) -> list[str]:
         """Bring the tables to an instant; the views whose table stands there now."""
         done: list[str] = []
-        lake = open_lake(self.catalog.lake)
-        tables = {v.name: find_table(lake, v.history_table) for v in self.views}
-        # One that was never built has no table to bring forward.
-        built = [name for name, table in tables.items() if read_state(table) is not None]
-        if not built:
-            return done
         try:
-            for step in advance_project(self.project, built, at, 1):
+            lake = open_lake(self.catalog.lake)
+            tables = {v.name: find_table(lake, v.history_table) for v in self.views}
+            # One that was never built has no table to bring forward.
+            built = [name for name, table in tables.items() if read_state(table) is not None]
+            for step in advance_project(self.project, built, at, 1) if built else ():
                 if step.error is None:
                     done.append(step.view)
                 elif self._failed.get(step.view) != step.error:

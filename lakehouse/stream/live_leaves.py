@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +18,10 @@ from lakehouse.lake import load_table
 from lakehouse.scan import added_files, pin, reading_of
 
 _SCHEMA = "forebay_live"
+
+
+#: A table, and the rows that it has gained, or a SELECT of them; None if there are none.
+Came: TypeAlias = tuple[Table, pa.Table | str | None]
 
 
 class RewrittenError(Exception):
@@ -66,8 +71,8 @@ class LiveLeaves:
         by_name = {leaf.name: h.snapshot for h in self._held.values() for leaf in h.leaves}
         return {name: by_name[name] for name in sorted(leaves)}
 
-    def take(self, committed: Mapping[str, tuple[Table, pa.Table]]) -> set[str]:
-        """Append new rows of the tables; return the names of the leaves that gained rows.
+    def look_up(self, committed: Mapping[str, tuple[Table, pa.Table]]) -> dict[str, Came]:
+        """What each table has gained; nothing is changed, also by a catalog that is away.
 
         Args:
             committed: tables to which this process has just committed, with the rows; the others
@@ -76,12 +81,17 @@ class LiveLeaves:
         Raises:
             RewrittenError: something other than rows that were added.
         """
-        # All are looked up before any is changed: a catalog that is away leaves them as they were.
         found = {n: committed.get(n) or (load_table(self._lake, n), None) for n in self._held}
-        new = {n: self._what_came(self._held[n], *pair) for n, pair in found.items()}
+        return {n: (pair[0], self._what_came(self._held[n], *pair)) for n, pair in found.items()}
+
+    def take(self, found: Mapping[str, Came]) -> set[str]:
+        """Append what `look_up` gave; return the names of the leaves that gained rows.
+
+        After an error some tables have their rows and others do not: load them anew.
+        """
         self._clear()
         came: set[str] = set()
-        for name, rows in new.items():
+        for name, (table, rows) in found.items():
             held = self._held[name]
             if rows is None:
                 continue
@@ -91,7 +101,7 @@ class LiveLeaves:
                 self._connection.unregister("forebay_came")
             else:
                 self._add(held, rows)
-            held.snapshot = pin(found[name][0]).snapshot
+            held.snapshot = pin(table).snapshot
             came.update(leaf.name for leaf in held.leaves)
         return came
 
