@@ -6,7 +6,7 @@ Serving reads nothing else, so this module imports neither dbt nor SQLGlot nor a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -180,6 +180,11 @@ class Catalog:
         }
         return {**roles, **self.views}
 
+    def aliases_in(self, features: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Of features, each a view or role and a name, those that are aliases, to their own names."""
+        found = {(v, f): self.view(v).feature(f).alias_of for v, f in features}
+        return {named: own for named, own in found.items() if own}
+
     def view_behind(self, name: str) -> str:
         """The name of the view itself, of a view's or a role's."""
         return self.roles[name].view if name in self.roles and name not in self.views else name
@@ -280,6 +285,7 @@ def _view(raw: dict[str, Any]) -> ViewEntry:
     for name in ("entities", "stored", "requests"):
         raw[name] = tuple(Column(**c) for c in raw[name])
     raw["features"] = tuple(Feature(**f) for f in raw["features"])
+    raw["aliases"] = tuple(Feature(**f) for f in raw.get("aliases", ()))
     raw["leaves"] = tuple(raw["leaves"])
     raw["assumptions"] = tuple(raw["assumptions"])
     return ViewEntry(**raw)

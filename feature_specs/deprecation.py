@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from feature_specs.catalog import Catalog
 
 
-def deprecated_views(catalog: Catalog, views: Iterable[str]) -> Iterator[str]:
-    """A sentence for each deprecated view among those read, roles included."""
-    for name in sorted(set(views)):
+def deprecated_reads(catalog: Catalog, features: Collection[tuple[str, str]]) -> Iterator[str]:
+    """A sentence for each deprecated view or name among those read, roles included.
+
+    Args:
+        features: each a view or role, and a name.
+    """
+    for name in sorted({view for view, _ in features}):
         entry = catalog.view(name)
         if entry.deprecated:
             ask = f", or ask {entry.owner}" if entry.owner else ""
@@ -21,13 +25,26 @@ def deprecated_views(catalog: Catalog, views: Iterable[str]) -> Iterator[str]:
                 f"where there is one{ask}"
             )
 
+    for name, feature in sorted(set(features)):
+        read = catalog.view(name).feature(feature)
+        if read.deprecated:
+            day = instant_of(read.deprecated).date().isoformat()
+            yield (
+                f"the name {read.name} of feature {name}.{read.own_name} is deprecated as of {day}: "
+                f"read {read.own_name}"
+            )
 
-def deprecation_headers(catalog: Catalog, views: Iterable[str]) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers of an answer that reads deprecated views, by the earliest of their dates; else none.
+
+def deprecation_headers(
+    catalog: Catalog, features: Collection[tuple[str, str]]
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers of an answer that reads deprecated views or names, by the earliest date; else none.
 
     `Deprecation` (RFC 9745) and `Sunset` (RFC 8594) are the same instant: dbt has one date.
     """
-    said = [entry.deprecated for entry in map(catalog.view, views) if entry.deprecated]
+    dates = {catalog.view(view).deprecated for view, _ in features}
+    dates |= {catalog.view(view).feature(feature).deprecated for view, feature in features}
+    said = [date for date in dates if date]
     if not said:
         return ()
     first = min(map(instant_of, said))

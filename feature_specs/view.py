@@ -98,10 +98,15 @@ class FeatureView:
 
 @dataclass(frozen=True)
 class FeatureReference:
-    """One feature of one view."""
+    """One feature of one view.
+
+    Attributes:
+        own_name: where ``feature`` is an alias, the name that the view's query has; else empty.
+    """
 
     view: str
     feature: str
+    own_name: str = ""
 
     @property
     def column(self) -> str:

@@ -29,17 +29,30 @@ class Column:
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature: a stored column, or an expression over stored columns evaluated at reading."""
+    """A feature: a stored column, or an expression over stored columns evaluated at reading.
+
+    Attributes:
+        alias_of: of another name for a feature, which readers of that name go on by, the feature's
+            own; else empty.
+        deprecated: of such a name, until when readers may go on by it, in ISO 8601; mostly empty.
+    """
 
     name: str
     type: str
     description: str = ""
     expression: Expression | None = None
+    alias_of: str = ""
+    deprecated: str = ""
 
     @property
     def stored_as(self) -> str:
         """The feature table's column of a feature without an expression."""
-        return fold_name(self.name)
+        return fold_name(self.own_name)
+
+    @property
+    def own_name(self) -> str:
+        """The feature's name; of an alias that of the feature that it stands for."""
+        return self.alias_of or self.name
 
     @property
     def needs_request(self) -> bool:
@@ -59,6 +72,7 @@ class ViewEntry:
         entities: key columns in key order.
         stored: columns of the feature table besides the keys and event_time, hidden ones included.
         features: what can be asked for, in the author's order.
+        aliases: other names that they can be asked for by, too.
         event_time: the event time column of a history view, else None.
         ttl_us: how long a history row counts, in microseconds, inclusive.
         freshness_us: how old the table may be before it is stale, in microseconds.
@@ -98,6 +112,7 @@ class ViewEntry:
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     deprecated: str = ""
     reach: Mapping[str, int] = field(default_factory=dict)
+    aliases: tuple[Feature, ...] = ()
 
     @classmethod
     def of(
@@ -157,16 +172,21 @@ class ViewEntry:
             column,
         )
 
+    @property
+    def names(self) -> tuple[Feature, ...]:
+        """All that can be asked for: the features, then their aliases."""
+        return (*self.features, *self.aliases)
+
     def feature(self, name: str) -> Feature:
-        """The feature of that name, in whichever case.
+        """The feature of that name, in whichever case; of an alias what stands for it.
 
         Raises:
             UnknownNameError: the view has no such feature.
         """
-        for feature in self.features:
+        for feature in self.names:
             if feature.name == name:
                 return feature
-        for feature in self.features:
+        for feature in self.names:
             if fold_name(feature.name) == fold_name(name):
                 return feature
         raise UnknownNameError(
@@ -197,9 +217,10 @@ class Role:
         folded = {own: fold_name(there) for own, there in named.items()}
         features = tuple(
             replace(f, expression=_renamed(f.expression, folded)) if f.expression else f
-            for f in view.features
+            for f in view.names
         )
-        return replace(view, name=name, entities=entities, features=features)
+        own, aliases = features[: len(view.features)], features[len(view.features) :]
+        return replace(view, name=name, entities=entities, features=own, aliases=aliases)
 
 
 def log_of(table: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, get_args
 
+from feature_specs.aliases import Alias, read_aliases
 from feature_specs.drift_options import read_drift
 from feature_specs.durations import parse_duration
 from feature_specs.errors import Location, SpecError, did_you_mean
@@ -28,9 +29,20 @@ class ViewOptions:
     boundary: Boundary = "inclusive"
     tie_break: tuple[str, ...] = ()
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
 
 
-_FIELDS = ("entities", "owner", "ttl", "freshness", "on_stale", "boundary", "tie_break", "drift")
+_FIELDS = (
+    "entities",
+    "owner",
+    "ttl",
+    "freshness",
+    "on_stale",
+    "boundary",
+    "tie_break",
+    "drift",
+    "aliases",
+)
 
 
 def read_options(
@@ -75,6 +87,7 @@ def read_options(
         raw.get("boundary", boundary or "inclusive"), get_args(Boundary), f"{path}.boundary", where
     )
     values["drift"] = read_drift(raw.get("drift"), f"{path}.drift", where)
+    values["aliases"] = read_aliases(raw.get("aliases"), f"{path}.aliases", where)
     return ViewOptions(**values)
 
 

@@ -212,7 +212,7 @@ def _git(root: Path, *words: str) -> str:
 
 def _declared(view: ViewEntry, feature: str, found: str | None) -> str | None:
     """The type that a statement gives a feature; an array's with its size, which statements lack."""
-    for known in view.features:
+    for known in view.names:
         if known.name == feature and lists_of(known.type) == found:
             return known.type
     return found

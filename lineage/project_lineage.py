@@ -124,7 +124,10 @@ def project_lineage(
         dict(sorted(known.items())),
         nodes,
         {
-            s.name: tuple((catalog.view_behind(view), feature) for view, feature in s.features)
+            s.name: tuple(
+                (catalog.view_behind(view), catalog.view(view).feature(feature).own_name)
+                for view, feature in s.features
+            )
             for s in catalog.services.values()
         },
         {s.name: s.owner for s in catalog.services.values()},

@@ -81,7 +81,7 @@ def _chosen(
         for v in views:
             chosen[v.name] = [(f.name, v.column_of(f.name)) for f in v.features]
     for reference in features or ():
-        feature = fold_name(reference.feature)
+        feature = fold_name(reference.own_name or reference.feature)
         if reference.view not in known:
             raise UnknownNameError(
                 f"no feature view is named {reference.view!r}",
@@ -96,6 +96,7 @@ def _chosen(
                 hint=did_you_mean(reference.feature, map(known[reference.view].draft.label, names)),
             )
         column = known[reference.view].column_of(feature)
+        column = reference.column if reference.own_name else column
         chosen.setdefault(reference.view, []).append((feature, column))
     _check_columns(chosen)
     return chosen

@@ -78,9 +78,11 @@ class CompileCache:
         features: Sequence[tuple[str, str]],
         view_keys: Iterable[str],
         roles: Mapping[str, Role],
+        aliases: Mapping[tuple[str, str], str],
     ) -> str:
         """Of all that decides what a service compiles to."""
-        return _digest([repr(features), *view_keys, *([repr(roles)] if roles else [])])
+        named = [repr(said) for said in (roles, aliases) if said]
+        return _digest([repr(features), *view_keys, *named])
 
     def view(self, name: str, key: str) -> ViewParts | None:
         """What was kept of a view under that key, if anything."""

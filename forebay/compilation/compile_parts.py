@@ -63,11 +63,13 @@ def service_template(
     features: Sequence[tuple[str, str]],
     views: Sequence[CompiledView],
     roles: Mapping[str, Role] | None = None,
+    aliases: Mapping[tuple[str, str], str] | None = None,
 ) -> str:
     """SQL of a service's training set over a spine that is yet to be named.
 
     Args:
         roles: by the name that features say instead of their view's.
+        aliases: of those features that are another name of one, the feature's own.
     """
     known = {view.name: view for view in views}
     named = dict.fromkeys(name for name, _ in features)
@@ -75,5 +77,6 @@ def service_template(
         known[roles[n].view].in_role(n, roles[n].keys) if roles and n in roles else known[n]
         for n in named
     ]
-    references = [FeatureReference(view, feature) for view, feature in features]
+    own = aliases or {}
+    references = [FeatureReference(v, f, own.get((v, f), "")) for v, f in features]
     return compile_service(views, references, spine=SPINE, timestamp=TIMESTAMP, behind=LAG)

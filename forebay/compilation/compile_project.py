@@ -219,7 +219,7 @@ def _roles(services: Iterable[DeclaredService], views: Mapping[str, ViewEntry]) 
                     hint="name one of them otherwise",
                 )
             taken = {fold_name(c.name) for c in views[role.view].stored}
-            taken |= {fold_name(f.name) for f in views[role.view].features}
+            taken |= {fold_name(f.name) for f in views[role.view].names}
             lost = next((key for key in role.keys.values() if fold_name(key) in taken), None)
             if lost is not None:
                 raise SpecError(
@@ -259,10 +259,12 @@ def _services(
     wrong: list[ForebayError],
 ) -> dict[str, tuple[DeclaredService, ServiceSql]]:
     """Every service that reads no broken view, by unique id; what is wrong is added to ``wrong``."""
-    features = {name: [f.name for f in entry.features] for name, entry in entries.items()}
-    # What settles ties is seldom a feature: ids and sequence numbers.
+    features = {name: [f.name for f in entry.names] for name, entry in entries.items()}
+    # What settles ties is seldom a feature: ids and sequence numbers. An alias is one already.
     ties = {
-        name: {fold_name(c) for c in views.declared[name].options.tie_break} for name in entries
+        name: {fold_name(c) for c in views.declared[name].options.tie_break}
+        | {fold_name(f.name) for f in entry.aliases}
+        for name, entry in entries.items()
     }
     broken = set(names) - set(features)
     out = {}

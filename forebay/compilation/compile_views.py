@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from feature_specs.aliases import alias_features
 from feature_specs.catalog import Feature, LeafEntry, ViewEntry
 from feature_specs.check_past import check_past
 from feature_specs.drift_options import check_drifting
@@ -173,7 +174,9 @@ class Views:
         roles = service.roles
         behind = (roles[n].view if n in roles else n for n, _ in service.features)
         names = tuple(dict.fromkeys(behind))
-        key = self.cache.service_key(service.features, (self.keys[n] for n in names), roles)
+        aliases = self._aliases(service)
+        keys = (self.keys[n] for n in names)
+        key = self.cache.service_key(service.features, keys, roles, aliases)
         template = self.cache.service(service.name, key)
         no_past = self._why_no_past(names)
         if no_past:
@@ -182,10 +185,20 @@ class Views:
             from forebay.compilation import compile_parts
 
             views = [self.compile(n) for n in names]
-            template = compile_parts.service_template(service.features, views, roles)
+            template = compile_parts.service_template(service.features, views, roles, aliases)
         nodes = [self.declared[n].node for n in names]
         models = [(str(n["package_name"]), str(n["name"]), n.get("version")) for n in nodes]
         return ServiceSql(service.name, template, tuple(models), no_past)
+
+    def _aliases(self, service: DeclaredService) -> dict[tuple[str, str], str]:
+        """Of the service's features those that are aliases, to the features' own names."""
+        found = {}
+        for name, feature in service.features:
+            view = service.roles[name].view if name in service.roles else name
+            alias = self.declared[view].options.aliases.get(feature)
+            if alias is not None:
+                found[name, feature] = alias.of
+        return found
 
     def _why_no_past(self, names: Iterable[str]) -> str:
         try:
@@ -208,7 +221,11 @@ def _check_read_time(entry: ViewEntry) -> None:
 def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
     node = view.node
     check_drifting(view.options.drift, [name for name, *_ in parts.features], view.view.name)
-    documented = {fold_name(name): c for name, c in (node.get("columns") or {}).items()}
+    features = _features(node, parts)
+    columns = [*parts.entities, *parts.requests, *parts.stored]
+    taken = {fold_name(name) for name in (*(c.name for c in columns), parts.event_time or "")}
+    where = f"{node['original_file_path']} ({view.view.name})"
+    aliases = alias_features(view.options.aliases, features, taken, where)
     return ViewEntry.of(
         view.view.name,
         f"{node['schema']}.{node['alias']}",
@@ -217,12 +234,8 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         semantic_hash=parts.semantic_hash,
         entities=parts.entities,
         stored=parts.stored,
-        features=tuple(
-            Feature(
-                name, kind, str(documented.get(fold_name(name), {}).get("description", "")), tree
-            )
-            for name, kind, tree in parts.features
-        ),
+        features=features,
+        aliases=aliases,
         event_time=parts.event_time,
         ttl=view.options.ttl,
         freshness=view.options.freshness,
@@ -238,6 +251,14 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         drift=view.options.drift,
         reach=parts.reach,
         deprecated=str(node.get("deprecation_date") or ""),
+    )
+
+
+def _features(node: Mapping[str, Any], parts: ViewParts) -> tuple[Feature, ...]:
+    documented = {fold_name(name): c for name, c in (node.get("columns") or {}).items()}
+    return tuple(
+        Feature(name, kind, str(documented.get(fold_name(name), {}).get("description", "")), tree)
+        for name, kind, tree in parts.features
     )
 
 

@@ -45,7 +45,8 @@ class CompiledService:
         features = self.catalog.service(self.service).features
         compiled = self.compile()
         names = dict.fromkeys(view for view, _ in features)
-        return service_template(features, [compiled.view(n).for_engine(engine) for n in names])
+        views = [compiled.view(n).for_engine(engine) for n in names]
+        return service_template(features, views, aliases=self.catalog.aliases_in(features))
 
 
 def current_service(project: Project, service: str) -> CompiledService:

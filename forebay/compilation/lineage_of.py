@@ -48,7 +48,8 @@ def readers_of(catalog: Catalog, view: str) -> dict[str, Any]:
     for service in catalog.services.values():
         for name, feature in service.features:
             if catalog.view_behind(name) == view:
-                services.setdefault(service.name, []).append(feature)
+                own = catalog.view(view).feature(feature).own_name
+                services.setdefault(service.name, []).extend(dict.fromkeys((feature, own)))
                 role = None if name == view else catalog.roles[name]
                 keys = {} if role is None else dict(role.keys)
                 asked.setdefault(service.name, {})[name] = keys

@@ -235,7 +235,9 @@ class _Comparison:
         """The features of the rows' keys, each as of its own instant, over the lake of now."""
         listed = tuple((view.name, name) for name in names)
         behind = self._compiled.view(self._catalog.view_behind(view.name))
-        template = service_template(listed, [behind], self._catalog.roles)
+        template = service_template(
+            listed, [behind], self._catalog.roles, self._catalog.aliases_in(listed)
+        )
         services = {**self._catalog.services, _SERVICE: ServiceEntry(_SERVICE, listed)}
         catalog = replace(self._catalog, services=services)
         service = CompiledService(_SERVICE, catalog, template, lambda: self._compiled)

@@ -90,7 +90,7 @@ def _compile(project: Project, references: list[str]) -> CompiledService:
     catalog = compiled.catalog
     listed = tuple((v, catalog.view(v, "features").feature(f).name) for v, f in pairs)
     views = [compiled.view(name) for name in dict.fromkeys(v for v, _ in listed)]
-    template = service_template(listed, views)
+    template = service_template(listed, views, aliases=catalog.aliases_in(listed))
     services = {**catalog.services, _LISTED: ServiceEntry(_LISTED, listed)}
     catalog = replace(catalog, services=services)
     return CompiledService(_LISTED, catalog, template, lambda: compiled)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.catalog import Catalog
-from feature_specs.deprecation import deprecated_views
+from feature_specs.deprecation import deprecated_reads
 from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError, ForebayError, reworded
 from feature_specs.instants import microseconds
@@ -104,7 +104,7 @@ def make_training_set(
         else:
             made = making.of_rows(source, folder)
         made.keep(folder)
-        made.deprecated = tuple(deprecated_views(compiled.catalog, making.views))
+        made.deprecated = tuple(deprecated_reads(compiled.catalog, entry.features))
         return made
     except BaseException:
         engine.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_specs.deprecation import deprecated_views
+from feature_specs.deprecation import deprecated_reads
 from feature_specs.errors import ForebayError
 from feature_specs.progress import Progress
 from forebay.dbt_project.project import Project
@@ -108,7 +108,7 @@ def export_training_set(
     record = {"service": named[0].service, **exported(read_property(table), table, types)}
     with TrainingSet(project, engine, sql, types, record, rows) as built:
         if read is not None:
-            built.deprecated = tuple(deprecated_views(catalog, (view for view, _ in read.features)))
+            built.deprecated = tuple(deprecated_reads(catalog, read.features))
         return _write(built, out, report, dry_run=False)
 
 

@@ -238,7 +238,7 @@ def _parts(
     return measure_parts(
         connection,
         statement,
-        entry.feature(feature).name,
+        entry.feature(feature).own_name,
         [
             Candidates(name, given[name], leaf.event_time or leaf.valid_from or "")
             for name, leaf in relations.items()

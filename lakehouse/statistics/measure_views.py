@@ -126,7 +126,7 @@ class _Measuring:
         if pinned.snapshot is None or (entry.name, pinned.snapshot) in known:
             return
         held = column_types(table.schema())
-        references = _features_in(service, held)
+        references = _features_in(self.catalog, service, held)
         columns = {column: held[column] for column in references}
         measures = measure_columns(self.connection, f"({pinned.sql})", (), columns, {})
         at = table.current_snapshot()
@@ -164,14 +164,16 @@ class _Measuring:
         }
 
 
-def _features_in(service: ServiceEntry, held: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _features_in(
+    catalog: Catalog, service: ServiceEntry, held: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
     """Columns of a training set to the view and the feature that they are of."""
     named = {name.lower(): name for name in held}
     found = {}
     for view, feature in service.features:
         column = FeatureReference(view, feature).column.lower()
         if column in named:
-            found[named[column]] = (view, feature)
+            found[named[column]] = (view, catalog.view(view).feature(feature).own_name)
     return found
 
 

@@ -112,6 +112,9 @@ def _view(view: ViewEntry, online: Online) -> dict[str, Any]:
         "entities": [_column(c) for c in view.entities],
         "requests": [_column(c) for c in view.requests],
         "features": [_feature(view, f) for f in view.features],
+        "aliases": [
+            {"name": f.name, "of": f.alias_of, "deprecated": f.deprecated} for f in view.aliases
+        ],
         "event_time": view.event_time,
         "ttl_us": view.ttl_us,
         "freshness_us": view.freshness_us,

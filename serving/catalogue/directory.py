@@ -133,10 +133,16 @@ class Directory:
         found: dict[tuple[str, str], list[str]] = defaultdict(list)
         for service in self.catalog.services.values():
             for view, feature in service.features:
-                names = found[self.catalog.view_behind(view), feature]
+                names = found[self.own_name(view, feature)]
                 if service.name not in names:
                     names.append(service.name)
         return found
+
+    def own_name(self, view: str, feature: str) -> tuple[str, str]:
+        """The view and feature behind a role and an alias; a name that is no more as it stands."""
+        behind = self.catalog.view_behind(view)
+        known = self.catalog.views[behind].names if behind in self.catalog.views else ()
+        return behind, next((f.own_name for f in known if f.name == feature), feature)
 
     @cached_property
     def views_of_leaf(self) -> dict[str, list[ViewEntry]]:

@@ -141,8 +141,8 @@ def _service(directory: Directory, service: ServiceEntry, live: Live) -> dict[st
     catalog = directory.catalog
     by_view: dict[str, list[tuple[str, Item | None]]] = defaultdict(list)
     for name, feature in service.features:
-        own = catalog.view_behind(name)
-        by_view[name].append((feature, directory.by_reference.get((own, feature))))
+        item = directory.by_reference.get(directory.own_name(name, feature))
+        by_view[name].append((feature, item))
     views = [catalog.readable[name] for name in by_view if name in catalog.readable]
     allowed = {name: live.may_read(catalog.view_behind(name)) for name in by_view}
     consumers = directory.consumers_of_service(service.name)

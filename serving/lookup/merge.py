@@ -76,6 +76,6 @@ def _service(
 def _complete(views: Mapping[str, ViewEntry], service: ServiceEntry) -> bool:
     """Whether all features of the service are there."""
     return all(
-        name in views and fold_name(feature) in {fold_name(f.name) for f in views[name].features}
+        name in views and fold_name(feature) in {fold_name(f.name) for f in views[name].names}
         for name, feature in service.features
     )

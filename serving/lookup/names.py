@@ -101,7 +101,7 @@ class Names:
             if view is not None:
                 views.append(view)
                 wanted = fold_name(reference[at + 2 :])
-                found += [(view.name, f.name) for f in view.features if fold_name(f.name) == wanted]
+                found += [(view.name, f.name) for f in view.names if fold_name(f.name) == wanted]
             at = reference.find("__", at + 1)
         if len(views) == 1 and not found:
             views[0].feature(reference[len(views[0].name) + 2 :])  # names the closest

@@ -68,7 +68,7 @@ class ReadyView:
             request_coercer(column, "request")  # raises where its type cannot be sent
         self.positions: dict[str, int] = {}
         self.computed: dict[str, Computed] = {}
-        for feature in entry.features:
+        for feature in entry.names:
             if feature.expression is not None:
                 made = compile_feature(entry, feature)
                 self.computed[feature.name] = Computed(made, nullable(encoder(made.type)))

@@ -68,7 +68,7 @@ def prepare(catalog: Catalog, planner: Planner, shape: Shape, asked: Asked) -> P
     if shape.decimal_numbers:
         found = ((i, rewrite_of(parse_type(name), numbers=True)) for i, name in enumerate(types))
         rewrites = {i: rewrite for i, rewrite in found if rewrite is not None}
-    headers = deprecation_headers(catalog, {view for view, _ in shape.features})
+    headers = deprecation_headers(catalog, shape.features)
     return Prepared(shape, plan, tuple(names), tuple(types), rewrites, asked, headers)
 
 
