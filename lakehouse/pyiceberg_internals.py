@@ -143,6 +143,8 @@ class ChangeFiles(_SnapshotProducer["ChangeFiles"]):
         kept: where files are taken out, the entries of all others: those of data files and of
             delete files are each written as one manifest. None keeps the manifests as they are.
         removed: entries that are taken out.
+        spared: whether manifests that name none of the removed files stay as they are, whatever
+            ``kept`` says: a reader that looks for one partition then reads few of them.
     """
 
     def __init__(self, operation: Operation, transaction: Transaction, io: FileIO) -> None:
@@ -150,6 +152,7 @@ class ChangeFiles(_SnapshotProducer["ChangeFiles"]):
         self.added_deletes: list[DataFile] = []
         self.kept: tuple[Sequence[ManifestEntry], Sequence[ManifestEntry]] | None = None
         self.removed: Sequence[ManifestEntry] = ()
+        self.spared = False
 
     def _validate_concurrency(self) -> None:
         """Leave conflicts to the catalog, which refuses the commit if another writer came first."""
@@ -158,15 +161,29 @@ class ChangeFiles(_SnapshotProducer["ChangeFiles"]):
         raise CommitFailedException("another writer came first")
 
     def _existing_manifests(self) -> list[ManifestFile]:
-        if self.kept is None:
+        if self.kept is None or self.spared:
             head = self._transaction.table_metadata.current_snapshot()
-            return [] if head is None else list(head.manifests(self._io))
+            known = [] if head is None else list(head.manifests(self._io))
+            return list(self._without_removed(known)) if self.spared else known
         writers = (self.new_manifest_writer, self._deletes_writer)
         return [
             self._write(writer(self.spec(entries[0].data_file.spec_id)), entries, "EXISTING")
             for writer, entries in zip(writers, self.kept, strict=True)
             if entries
         ]
+
+    def _without_removed(self, manifests: Sequence[ManifestFile]) -> Iterator[ManifestFile]:
+        """The manifests as they stand, those anew that name a removed file."""
+        gone = {e.data_file.file_path for e in self.removed}
+        for manifest in manifests:
+            entries = manifest.fetch_manifest_entry(self._io, discard_deleted=True)
+            left = [e for e in entries if e.data_file.file_path not in gone]
+            if left and len(left) == len(entries):
+                yield manifest
+            elif left:
+                data = manifest.content == ManifestContent.DATA
+                writer = self.new_manifest_writer if data else self._deletes_writer
+                yield self._write(writer(self.spec(manifest.partition_spec_id)), left, "EXISTING")
 
     def _deleted_entries(self) -> list[ManifestEntry]:
         data = [e for e in self.removed if e.data_file.content == DataFileContent.DATA]

@@ -161,10 +161,14 @@ def write_file(
     table: Table,
     sql: str,
     given: Mapping[str, datetime] | None = None,
+    partition: Record | None = None,
 ) -> list[DataFile]:
     """Write the rows of a query as data files of a table, which no commit names yet.
 
     A file has at most about FILE_ROWS rows; of no rows there is none, unless the table is empty.
+
+    Args:
+        partition: the one that all rows are of, in a partitioned table.
     """
     schema = table.schema()
     uri = table.location_provider().new_data_location(str(uuid.uuid4()))
@@ -176,7 +180,7 @@ def write_file(
             shutil.rmtree(home, ignore_errors=True)
             raise
         paths = sorted(home.glob("*.parquet"))
-        files = [data_file_of(table, f"{uri}/{path.name}", path) for path in paths]
+        files = [data_file_of(table, f"{uri}/{path.name}", path, partition) for path in paths]
         kept = [f for f in files if f.record_count] or files[:1]
         for path, file in zip(paths, files, strict=True):
             if file in kept and not is_local(uri):

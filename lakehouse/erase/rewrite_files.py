@@ -78,6 +78,7 @@ def remove_rows(
     *,
     summary: Mapping[str, str] | None = None,
     properties: Mapping[str, str] | None = None,
+    spared: bool = False,
 ) -> None:
     """Commit the table without the rows; writes nothing if it holds none.
 
@@ -86,6 +87,8 @@ def remove_rows(
     Args:
         summary: what the snapshot says of itself.
         properties: of the table, set in the same commit.
+        spared: whether manifests without removed files stay as they are; else none is left that
+            names a removed file with its bounds.
 
     Raises:
         DataError: another writer committed meanwhile.
@@ -109,6 +112,7 @@ def remove_rows(
         rows=count_rows(table) - found.living,
         summary=summary or {},
         properties=properties or {},
+        spared=spared,
     )
 
 
@@ -158,6 +162,7 @@ def _commit(
     rows: int,
     summary: Mapping[str, str] | None = None,
     properties: Mapping[str, str] | None = None,
+    spared: bool = False,
 ) -> None:
     transaction = SteadyTransaction(table)
     try:
@@ -166,7 +171,7 @@ def _commit(
             fence = read_fence(table)
             if fence is not None:
                 change.snapshot_properties[FENCE] = fence.dumps()
-            change.kept, change.removed = kept, removed
+            change.kept, change.removed, change.spared = kept, removed, spared
             for file in added:
                 change.append_data_file(file)
         transaction.set_properties(dict(properties or {}))

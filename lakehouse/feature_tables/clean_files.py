@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import DataFile, ManifestEntry
+from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
 from lakehouse.count_rows import count_rows
@@ -31,9 +32,10 @@ from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.change_rows import forget, write_deletes
 from lakehouse.feature_tables.key_index import Positions, dead_rows, is_indexed
+from lakehouse.layout import sort_terms
 from lakehouse.local_path import is_local
 from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction
-from lakehouse.scan import Pinned
+from lakehouse.scan import Pinned, pin
 from lakehouse.stream.fence import FENCE, read_fence
 from lakehouse.write_rows import FILE_ROWS, MOST_SNAPSHOTS, ROWS_PROPERTY, may_copy, write_file
 
@@ -60,6 +62,13 @@ def can_clean(pinned: Pinned) -> bool:
     return is_indexed(pinned) and not several
 
 
+def clean_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """`clean_files` of a table as it stands, where that can be done."""
+    pinned = pin(table)
+    if can_clean(pinned):
+        clean_files(connection, pinned)
+
+
 def clean_files(
     connection: duckdb.DuckDBPyConnection, pinned: Pinned, *, forget_old: bool = True
 ) -> Cleaning:
@@ -78,6 +87,12 @@ def clean_files(
     return due if _rewrite(connection, pinned, due, dead, forget_old=forget_old) else Cleaning()
 
 
+def in_order(table: Table, files: Sequence[ManifestEntry], deletes: Sequence[ManifestEntry]) -> str:
+    """SQL of the living rows of some files, in the table's own order where it has one."""
+    rows, terms = select_rows(table, files, deletes), sort_terms(table.metadata)
+    return f"select * from ({rows}) as rows order by {', '.join(terms)}" if terms else rows
+
+
 def choose_files(pinned: Pinned, dead: Sequence[Mapping[str, Positions]]) -> Cleaning:
     """What is due."""
     gone: dict[str, int] = defaultdict(int)
@@ -89,7 +104,7 @@ def choose_files(pinned: Pinned, dead: Sequence[Mapping[str, Positions]]) -> Cle
     empty = [i for i, size in enumerate(sizes) if deaths[i] >= size]
     worst = max(range(len(sizes)), key=lambda i: deaths[i] / max(sizes[i], 1), default=None)
     small = [i for i, s in enumerate(sizes) if s < FILE_ROWS // 2 and i not in empty]
-    tier = _full_tier({i: sizes[i] - deaths[i] for i in small})
+    tier = full_tier({i: sizes[i] - deaths[i] for i in small})
     chosen = set(tier)
     if not tier and worst is not None and deaths[worst] > MOST_DEAD * sizes[worst]:
         chosen.add(worst)
@@ -99,12 +114,12 @@ def choose_files(pinned: Pinned, dead: Sequence[Mapping[str, Positions]]) -> Cle
     told = {i: int(e.data_file.record_count) for i, e in enumerate(pinned.deletes)}
     living = {i: sum(len(p) for f, p in d.items() if f in held) for i, d in enumerate(dead)}
     idle = {i for i in told if living[i] * 2 < told[i]} if chosen else set()
-    merged = set(_full_tier(told)) | idle
+    merged = set(full_tier(told)) | idle
     return Cleaning(tuple(sorted(chosen)), tuple(sorted(merged)))
 
 
-def _full_tier(sizes: Mapping[int, int]) -> list[int]:
-    """The smallest files of about one size, if there are enough of them."""
+def full_tier(sizes: Mapping[int, int]) -> list[int]:
+    """Of files by place and number of rows, the smallest files of about one size, if there are enough of them."""
     tiers: dict[int, list[int]] = defaultdict(list)
     for place, size in sizes.items():
         tiers[int(np.log(max(size, 1)) / np.log(FAN))].append(place)
@@ -127,10 +142,33 @@ def _rewrite(
     others = [e for i, e in enumerate(pinned.deletes) if i not in due.deletes]
     added: list[DataFile] = []
     if taken:
-        written = write_file(connection, table, select_rows(table, taken, pinned.deletes))
+        written = write_file(connection, table, in_order(table, taken, pinned.deletes))
         added = [f for f in written if f.record_count or not kept]
         forget([f for f in written if f not in added])
     deletes = write_deletes(table, _merged([dead[i] for i in due.deletes], kept))
+    return commit_cleaning(
+        table, (kept, others), [*taken, *merged], added, deletes, forget_old=forget_old
+    )
+
+
+def commit_cleaning(
+    table: Table,
+    kept: tuple[Sequence[ManifestEntry], Sequence[ManifestEntry]],
+    removed: Sequence[ManifestEntry],
+    added: Sequence[DataFile],
+    deletes: Sequence[DataFile] = (),
+    *,
+    forget_old: bool,
+    spared: bool = False,
+) -> bool:
+    """Replace files by others with the same rows, in one commit.
+
+    Returns whether it came first; else what was written is removed.
+
+    Args:
+        kept: the entries of all other files, of data and of deletes.
+        spared: whether manifests that name none of the replaced files stay as they are.
+    """
     transaction = SteadyTransaction(table)
     try:
         with ChangeFiles(Operation.REPLACE, transaction, table.io) as change:
@@ -138,7 +176,7 @@ def _rewrite(
             fence = read_fence(table)
             if fence is not None:
                 change.snapshot_properties[FENCE] = fence.dumps()
-            change.kept, change.removed = (kept, others), [*taken, *merged]
+            change.kept, change.removed, change.spared = kept, removed, spared
             change.added_deletes += deletes
             for file in added:
                 change.append_data_file(file)

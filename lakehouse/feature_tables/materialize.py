@@ -35,7 +35,7 @@ from lakehouse.data_files.find_unreadable import BROKEN_ROWS, find_unreadable
 from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.change_rows import change_rows
 from lakehouse.feature_tables.choose_step import StepChoice, choose_step, stands_at, state_at
-from lakehouse.feature_tables.clean_files import clean_files
+from lakehouse.feature_tables.clean_files import clean_table
 from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere, RowTask, StepRefusedError
 from lakehouse.feature_tables.fold_log import rows_before
 from lakehouse.feature_tables.generations import keep_earlier, switch_back
@@ -218,13 +218,8 @@ class _Session:
         self.rows.compute_touched(self.before, self.added)
         self.located = self._where_rows_are()
         if self.located is not None:
-            find_rows(
-                self.connection,
-                self.located,
-                self.view.keys,
-                "forebay_touched",
-                "forebay_previous",
-            )
+            before = ("forebay_touched", "forebay_previous")
+            find_rows(self.connection, self.located, self.view.keys, *before)
         else:
             self._run(f"create or replace temp table forebay_before as {self._rows_before()}")
             self._run(
@@ -346,9 +341,10 @@ class _Session:
         )
 
     def clean(self) -> None:
-        """Pay for what steps leave behind, once the step itself has been committed."""
-        if self.located is not None:
-            clean_files(self.connection, pin(load_table(self.catalog, self.view.table)))
+        """Pay for what steps leave behind, once they are committed: dead rows, a log's small files."""
+        changed = [self.view.table] if self.located is not None else []
+        for name in (*changed, self.view.history_table):
+            clean_table(self.connection, load_table(self.catalog, name))
 
     def _write(
         self,

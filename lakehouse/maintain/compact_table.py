@@ -7,15 +7,16 @@ from pyiceberg.catalog import Catalog
 
 from lakehouse.feature_tables.clean_files import can_clean, clean_files
 from lakehouse.lake import load_table, read_state
+from lakehouse.maintain.compact_partitions import can_compact, compact_partitions
 from lakehouse.relations import tune
-from lakehouse.scan import pin
+from lakehouse.scan import Pinned, pin
 
 
 def compact_table(lake: Catalog, identifier: str) -> int:
     """Rewrite what is small or mostly dead, a bounded piece a commit. Returns how many files were.
 
     Feature tables and their logs are left to their own steps: a step fails where another commit comes
-    in between. So are tables in an object store, partitioned ones, and those with nested columns.
+    in between. So are tables in an object store, and those with nested columns.
     """
     rewritten = 0
     with duckdb.connect() as connection:
@@ -23,9 +24,19 @@ def compact_table(lake: Catalog, identifier: str) -> int:
         while True:
             table = load_table(lake, identifier)
             kept = table.properties.get("gc.enabled", "true").lower() == "false"
-            if kept or read_state(table) is not None or not can_clean(pinned := pin(table)):
+            if kept or read_state(table) is not None:
                 return rewritten
-            done = clean_files(connection, pinned, forget_old=False)
-            if not done.data and not done.deletes:
+            done = _compact(connection, pin(table))
+            if not done:
                 return rewritten
-            rewritten += len(done.data) + len(done.deletes)
+            rewritten += done
+
+
+def _compact(connection: duckdb.DuckDBPyConnection, pinned: Pinned) -> int:
+    """Do a bounded piece of what is due, in one commit. Returns how many files were rewritten."""
+    if can_compact(pinned):
+        return compact_partitions(connection, pinned)
+    if not can_clean(pinned):
+        return 0
+    done = clean_files(connection, pinned, forget_old=False)
+    return len(done.data) + len(done.deletes)

@@ -125,6 +125,7 @@ def _remove(lake: Catalog, identifier: str, retention: Retention, now: datetime)
             old.predicate,
             summary={REMOVED: str(old.before)},
             properties={RETAINED_PROPERTY: told},
+            spared=True,
         )
     return old.rows
 

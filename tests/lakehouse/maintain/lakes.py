@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from lakehouse.commit import commit_rows
 from lakehouse.lake import find_table, load_table
@@ -17,6 +18,7 @@ from lakehouse.local_path import local_path
 from lakehouse.maintain.expire_snapshots import Pins
 from lakehouse.maintain.free_files import Ages
 from lakehouse.maintain.maintain_table import Upkeep, all_tables, foreign_files, maintain_table
+from lakehouse.stream.fence import FENCE, Fence
 from lakehouse.write_rows import write_query
 from tests.lakehouse.read_arrow import read_arrow
 
@@ -28,6 +30,14 @@ def add(lake: Catalog, numbers: Sequence[int], name: str = TABLE) -> int:
     """Append rows. Returns the snapshot."""
     table = commit_rows(lake, name, pa.table({"n": pa.array(numbers, pa.int64())}), mode="append")
     return int(load_table(lake, ".".join(table.name())).metadata.current_snapshot_id or 0)
+
+
+def write_fence(lake: Catalog, fence: Fence, name: str = TABLE) -> None:
+    """Commit no rows as a stream does that has read so far."""
+    table, said = load_table(lake, name), {FENCE: fence.dumps()}
+    with table.transaction() as change:
+        change.set_properties(said)
+        change.append(schema_to_pyarrow(table.schema()).empty_table(), snapshot_properties=said)
 
 
 def replace(lake: Catalog, numbers: Sequence[int], name: str = TABLE) -> int:

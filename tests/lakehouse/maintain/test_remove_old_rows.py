@@ -15,15 +15,15 @@ from feature_specs.errors import DataError
 from feature_specs.instants import epoch_us
 from feature_specs.retention import Retention
 from feature_specs.view import FeatureView
-from lakehouse.count_rows import set_properties
 from lakehouse.lake import load_table
 from lakehouse.maintain.remove_old_rows import cutoff, find_old_rows, remove_old_rows
 from lakehouse.retained import check_retained, removals, retained_from
 from lakehouse.scan import pin
-from lakehouse.stream.fence import FENCE, Fence, Place, read_fence
+from lakehouse.stream.fence import Fence, Place, read_fence
 from tests.feature_specs.oracle import Row
 from tests.feature_specs.worlds import BASE, EVENTS, LATE
 from tests.lakehouse.builds import HISTORY, HOUR, Build
+from tests.lakehouse.maintain.lakes import write_fence
 from tests.lakehouse.read_arrow import read_arrow
 
 DAY = timedelta(days=1)
@@ -145,7 +145,7 @@ def test_whole_files_go_unread_and_the_fence_and_old_snapshots_stay(tmp_path: Pa
     tagged = table_of(build)
     build.append(EVENTS, [event("b", BASE + 9 * DAY, 2)])
     fence = Fence("events", "abc", {0: Place(2)})
-    set_properties(table_of(build), {FENCE: fence.dumps()})
+    write_fence(build.lake, fence)
     before = {e.data_file.file_path for e in pin(table_of(build)).files}
     with duckdb.connect() as connection:
         old = find_old_rows(connection, table_of(build), KEPT, BASE + 9 * DAY)
