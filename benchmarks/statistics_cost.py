@@ -100,7 +100,7 @@ def main() -> int:
         start = time.process_time()
         by_hand(project)
         hand = time.process_time() - start
-        rows = latest_statistics(open_lake(project.lake))["spending", "n"].rows
+        rows = latest_statistics(project.catalog())["spending", "n"].rows
     print(f"{rows:,} entities x 10 features, {given.events:,} events; CPU seconds")
     print(f"build without statistics  {whole:6.2f}")
     print(f"its statistics            {spent[0]:6.2f}  {spent[0] / whole:.1%} of it")

@@ -140,13 +140,15 @@ def _drift_below(test: _Test) -> str:
     limits[""] |= said.get("", {})
     _built_at(test, view)
     measure_project(test.catalog, test.folder, [view.name])
-    found = drift_of_views(test.catalog, test.folder, [view.name], limits=limits)
+    found = drift_of_views(
+        test.catalog, test.folder, [view.name], features=[feature], limits=limits
+    )
     return _rows(
         [
             f"{d.feature} against {d.against}: "
             + ", ".join(f"{measure} {getattr(d, measure):.3f}" for measure in d.over)
             for d in found
-            if d.feature == feature and d.over
+            if d.over
         ]
     )
 

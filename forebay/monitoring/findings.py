@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias
 from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.dbt_project.project import Project
-from lakehouse.lake import open_lake
 from lakehouse.statistics import FeatureStatistics, latest_statistics
 from lakehouse.statistics.drift_of_views import drift_of_views
 from lakehouse.statistics.measure_drift import Drift
@@ -89,7 +88,7 @@ def look_at_project(
     try:
         if not dry_run:
             measure_project(catalog, project.folder, views)
-        measured = list(latest_statistics(open_lake(catalog.lake), names).values())
+        measured = list(latest_statistics(catalog, names).values())
         drifts = drift_of_views(catalog, project.folder, names)
         findings += map(_drift, drifts)
     except known_errors() as error:

@@ -8,11 +8,8 @@ are compared with; each entry is a `FeatureStatistics`, which holds a histogram 
 """
 
 from lakehouse.statistics.feature_statistics import Bins, FeatureStatistics
-from lakehouse.statistics.keep_statistics import (
-    latest_statistics,
-    read_baselines,
-    read_statistics,
-)
+from lakehouse.statistics.keep_statistics import read_baselines, read_statistics
+from lakehouse.statistics.last_statistics import latest_statistics
 
 __all__ = [
     "Bins",

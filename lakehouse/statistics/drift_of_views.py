@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,8 @@ from lakehouse.lake import find_table, open_lake
 from lakehouse.relations import connect, feature_relation_sql
 from lakehouse.scan import pin
 from lakehouse.statistics.feature_statistics import FeatureStatistics, role_of
-from lakehouse.statistics.keep_statistics import read_baselines, read_statistics
+from lakehouse.statistics.keep_statistics import read_baselines, read_measured_sets
+from lakehouse.statistics.last_statistics import last_measured, latest_statistics
 from lakehouse.statistics.measure_columns import SAMPLED, measure_columns
 from lakehouse.statistics.measure_drift import Drift, measure_drift
 
@@ -36,6 +37,7 @@ def drift_of_views(
     folder: Path,
     views: Iterable[str] | None = None,
     *,
+    features: Collection[str] | None = None,
     limits: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[Drift]:
     """The drift of each feature as built last, from last week and from each training set.
@@ -45,16 +47,22 @@ def drift_of_views(
     Args:
         folder: where compile writes, target/forebay.
         views: names; None for all.
+        features: names; of others nothing is measured. None for all.
         limits: thresholds in place of those that the views declare.
     """
     lake = open_lake(catalog.lake)
     names = list(catalog.views if views is None else views)
     found: list[Drift] = []
-    trained = _latest_training(lake)
+    built = [
+        entry
+        for entry in latest_statistics(catalog, names).values()
+        if features is None or entry.feature in features
+    ]
+    trained = _latest_training(lake, names)
     connection = connect(catalog)
     for view in map(catalog.view, names):
         view = view if limits is None else replace(view, drift=limits)
-        latest = _latest(read_statistics(lake, [view.name], measured="build"), view)
+        latest = {entry.feature: entry for entry in built if entry.view == view.name}
         if not latest:
             continue
         at = next(iter(latest.values())).as_of
@@ -66,17 +74,12 @@ def drift_of_views(
     return found
 
 
-def _latest(entries: Sequence[FeatureStatistics], view: ViewEntry) -> dict[str, FeatureStatistics]:
-    """By feature, the last of the view's present meaning."""
-    return {e.feature: e for e in entries if e.meaning == view.definition_hash}
-
-
 def _from_last_week(
     lake: Lake, view: ViewEntry, latest: dict[str, FeatureStatistics], at: datetime
 ) -> list[Drift]:
-    since, until = at - 2 * WEEK, at - WEEK
-    earlier = read_statistics(lake, [view.name], since=since, until=until, measured="build")
-    before = _latest(earlier, view)
+    meanings = {view.name: view.definition_hash}
+    earlier = last_measured(lake, meanings, since=at - 2 * WEEK, until=at - WEEK)
+    before = {entry.feature: entry for entry in earlier}
     return [
         measure_drift(now, before[name], "last week", thresholds_of(view.drift, name))
         for name, now in latest.items()
@@ -84,10 +87,10 @@ def _from_last_week(
     ]
 
 
-def _latest_training(lake: Lake) -> list[FeatureStatistics]:
+def _latest_training(lake: Lake, views: Sequence[str]) -> list[FeatureStatistics]:
     """The baselines of each training set as it was measured last."""
-    found = read_baselines(lake, measured="training")
-    last = {b.source: b.snapshot for b in found}
+    last = read_measured_sets(lake)
+    found = read_baselines(lake, views, measured="training", sources=last)
     return [b for b in found if b.snapshot == last[b.source]]
 
 

@@ -81,20 +81,40 @@ def read_statistics(
     return _read(lake, STATISTICS, views, conditions)
 
 
-def latest_statistics(
-    lake: Catalog, views: Iterable[str] | None = None, measured: Measured = "build"
-) -> dict[tuple[str, str], FeatureStatistics]:
-    """The last statistics of each feature, by view and feature name."""
-    found = read_statistics(lake, views, measured=measured)
-    return {(entry.view, entry.feature): entry for entry in found}
-
-
 def read_baselines(
-    lake: Catalog, views: Iterable[str] | None = None, measured: Measured | None = None
+    lake: Catalog,
+    views: Iterable[str] | None = None,
+    measured: Measured | None = None,
+    *,
+    meanings: Iterable[str] | None = None,
+    sources: Iterable[str] | None = None,
 ) -> list[FeatureStatistics]:
-    """The baselines with their frozen bins, oldest first; a later one takes an earlier one's place."""
+    """The baselines with their frozen bins, oldest first; a later one takes an earlier one's place.
+
+    Args:
+        views, measured: as of `read_statistics`.
+        meanings: definition hashes, and sources: what was measured; None for all.
+    """
     conditions = [] if measured is None else [f"measured = '{measured}'"]
+    for column, given in (("meaning", meanings), ("source", sources)):
+        if given is not None:
+            names = ", ".join(map(literal, given))
+            if not names:
+                return []
+            conditions.append(f"{column} in ({names})")
     return _read(lake, BASELINES, views, conditions)
+
+
+def read_measured_sets(lake: Catalog) -> dict[str, int | None]:
+    """Of each training set that is a baseline the snapshot that was measured last."""
+    table = find_table(lake, BASELINES)
+    if table is None:
+        return {}
+    columns = ("source", "snapshot", "as_of", "measured_at")
+    scan = table.scan(row_filter="measured = 'training'", selected_fields=columns)
+    rows = scan.to_arrow().to_pylist()
+    rows.sort(key=lambda row: (row["as_of"], row["measured_at"]))
+    return {row["source"]: row["snapshot"] for row in rows}
 
 
 def _read(

@@ -27,6 +27,7 @@ from lakehouse.statistics.feature_statistics import (
 from lakehouse.statistics.keep_statistics import (
     keep_statistics,
     read_baselines,
+    read_measured_sets,
     read_statistics,
 )
 from lakehouse.statistics.measure_columns import Measure, measure_columns
@@ -52,8 +53,7 @@ def measure_project(
     measuring = _Measuring(catalog, lake, folder)
     for name in names:
         measuring.view(catalog.view(name))
-    trained = [b for b in measuring.baselines if b.measured == "training"]
-    known = {(role_of(b.source)[0], b.snapshot) for b in trained}
+    known = {(role_of(source)[0], at) for source, at in read_measured_sets(lake).items()}
     for entry in catalog.training_sets.values() if views is None else ():
         measuring.training_set(entry, known)
     keep_statistics(lake, measuring.entries, measuring.new_baselines)
@@ -79,7 +79,8 @@ class _Measuring:
     _known: dict[int, set[tuple[str, str, int | None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.baselines = read_baselines(self.lake)
+        meanings = {view.definition_hash for view in self.catalog.views.values()}
+        self.baselines = read_baselines(self.lake, measured="build", meanings=meanings)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -159,8 +160,7 @@ class _Measuring:
         return {
             b.feature: b.bins
             for b in self.baselines
-            if (b.measured, b.view, b.meaning) == ("build", view.name, view.definition_hash)
-            and b.bins is not None
+            if (b.view, b.meaning) == (view.name, view.definition_hash) and b.bins is not None
         }
 
 

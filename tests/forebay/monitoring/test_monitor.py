@@ -10,7 +10,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from forebay.commands.build import build
 from forebay.dbt_project.project import find_project
-from lakehouse.lake import open_lake
 from lakehouse.statistics import latest_statistics
 from serving.sync import sync
 from tests.forebay.conftest import Shell
@@ -72,4 +71,4 @@ def test_a_project_that_is_well_and_then_is_not(
         assert shell.run("monitor", *later, "--dry-run", "--slack", slack.url) == 1
     assert slack.posts == []
     assert "did you mean" in shell.refused("monitor", "spendin")
-    assert ("spending", "spent_60d") in latest_statistics(open_lake(project.lake))
+    assert ("spending", "spent_60d") in latest_statistics(project.catalog())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,6 +16,7 @@ from feature_specs.catalog import TrainingSetEntry
 from feature_specs.view_entry import Role
 from lakehouse.commit import commit_rows
 from lakehouse.lake import open_lake
+from lakehouse.plans import plan_folder
 from lakehouse.statistics.drift_of_views import drift_of_views
 from lakehouse.statistics.keep_statistics import read_baselines
 from lakehouse.statistics.measure_drift import FLOOR
@@ -78,6 +80,22 @@ def test_from_a_training_set_in_its_own_bins(project: Project) -> None:
         project.add(replace(project.catalog.view("delays"), drift=said))
         (drift,) = drift_of_views(project.catalog, project.folder)
         assert (drift.over, drift.why_not) == (("psi",), "")
+
+
+def test_of_other_features_than_those_asked_nothing_is_measured(project: Project) -> None:
+    """Whoever reads the feature delay fails here, as only from a training set it is read anew."""
+    trained = pa.table({f"delays__{name}": list(range(200)) for name in ("n", "delay")})
+    commit_rows(open_lake(project.catalog.lake), "main.train", trained, mode="append")
+    project.service("eta", ("delays", "n"), ("delays", "delay"))
+    sets = {"train": TrainingSetEntry("train", "model.x.train", "eta", "main.train")}
+    project.catalog = replace(project.catalog, training_sets=sets)
+    build(project, START, 0)
+    plan = plan_folder(project.folder, "delays") / "features.sql"
+    plan.write_text("select carrier, n, error('delay is read') as delay from forebay_stored")
+    (drift,) = drift_of_views(project.catalog, project.folder, ["delays"], features=["n"])
+    assert (drift.feature, drift.psi) == ("n", 0.0)
+    with pytest.raises(duckdb.Error, match="delay is read"):
+        drift_of_views(project.catalog, project.folder, ["delays"])
 
 
 def test_a_training_set_made_anew_takes_the_place_of_the_old_one(project: Project) -> None:
