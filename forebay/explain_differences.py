@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -113,6 +113,7 @@ class Served:
         at, loaded_at: t and T of the answer, in microseconds since the epoch.
         behind: it is F(D, T), so that only what has happened since explains it.
         leaves: D of what was served, where a stream had put it online; None where a build had.
+        too_old: rows were there, and were too old to be served: by ttl, or by on_stale.
     """
 
     difference: Difference
@@ -120,6 +121,7 @@ class Served:
     loaded_at: int
     behind: bool
     leaves: Leaves | None = None
+    too_old: bool = False
 
 
 def explain_served(
@@ -137,10 +139,14 @@ def explain_served(
         for case in cases:
             online = ViewState(case.loaded_at, view.semantic_hash, rows=0, leaves=case.leaves)
             trained = Moment(case.at, leaves)
-            if case.behind:
-                found.append(explainer.behind(case.difference, online, trained))
-            else:
+            if not case.behind:
                 found.append(explainer.explain(case.difference, online, trained))
+                continue
+            told = explainer.behind(case.difference, online, trained)
+            if case.too_old and not told.causes:
+                why = "what the store had was too old to be served, by ttl or on_stale"
+                told = replace(told, kind="expired", why=why)
+            found.append(told)
     return found
 
 

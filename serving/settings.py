@@ -42,6 +42,7 @@ class ServeSettings:
         audit: a file for the audit log, ``-`` for standard output; None without.
         log_served: the share of entities whose answers are logged, at most 1; None logs nothing.
         served_folder: the log's spool. served_secret: a file; keys are logged as hashes under it.
+        served_retention: how long the log is kept, as a duration; None keeps all of it.
         insecure: everybody is let in on addresses that others reach too, and by any name.
         tls_cert, tls_key, tls_client_ca, tls_min_version: see `serving.tls.Tls`; None without TLS.
         limits: by name, those of `Limits` and `ClientLimits` that are not the usual ones.
@@ -58,6 +59,7 @@ class ServeSettings:
     log_served: float | None = None
     served_folder: str | None = None
     served_secret: str | None = None
+    served_retention: str | None = None
     insecure: bool = False
     tls_cert: str | None = None
     tls_key: str | None = None

@@ -32,6 +32,7 @@ def catalogue_command(
     """
     from feature_specs.catalogue_facts import FACTS, load_facts
     from feature_specs.feature_shapes import SHAPES, load_shapes
+    from feature_specs.skew_figures import SKEWS, load_skews
     from forebay.dbt_project.project_changes import tell_changes
     from serving.catalogue.export import export_site
     from serving.catalogue.live import Live
@@ -52,6 +53,7 @@ def catalogue_command(
         place=SnippetSettings(url.rstrip("/"), now=catalog.now or ""),
         folder=project.folder,
         shapes=shapes,
+        skews=load_skews(project.folder / SKEWS),
     )
     with progress(as_json) as report:
         pages = export_site(catalog, facts, out.absolute(), live, report, dry_run=dry_run)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from feature_specs.catalog import Catalog, ServiceEntry, ViewEntry
+from feature_specs.catalog import ServiceEntry, ViewEntry
 from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.quote import quoted
@@ -29,14 +29,15 @@ from forebay.compilation.compile_project import Compiled, compile_project
 from forebay.compilation.current_service import CompiledService
 from forebay.dbt_project.project import Project
 from forebay.explain_differences import Explained, Served, explain_served
+from forebay.own_team import refusals
 from forebay.training.make_set import SetOptions, make_training_set
-from lakehouse.lake import find_table, open_lake
+from lakehouse.lake import open_lake
 from serving.columns import RowEncoder
 from serving.keys import decode_key
 from serving.lookup.read import OUTSIDE_MAX_AGE, UNAVAILABLE
 from serving.offline import open_feature_table
 from serving.rows import from_json
-from serving.served.commit_spool import SERVED
+from serving.served.read_log import read_log
 from serving.served.served_log import hash_key
 from serving.verify import Difference, same_value
 
@@ -48,7 +49,7 @@ _EXAMPLES = 10
 #: Floats are equal within this share of the greater one, as in `forebay verify --training`.
 _TOLERANCE = 1e-9
 
-_Row = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 
 @dataclass
@@ -75,6 +76,7 @@ class SkewReport:
         unavailable: the store did not answer in time; other_meaning: served under another
             definition; unknown: the key is null, or a hash of which no key is in the feature table.
         examples: the first differences, those that break the law first.
+        withheld: why they are not shown: the view is another group's alone.
         error: why nothing of it could be compared, with a hint.
     """
 
@@ -86,7 +88,13 @@ class SkewReport:
     unknown: int = 0
     features: dict[str, FeatureSkew] = field(default_factory=dict)
     examples: list[Explained] = field(default_factory=list)
+    withheld: str | None = None
     error: str | None = None
+
+    @property
+    def worst(self) -> FeatureSkew | None:
+        """The feature of which the greatest share differs; None where none was compared."""
+        return max(self.features.values(), key=lambda each: each.share, default=None)
 
 
 def compare_served(
@@ -96,6 +104,7 @@ def compare_served(
     *,
     most: int = 10_000,
     secret: bytes | None = None,
+    views: Collection[str] | None = None,
 ) -> list[SkewReport]:
     """Compare what was served of each view with training.
 
@@ -103,40 +112,36 @@ def compare_served(
         until, last: the answers' instants, up to this one and so long before it.
         most: rows of a view that are compared, the latest ones.
         secret: that keys were hashed under.
+        views: names of views or roles; None for all.
 
     Raises:
         ForebayError: the project does not compile, or its lake cannot be read.
     """
-    until = until.astimezone(UTC)  # days of the log are UTC's
-    by_view = _logged(project.catalog(), until - last, until)
+    catalog = project.catalog()
+    by_view = read_log(open_lake(catalog.lake), until - last, until, most=most, views=views)
     if not by_view:
         return []
     compiled = compile_project(project, write=False)
-    reports = []
-    for name, rows in sorted(by_view.items()):
-        comparison = _Comparison(project, compiled, name, secret)
-        try:
-            comparison.run(rows[-most:])
-        except known_errors() as error:
-            comparison.report.error = str(explain_one(error))
-        reports.append(comparison.report)
-    return reports
+    return [
+        compare_rows(project, compiled, name, rows, secret)
+        for name, rows in sorted(by_view.items())
+    ]
 
 
-def _logged(catalog: Catalog, since: datetime, until: datetime) -> dict[str, list[_Row]]:
-    """The log's rows by view, oldest first."""
-    table = find_table(open_lake(catalog.lake), SERVED)
-    found: dict[str, list[_Row]] = {}
-    if table is None:
-        return found
-    wanted = (
-        f"day >= '{since.date()}' and day <= '{until.date()}' "
-        f"and at >= '{since.isoformat()}' and at <= '{until.isoformat()}'"
-    )
-    rows: list[_Row] = table.scan(row_filter=wanted).to_arrow().to_pylist()
-    for row in sorted(rows, key=lambda row: (row["at"], row["file"], row["line"])):
-        found.setdefault(row["view"], []).append(row)
-    return found
+def compare_rows(
+    project: Project,
+    compiled: Compiled,
+    name: str,
+    rows: Sequence[Row],
+    secret: bytes | None = None,
+) -> SkewReport:
+    """Compare rows of the log of one view or role; what goes wrong is told in the report."""
+    comparison = _Comparison(project, compiled, name, secret)
+    try:
+        comparison.run(rows)
+    except known_errors() as error:
+        comparison.report.error = str(explain_one(error))
+    return comparison.report
 
 
 class _Comparison:
@@ -149,7 +154,7 @@ class _Comparison:
         self._catalog = compiled.catalog
         self.report = SkewReport(name)
 
-    def run(self, rows: Sequence[_Row]) -> None:
+    def run(self, rows: Sequence[Row]) -> None:
         report, view = self.report, self._catalog.readable.get(self.report.view)
         report.rows = len(rows)
         report.unavailable = sum(row["status"] == UNAVAILABLE for row in rows)
@@ -164,7 +169,7 @@ class _Comparison:
         if known:
             self._compare(view, known)
 
-    def _with_keys(self, view: ViewEntry, rows: Sequence[_Row]) -> list[_Row]:
+    def _with_keys(self, view: ViewEntry, rows: Sequence[Row]) -> list[Row]:
         """The rows whose keys are known, hashed ones with the keys that they are of."""
         wanted = {row["key_hash"] for row in rows if row["key_hash"] is not None}
         keys: dict[str, tuple[str, ...]] = {}
@@ -179,17 +184,17 @@ class _Comparison:
         given = [{**r, "key": r["key"] or keys.get(r["key_hash"] or "")} for r in rows]
         return [row for row in given if row["key"] is not None]
 
-    def _compare(self, view: ViewEntry, rows: Sequence[_Row]) -> None:
+    def _compare(self, view: ViewEntry, rows: Sequence[Row]) -> None:
         names = list(dict.fromkeys(name for row in rows for name in row["features"]))
         then = self._training(view, names, rows, "at")
-        types = {name: parse_type(view.feature(name).type) for name in names}
+        decoders = {name: from_json(parse_type(view.feature(name).type)) for name in names}
         stored = {name for name in names if view.feature(name).expression is None}
         differing: list[tuple[int, str, Any]] = []
         for place, row in enumerate(rows):
             for name, text in zip(row["features"], row["values"], strict=True):
                 skew = self.report.features.setdefault(name, FeatureSkew(name))
                 skew.values += 1
-                served = from_json(types[name])(json.loads(text))
+                served = decoders[name](json.loads(text))
                 if not _same(then[name][place], served):
                     skew.skewed += 1
                     differing.append((place, name, served))
@@ -199,7 +204,7 @@ class _Comparison:
     def _explain(
         self,
         view: ViewEntry,
-        rows: Sequence[_Row],
+        rows: Sequence[Row],
         then: Mapping[str, list[Any]],
         differing: Sequence[tuple[int, str, Any]],
         stored: set[str],
@@ -221,8 +226,23 @@ class _Comparison:
             key, offline = tuple(row["key"]), then[name][place]
             difference = Difference(key, name, offline, served)
             cases.append(
-                Served(difference, epoch_us(row["at"]), epoch_us(row["loaded_at"]), behind)
+                Served(
+                    difference,
+                    epoch_us(row["at"]),
+                    epoch_us(row["loaded_at"]),
+                    behind,
+                    None if row["leaves"] is None else json.loads(row["leaves"]),
+                    too_old=row["status"] == OUTSIDE_MAX_AGE,
+                )
             )
+        self._show(view, cases)
+
+    def _show(self, view: ViewEntry, cases: Sequence[Served]) -> None:
+        """Explain the first differences to whoever may read the view."""
+        refused = refusals(self._project, self._catalog, [view.name])
+        if refused:
+            self.report.withheld = str(refused[view.name])
+            return
         first = sorted(cases, key=lambda case: case.behind)[:_EXAMPLES]
         behind_view = self._catalog.view_behind(view.name)
         entry = self._catalog.views[behind_view]
@@ -230,7 +250,7 @@ class _Comparison:
         self.report.examples = explain_served(self._catalog, entry, compiled, first)
 
     def _training(
-        self, view: ViewEntry, names: Sequence[str], rows: Sequence[_Row], instant: str
+        self, view: ViewEntry, names: Sequence[str], rows: Sequence[Row], instant: str
     ) -> dict[str, list[Any]]:
         """The features of the rows' keys, each as of its own instant, over the lake of now."""
         listed = tuple((view.name, name) for name in names)
@@ -243,13 +263,15 @@ class _Comparison:
         service = CompiledService(_SERVICE, catalog, template, lambda: self._compiled)
         spine = _spine(view, rows, instant)
         options = SetOptions(timestamp=_AT)
-        with make_training_set(self._project, _SERVICE, spine, options, service) as made:
+        with make_training_set(
+            self._project, _SERVICE, spine, options, service, guarded=False
+        ) as made:
             table = made.to_arrow()
         column = {name: FeatureReference(view.name, name).column for name in names}
         return {name: table[column[name]].to_pylist() for name in names}
 
 
-def _spine(view: ViewEntry, rows: Sequence[_Row], instant: str) -> pa.Table:
+def _spine(view: ViewEntry, rows: Sequence[Row], instant: str) -> pa.Table:
     """Keys, request values and instants, of the view's own types."""
     columns: dict[str, tuple[str, list[str | None]]] = {
         column.name: (column.type, [row["key"][n] for row in rows])

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal, TypeAlias
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.dbt_project.project import Project
+from forebay.monitoring.compare_served import SkewReport, compare_served
+from forebay.serve_settings import read_settings
 from lakehouse.statistics import FeatureStatistics, latest_statistics
 from lakehouse.statistics.drift_of_views import drift_of_views
 from lakehouse.statistics.measure_drift import Drift
 from lakehouse.statistics.measure_views import measure_project
+from serving.settings import read_secret
 from serving.verify import VerifyReport, verify
 
 #: ``alert``: a check has found something. ``error``: it could not be made.
 Status: TypeAlias = Literal["ok", "alert", "error"]
 
 
+Check: TypeAlias = Literal["parity", "freshness", "drift", "skew", "statistics"]
+CHECKS: tuple[Check, ...] = get_args(Check)
+
+
+@dataclass(frozen=True)
+class SkewOptions:
+    """What of the log of served vectors is compared with training.
+
+    Attributes:
+        last: answers of so long before the run's clock.
+        most: rows of a view, the latest ones.
+        allow: the share of a feature's values that may differ.
+    """
+
+    last: timedelta = timedelta(days=1)
+    most: int = 10_000
+    allow: float = 0.01
+
+
 @dataclass(frozen=True)
 class Finding:
     """The result of one check of one view or feature."""
 
-    check: Literal["parity", "freshness", "drift", "statistics"]
+    check: Check
     status: Status
     view: str
     feature: str
@@ -38,6 +62,7 @@ class HealthReport:
     Attributes:
         at: the clock of the run.
         statistics: of every feature as it was built last.
+        skews: what was served beside training, of views that the log has.
     """
 
     at: datetime
@@ -45,6 +70,7 @@ class HealthReport:
     reports: tuple[VerifyReport, ...] = ()
     drifts: tuple[Drift, ...] = ()
     statistics: tuple[FeatureStatistics, ...] = field(default=())
+    skews: tuple[SkewReport, ...] = ()
 
     @property
     def alerts(self) -> tuple[Finding, ...]:
@@ -62,6 +88,7 @@ def look_at_project(
     *,
     sample: int | None,
     dry_run: bool,
+    skew: SkewOptions | None = SkewOptions(),
 ) -> HealthReport:
     """Run every check. One that cannot run is a finding itself; the others still run.
 
@@ -69,6 +96,7 @@ def look_at_project(
         views: names; None for all.
         sample: how many entities of a view to compare; None for all.
         dry_run: measure nothing that was not measured yet.
+        skew: None compares nothing that was served.
 
     Raises:
         UnknownNameError: there is no such view.
@@ -93,7 +121,54 @@ def look_at_project(
         findings += map(_drift, drifts)
     except known_errors() as error:
         findings.append(Finding("statistics", "error", "", "", str(explain_one(error))))
-    return HealthReport(at, tuple(findings), tuple(reports), tuple(drifts), tuple(measured))
+    skews: list[SkewReport] = []
+    if skew is not None:
+        try:
+            skews = _compare_served(project, views, at, skew)
+            for skewed in skews:
+                findings += _skew(skewed, skew.allow)
+        except known_errors() as error:
+            findings.append(Finding("skew", "error", "", "", str(explain_one(error))))
+    return HealthReport(
+        at, tuple(findings), tuple(reports), tuple(drifts), tuple(measured), tuple(skews)
+    )
+
+
+def _compare_served(
+    project: Project, views: Sequence[str] | None, at: datetime, skew: SkewOptions
+) -> list[SkewReport]:
+    catalog = project.catalog()
+    names = None
+    if views is not None:
+        wanted = {catalog.view(name).name for name in views}
+        names = [name for name in catalog.readable if catalog.view_behind(name) in wanted]
+    path = read_settings(project, {}).served_secret
+    secret = None if path is None else read_secret(Path(path))
+    return compare_served(project, at, skew.last, most=skew.most, secret=secret, views=names)
+
+
+def _skew(report: SkewReport, allow: float) -> list[Finding]:
+    """A finding of each feature that differs too much; one of the view where none does."""
+    if report.error is not None:
+        return [Finding("skew", "error", report.view, "", report.error)]
+    over = [each for each in report.features.values() if each.share > allow]
+    found = []
+    for each in over:
+        kinds = Counter(e.kind for e in report.examples if e.difference.column == each.feature)
+        listed = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+        said = (
+            f"{each.skewed:,} of {each.values:,} served values ({each.share:.2%}) differ from "
+            f"training, {allow:.2%} allowed; {each.broken:,} of them are not F(D, T) either"
+        )
+        said += f"; of the first ones: {listed}" if listed else ""
+        found.append(Finding("skew", "alert", report.view, each.feature, said))
+    if over:
+        return found
+    worst = report.worst
+    said = f"{report.compared:,} of {report.rows:,} served rows compared"
+    if worst is not None:
+        said += f", at most {worst.share:.2%} of a feature's values differ from training"
+    return [Finding("skew", "ok", report.view, "", said)]
 
 
 def _parity(report: VerifyReport, at: datetime) -> list[Finding]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from forebay.monitoring.findings import HealthReport, epoch_s
+from forebay.monitoring.findings import CHECKS, HealthReport, epoch_s
+
+_OF = ("view", "feature")
 
 
 def metrics_text(health: HealthReport) -> bytes:
@@ -20,7 +22,7 @@ def metrics_text(health: HealthReport) -> bytes:
     gauge("monitor_run_timestamp_seconds", "When monitor ran.").set(time.time())
     gauge("monitor_clock_seconds", "The clock of the run.").set(epoch_s(health.at))
     found = gauge("monitor_findings", "Checks by result.", "check", "status")
-    for check in ("parity", "freshness", "drift", "statistics"):
+    for check in CHECKS:
         for status in ("ok", "alert", "error"):
             mine = [f for f in health.findings if (f.check, f.status) == (check, status)]
             found.labels(check, status).set(len(mine))
@@ -45,6 +47,15 @@ def metrics_text(health: HealthReport) -> bytes:
             value = getattr(each, measure)
             if value is not None:
                 drift.labels(each.view, each.feature, each.against, measure).set(value)
+    skew = gauge("served_skew_ratio", "Share of served values that differ from training.", *_OF)
+    broken = gauge("served_broken_ratio", "Share of served values that are not F(D, T).", *_OF)
+    rows = gauge("served_rows", "Served rows that were looked at.", "view", "kind")
+    for compared in (r for r in health.skews if r.error is None):
+        for kind in ("compared", "unavailable", "other_meaning", "unknown"):
+            rows.labels(compared.view, kind).set(getattr(compared, kind))
+        for known in compared.features.values():
+            skew.labels(compared.view, known.feature).set(known.share)
+            broken.labels(compared.view, known.feature).set(known.broken / max(known.values, 1))
     return generate_latest(registry)
 
 

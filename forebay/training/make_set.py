@@ -71,6 +71,8 @@ def make_training_set(
     spine: Any,
     options: SetOptions,
     compiled: CompiledService | None = None,
+    *,
+    guarded: bool = True,
 ) -> TrainingSet:
     """A service's features for every row of a spine, each as of its own instant.
 
@@ -80,6 +82,8 @@ def make_training_set(
     Args:
         spine: a path, a query, or rows of pandas, polars, Arrow or DuckDB.
         compiled: the service, where it is not the project's own.
+        guarded: refuse views that are private to another group; without, its values are not to be
+            shown.
 
     Raises:
         ForbiddenError: a view is private to another group.
@@ -93,7 +97,8 @@ def make_training_set(
     if entry.no_past:
         what, _, hint = entry.no_past.rpartition(". Hint: ")
         raise DataError(f"no training set can be made of it: {what}", where=entry.file, hint=hint)
-    check_readable(project, compiled.catalog, (view for view, _ in entry.features))
+    if guarded:
+        check_readable(project, compiled.catalog, (view for view, _ in entry.features))
     folder = Path(tempfile.mkdtemp(prefix="forebay"))
     engine = open_engine(options.engine, project, compiled)
     making = _Making(project, service, compiled, engine, options, lag_us)

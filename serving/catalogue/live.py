@@ -8,6 +8,7 @@ from pathlib import Path
 
 from feature_specs.errors import ForebayError
 from feature_specs.feature_shapes import FeatureShape
+from feature_specs.skew_figures import SkewFigures
 from lakehouse.plans import planned_statement, statement_file
 from serving.api.listing import Online
 from serving.catalogue.snippets import SnippetSettings
@@ -49,6 +50,7 @@ class Live:
         examples: of the page's view.
         folder: target/forebay; None where it is not known.
         shapes: of features by ``view:feature``, statistics to be drawn.
+        skews: of features by ``view:feature`` and ``role:feature``, what was served beside training.
     """
 
     online: Mapping[str, Online] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Live:
     place: SnippetSettings = field(default_factory=SnippetSettings)
     folder: Path | None = None
     shapes: Mapping[str, FeatureShape] = field(default_factory=dict)
+    skews: Mapping[str, SkewFigures] = field(default_factory=dict)
 
     @property
     def status(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from feature_specs.catalog import LeafEntry, ServiceEntry, ViewEntry
 from feature_specs.catalogue_facts import Reach
 from feature_specs.counted import counted
+from feature_specs.skew_figures import SkewFigures
 from lineage.effects import is_direct
 from serving.catalogue.directory import Directory, Item, entity_of
 from serving.catalogue.graph import Graph, Node, lay_out
@@ -85,6 +86,7 @@ def _feature(
         "similar": similarity.like(item),
         "examples": examples,
         "picture": _picture(item, live) if readable else None,
+        "skews": _skews(directory, item, live),
         "compiled": readable and _known(directory, view) and live.is_compiled(view.name),
         "snippets": feature_snippets(
             view, feature.name, services, _first_key(view, live, readable), live.place
@@ -92,6 +94,18 @@ def _feature(
         "graph": _feature_graph(directory, item, services),
         **_of_view(directory, view, live, readable),
     }
+
+
+def _skews(directory: Directory, item: Item, live: Live) -> list[tuple[str, SkewFigures]]:
+    """What was served of a feature beside training, by the view's name and its roles'."""
+    catalog, found = directory.catalog, []
+    for name in (item.view.name, *catalog.roles):
+        known = live.skews.get(f"{name}:{item.feature.name}")
+        if known is None or catalog.view_behind(name) != item.view.name:
+            continue
+        if known.meaning == catalog.readable[name].definition_hash:
+            found.append((name, known))
+    return found
 
 
 def _picture(item: Item, live: Live) -> Picture | None:

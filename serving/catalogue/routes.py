@@ -25,6 +25,7 @@ from serving.stores import OnlineStore
 
 if TYPE_CHECKING:
     from feature_specs.feature_shapes import FeatureShape
+    from feature_specs.skew_figures import SkewFigures
     from serving.catalogue.examples import Ask
     from serving.catalogue.facets import Chosen
     from serving.catalogue.live import Examples, Live
@@ -78,6 +79,7 @@ class CatalogueRoutes:
         self._made_of: tuple[object, ...] = ()
         self._site: Site | None = None
         self._shapes_read: tuple[int, Mapping[str, FeatureShape]] = (0, {})
+        self._skews_read: tuple[int, Mapping[str, SkewFigures]] = (0, {})
         self._indexing: asyncio.Task[None] | None = None
 
     def routes(self) -> list[Route]:
@@ -166,6 +168,7 @@ class CatalogueRoutes:
             place=SnippetSettings(url, served.keys, served.catalog().now or ""),
             folder=None if served.path is None else served.path.parent,
             shapes=await asyncio.to_thread(self._shapes) if examples is not None else {},
+            skews=await asyncio.to_thread(self._skews) if examples is not None else {},
         )
 
     def _current(self) -> Site:
@@ -199,6 +202,17 @@ class CatalogueRoutes:
         if file is not None and self._shapes_read[0] != written:
             self._shapes_read = written, load_shapes(file)
         return self._shapes_read[1]
+
+    def _skews(self) -> Mapping[str, SkewFigures]:
+        """What was served beside training; read anew where `forebay monitor` has written it."""
+        from feature_specs.skew_figures import SKEWS, load_skews
+
+        path = self._served.path
+        file = None if path is None else path.with_name(SKEWS)
+        written = _written(file)
+        if file is not None and self._skews_read[0] != written:
+            self._skews_read = written, load_skews(file)
+        return self._skews_read[1]
 
     def _index_soon(self) -> None:
         """Make the index of words while whoever has the first page begins to type."""

@@ -27,10 +27,15 @@ class Computed:
 
 
 class Loaded(NamedTuple):
-    """The instant of a view's rows: in microseconds since the epoch, and as a row's header."""
+    """The instant of a view's rows: in microseconds since the epoch, and as a row's header.
+
+    Attributes:
+        leaves: the snapshot of each leaf, of rows that a stream has computed.
+    """
 
     at: int
     header: bytes
+    leaves: Mapping[str, int | None] | None = None
 
 
 class ReadyView:
@@ -129,7 +134,7 @@ class ReadyView:
         # Of another query, the columns need not be the catalog's.
         if state is None or state.semantic_hash != self.entry.semantic_hash:
             raise UnsyncedError(self.name)
-        return Loaded(state.at, header_text(state.at).encode())
+        return Loaded(state.at, header_text(state.at).encode(), state.leaves)
 
 
 def ready_views(

@@ -45,6 +45,7 @@ SCHEMA = pa.schema(
         ("features", _TEXTS),
         ("values", _TEXTS),
         ("request", pa.string()),
+        ("leaves", pa.string()),
         ("file", pa.string()),
         ("line", pa.int64()),
         (KEY_COLUMNS, pa.string()),
@@ -160,8 +161,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
                     "key_hash": view["hash"],
                     "file": path.name,
                     "line": number,
-                    # An earlier version of forebay wrote none.
-                    KEY_COLUMNS: view.get(KEY_COLUMNS),
+                    # An earlier version of forebay wrote neither.
+                    **{name: view.get(name) for name in ("leaves", KEY_COLUMNS)},
                     **{name: view[name] for name in _AS_LOGGED},
                 }
                 for view in vector["views"]

@@ -126,6 +126,7 @@ class ServedLog:
             "features": plan.names,
             "values": [value.decode() for value in rows.vector().values],
             "request": _request(rows),
+            "leaves": json.dumps(rows.loaded.leaves) if rows.loaded.leaves is not None else None,
         }
 
 

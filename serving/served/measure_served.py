@@ -1,0 +1,150 @@
+"""Statistics of what was served, hour by hour, out of the log of served vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+
+from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.quote import literal, quoted
+from lakehouse.lake import open_lake
+from lakehouse.relations import tune
+from lakehouse.statistics.feature_statistics import (
+    Bins,
+    FeatureStatistics,
+    kind_of,
+    source_in_role,
+)
+from lakehouse.statistics.keep_statistics import (
+    keep_statistics,
+    read_baselines,
+    read_statistics,
+)
+from lakehouse.statistics.measure_columns import Measure, measure_columns
+from serving.lookup.read import UNAVAILABLE
+from serving.served.read_log import log_sql
+
+#: The name of what was measured.
+SOURCE = "served"
+#: Hours that ended so long ago are not looked at again.
+_BACK = timedelta(days=2)
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class _Hour:
+    """The answers of one view or role in one hour, by the view's present definition."""
+
+    name: str
+    end: datetime
+    rows: int
+
+
+def measure_served(catalog: Catalog, now: datetime) -> list[FeatureStatistics]:
+    """Measure the hours that are over, and keep their statistics; returns what is new.
+
+    An hour of which more has come into the log since is measured anew, and its later entry takes the
+    earlier one's place. Values are counted into the bins that the view's first build froze.
+
+    Raises:
+        ForebayError: the log cannot be read, or the statistics cannot be written.
+    """
+    lake = open_lake(catalog.lake)
+    end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    since = (end - _BACK).replace(hour=0)
+    sql = log_sql(lake, since, end - timedelta(microseconds=1))
+    if sql is None:
+        return []
+    known = {
+        (entry.view, entry.source, entry.as_of): entry.rows
+        for entry in read_statistics(lake, since=since, until=end, measured="served")
+    }
+    meanings = {view.definition_hash for view in catalog.views.values()}
+    frozen = read_baselines(lake, measured="build", meanings=meanings)
+    found: list[FeatureStatistics] = []
+    with duckdb.connect() as connection:
+        tune(connection)
+        connection.execute(
+            f"create temp table served as select *, date_trunc('hour', \"at\") as hour from ({sql}) "
+            f"where status <> {literal(UNAVAILABLE)}"
+        )
+        for hour in _hours(connection, catalog):
+            behind = catalog.view_behind(hour.name)
+            source = source_in_role(SOURCE, None if hour.name == behind else hour.name)
+            before = known.get((behind, source, hour.end), 0)
+            if hour.rows <= before:
+                continue
+            bins = {b.feature: b.bins for b in frozen if b.view == behind and b.bins is not None}
+            view = catalog.readable[hour.name]
+            for name, measure in _measure(connection, view, hour, bins):
+                found.append(_statistics(view, behind, source, name, hour, measure))
+    keep_statistics(lake, found)
+    return found
+
+
+def _hours(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[_Hour]:
+    counted = connection.execute(
+        "select view, meaning, hour, count(*) from served group by all order by hour, view"
+    ).fetchall()
+    for name, meaning, start, rows in counted:
+        view = catalog.readable.get(name)
+        if view is not None and view.definition_hash == meaning:
+            yield _Hour(name, start.astimezone(UTC) + _HOUR, rows)
+
+
+def _measure(
+    connection: duckdb.DuckDBPyConnection, view: ViewEntry, hour: _Hour, bins: Mapping[str, Bins]
+) -> Iterator[tuple[str, Measure]]:
+    """The statistics of each feature that was asked for, over the rows in which it was."""
+    mine = (
+        f"select * from served where view = {literal(view.name)} "
+        f"and meaning = {literal(view.definition_hash)} "
+        f"and hour = {literal((hour.end - _HOUR).isoformat())}::timestamptz"
+    )
+    asked = connection.execute(
+        f"select name, count(*) from (select unnest(features) as name from ({mine})) "
+        "group by name order by name"
+    ).fetchall()
+    types = {feature.name: feature.type for feature in view.features}
+    by_count: dict[int, list[str]] = {}
+    for name, count in asked:
+        if name in types:
+            # Those that were in every row are measured together, the others each by itself.
+            by_count.setdefault(0 if count == hour.rows else len(by_count) + 1, []).append(name)
+    for names in by_count.values():
+        columns = {name: types[name] for name in names}
+        measures = measure_columns(
+            connection, f"({_relation(mine, names, types)})", ("file", "line"), columns, bins
+        )
+        yield from measures.items()
+
+
+def _relation(rows: str, names: Sequence[str], types: Mapping[str, str]) -> str:
+    """A SELECT of the features' values, out of the JSON that was answered."""
+    values = []
+    for name in names:
+        text = f"json_extract_string(\"values\"[list_position(features, {literal(name)})], '$')"
+        cast = text if kind_of(types[name]) == "other" else f"cast({text} as {types[name]})"
+        values.append(f"{cast} as {quoted(name)}")
+    within = " and ".join(f"list_contains(features, {literal(name)})" for name in names)
+    return f"select file, line, {', '.join(values)} from ({rows}) as answered where {within}"
+
+
+def _statistics(
+    view: ViewEntry, behind: str, source: str, feature: str, hour: _Hour, measure: Measure
+) -> FeatureStatistics:
+    return FeatureStatistics(
+        view=behind,
+        feature=feature,
+        type=view.feature(feature).type,
+        measured="served",
+        source=source,
+        meaning=view.definition_hash,
+        as_of=hour.end,
+        measured_at=datetime.now(UTC),
+        snapshot=None,
+        **vars(measure),
+    )
