@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,11 +37,16 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class _Hour:
-    """The answers of one view or role in one hour, by the view's present definition."""
+    """The answers of one view or role in one hour, by the view's present definition.
+
+    Attributes:
+        asked: in how many of them each feature was.
+    """
 
     name: str
     end: datetime
     rows: int
+    asked: Mapping[str, int]
 
 
 def measure_served(catalog: Catalog, now: datetime) -> list[FeatureStatistics]:
@@ -58,10 +64,9 @@ def measure_served(catalog: Catalog, now: datetime) -> list[FeatureStatistics]:
     sql = log_sql(lake, since, end - timedelta(microseconds=1))
     if sql is None:
         return []
-    known = {
-        (entry.view, entry.source, entry.as_of): entry.rows
-        for entry in read_statistics(lake, since=since, until=end, measured="served")
-    }
+    known: dict[tuple[str, str, datetime], dict[str, int]] = defaultdict(dict)
+    for entry in read_statistics(lake, since=since, until=end, measured="served"):
+        known[entry.view, entry.source, entry.as_of][entry.feature] = entry.rows
     meanings = {view.definition_hash for view in catalog.views.values()}
     frozen = read_baselines(lake, measured="build", meanings=meanings)
     found: list[FeatureStatistics] = []
@@ -74,8 +79,8 @@ def measure_served(catalog: Catalog, now: datetime) -> list[FeatureStatistics]:
         for hour in _hours(connection, catalog):
             behind = catalog.view_behind(hour.name)
             source = source_in_role(SOURCE, None if hour.name == behind else hour.name)
-            before = known.get((behind, source, hour.end), 0)
-            if hour.rows <= before:
+            before = known[behind, source, hour.end]
+            if all(rows <= before.get(name, 0) for name, rows in hour.asked.items()):
                 continue
             bins = {b.feature: b.bins for b in frozen if b.view == behind and b.bins is not None}
             view = catalog.readable[hour.name]
@@ -87,12 +92,18 @@ def measure_served(catalog: Catalog, now: datetime) -> list[FeatureStatistics]:
 
 def _hours(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[_Hour]:
     counted = connection.execute(
-        "select view, meaning, hour, count(*) from served group by all order by hour, view"
+        "select view, meaning, hour, any_value(rows), map_from_entries(list((name, times))) from ("
+        "select view, meaning, hour, name, count(*) as times from "
+        "(select view, meaning, hour, unnest(features) as name from served) group by all) "
+        "join (select view, meaning, hour, count(*) as rows from served group by all) "
+        "using (view, meaning, hour) group by view, meaning, hour order by hour, view"
     ).fetchall()
-    for name, meaning, start, rows in counted:
+    for name, meaning, start, rows, times in counted:
         view = catalog.readable.get(name)
         if view is not None and view.definition_hash == meaning:
-            yield _Hour(name, start.astimezone(UTC) + _HOUR, rows)
+            features = {feature.name for feature in view.features}
+            asked = {n: count for n, count in sorted(times.items()) if n in features}
+            yield _Hour(name, start.astimezone(UTC) + _HOUR, rows, asked)
 
 
 def _measure(
@@ -104,16 +115,11 @@ def _measure(
         f"and meaning = {literal(view.definition_hash)} "
         f"and hour = {literal((hour.end - _HOUR).isoformat())}::timestamptz"
     )
-    asked = connection.execute(
-        f"select name, count(*) from (select unnest(features) as name from ({mine})) "
-        "group by name order by name"
-    ).fetchall()
     types = {feature.name: feature.type for feature in view.features}
     by_count: dict[int, list[str]] = {}
-    for name, count in asked:
-        if name in types:
-            # Those that were in every row are measured together, the others each by itself.
-            by_count.setdefault(0 if count == hour.rows else len(by_count) + 1, []).append(name)
+    for name, count in hour.asked.items():
+        # Those that were in every row are measured together, the others each by itself.
+        by_count.setdefault(0 if count == hour.rows else len(by_count) + 1, []).append(name)
     for names in by_count.values():
         columns = {name: types[name] for name in names}
         measures = measure_columns(
