@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import AssertRefSnapshotId
 
-from lakehouse.feature_tables.key_index import dead_rows
-from lakehouse.local_path import is_local
+from lakehouse.local_path import is_local, local_path
 from lakehouse.pyiceberg_internals import SteadyTransaction
 from lakehouse.scan import pin
 from lakehouse.write_rows import ROWS_PROPERTY, overtaken
@@ -30,8 +33,21 @@ def count_rows(table: Table) -> int:
     # Of another engine's commit: its deletes may speak of rows of files that are gone.
     stands = pin(table)
     held = {e.data_file.file_path for e in stands.files}
-    dead = dead_rows(stands.deletes)
-    return total - sum(len(rows) for d in dead for file, rows in d.items() if file in held)
+    return total - count_dead_rows(
+        [local_path(e.data_file.file_path) for e in stands.deletes], held
+    )
+
+
+def count_dead_rows(paths: Sequence[str], held: AbstractSet[str]) -> int:
+    """How many rows of the files held are named by files of position deletes, each counted once."""
+    read = [pq.read_table(path, columns=["file_path", "pos"]) for path in paths]
+    if not read:
+        return 0
+    named = pa.concat_tables(
+        t.cast(pa.schema([("file_path", pa.string()), ("pos", pa.int64())])) for t in read
+    )
+    named = named.filter(pc.is_in(named["file_path"], value_set=pa.array(held, pa.string())))
+    return int(named.group_by(["file_path", "pos"]).aggregate([]).num_rows)
 
 
 def set_properties(table: Table, properties: Mapping[str, str]) -> int:

@@ -51,6 +51,14 @@ def test_a_short_command_loads_what_it_uses(tmp_path: Path) -> None:
     assert run(root, "tables") == ([], True)
 
 
+@pytest.mark.slow
+def test_commands_that_read_need_no_numpy(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "shop")
+    assert run(root, "build")[1]
+    for command in ("sync", "verify", "plan", "monitor", "doctor"):
+        assert "pandas" not in run(root, command)[0]
+
+
 @pytest.mark.parametrize(("command", "seldom"), [("build", True), ("serve", False)])
 def test_python_models_have_pandas_and_servers_search_often(
     tmp_path: Path, command: str, seldom: bool
