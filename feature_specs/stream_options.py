@@ -10,9 +10,9 @@ from typing import Any
 from feature_specs.errors import Location, SpecError, did_you_mean
 from feature_specs.yaml_places import place_of
 
-FORMATS = ("json",)
+FORMATS = ("json", "avro")
 ON_BAD_ROW = ("dead_letter", "stop")
-_FIELDS = ("topic", "format", "on_bad_row", "dead_letter_topic", "dedupe_by")
+_FIELDS = ("topic", "format", "schema", "on_bad_row", "dead_letter_topic", "dedupe_by")
 _EXAMPLE = "stream: {topic: clicks, format: json, on_bad_row: dead_letter}"
 
 
@@ -24,7 +24,8 @@ class StreamEntry:
         name: of the source, such as ``shop.clicks``.
         table: the Iceberg table of its rows.
         topic: the Kafka topic.
-        format: of a message's value: ``json``.
+        format: of a message's value: ``json`` or ``avro``.
+        schema: text of the Avro schema of all messages; empty where each names one of a registry.
         on_bad_row: what becomes of a message that is no row of the table: to the
             ``dead_letter`` topic, or ``stop``.
         dead_letter_topic: where such messages go.
@@ -40,6 +41,7 @@ class StreamEntry:
     dead_letter_topic: str = ""
     dedupe_by: tuple[str, ...] = ()
     where: str = ""
+    schema: str = ""
 
 
 def read_stream(root: Path, node: Mapping[str, Any], table: str, said: object) -> StreamEntry:
@@ -71,15 +73,17 @@ def read_stream(root: Path, node: Mapping[str, Any], table: str, said: object) -
         raise SpecError(
             f"meta.stream of source {name} names no topic", where=where, hint=f"write `{_EXAMPLE}`"
         )
+    kind = _choice(root, node, said, "format", FORMATS)
     return StreamEntry(
         name=name,
         table=table,
         topic=texts["topic"],
-        format=_choice(root, node, said, "format", FORMATS),
+        format=kind,
         on_bad_row=_choice(root, node, said, "on_bad_row", ON_BAD_ROW),
         dead_letter_topic=texts["dead_letter_topic"] or f"{texts['topic']}.dead_letters",
         dedupe_by=_columns(root, node, said),
         where=str(where),
+        schema=_schema(root, node, said, kind),
     )
 
 
@@ -94,6 +98,29 @@ def _text(root: Path, node: Mapping[str, Any], said: Mapping[str, Any], field: s
     raise SpecError(
         f"meta.stream.{field} is {value!r}", where=_place(root, node, field), hint="write a text"
     )
+
+
+def _schema(root: Path, node: Mapping[str, Any], said: Mapping[str, Any], kind: str) -> str:
+    """The text of the file that ``schema`` names, from the project's folder."""
+    named = _text(root, node, said, "schema")
+    if not named:
+        return ""
+    where = _place(root, node, "schema")
+    if kind != "avro":
+        raise SpecError(
+            f"meta.stream.schema goes with `format: avro`, and format is {kind}",
+            where=where,
+            hint="write `format: avro`, or take schema out",
+        )
+    try:
+        return (root / named).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            f"meta.stream.schema names {named!r}, which cannot be read: "
+            f"{getattr(error, 'strerror', None) or error}",
+            where=where,
+            hint="name a file of an Avro schema, from the project's folder: `schema: clicks.avsc`",
+        ) from None
 
 
 def _choice(

@@ -149,7 +149,11 @@ class Broker:
         )
 
     def _of_client(self) -> dict[str, Any]:
-        own = {k: v for k, v in self.config.items() if k != "group.id"}
+        own = {
+            key: value
+            for key, value in self.config.items()
+            if key != "group.id" and not key.startswith("schema.registry.")
+        }
         # What it would print by itself of a broker that is away is told by its errors.
         return {"log_level": 0, **own}
 

@@ -19,8 +19,10 @@ from lakehouse.stream.commit_batch import Batch, BatchCommit, OvertakenError
 from lakehouse.stream.dead_letters import DeadLetters
 from lakehouse.stream.fence import Fence, Place, read_fence
 from lakehouse.stream.persist import persist
+from lakehouse.stream.read_avro import AvroReader
 from lakehouse.stream.read_json import JsonReader
 from lakehouse.stream.rows import BadRow, ReadRows, RowReader
+from lakehouse.stream.schema_registry import SchemaRegistry
 from lakehouse.stream.seen_events import SeenEvents
 from lakehouse.stream.topics import Taken, TopicReader, created_anew
 
@@ -70,8 +72,17 @@ class Feed:
     def _read(self, messages: Sequence[Any], table: Table) -> ReadRows:
         if self._reader is None or self._schema != table.metadata.current_schema_id:
             self._schema = table.metadata.current_schema_id
-            self._reader = JsonReader(table.schema())
+            self._reader = self._row_reader(table)
         return self._reader.read([m.value() for m in messages])
+
+    def _row_reader(self, table: Table) -> RowReader:
+        if self.entry.format == "json":
+            return JsonReader(table.schema())
+        where = f"topic {self.entry.topic}"
+        if self.entry.schema:
+            return AvroReader(table.schema(), self.entry.schema, where=where)
+        registry = SchemaRegistry(self.broker.config, self.entry.name)
+        return AvroReader(table.schema(), schema_of=registry.schema, where=where)
 
     def commit(self, reader: TopicReader, taken: Taken) -> tuple[Table, pa.Table] | None:
         """Commit a batch; None where another process did, and the reader starts over.
@@ -85,7 +96,7 @@ class Feed:
         """
         topic, messages, wait = self.entry.topic, taken.messages, reader.keep_alive
         table = persist(lambda: load_table(self.catalog, self.entry.table), wait)
-        read = self._read(messages, table)
+        read = persist(lambda: self._read(messages, table), wait)
         # Asked for after they were read: before, the topic might have been replaced in between.
         if persist(lambda: self.broker.topic_ids([topic]), wait)[topic] != reader.topic_ids[topic]:
             raise created_anew(topic)

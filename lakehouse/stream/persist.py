@@ -1,4 +1,4 @@
-"""Ask a catalog or a broker again that does not answer, for a while."""
+"""Ask a catalog, broker or registry again that does not answer, for a while."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from lakehouse.lake import catalog_errors
 from lakehouse.stream.broker import BrokerDownError
+from lakehouse.stream.schema_registry import RegistryDownError
 
 #: How long a catalog that is locked or away is tried again, in seconds.
 PATIENCE_S = 60.0
@@ -18,11 +19,11 @@ _T = TypeVar("_T")
 
 
 def _passing() -> tuple[type[Exception], ...]:
-    return (BrokerDownError, *catalog_errors())
+    return (BrokerDownError, RegistryDownError, *catalog_errors())
 
 
 def persist(work: Callable[[], _T], wait: Callable[[float], None] = time.sleep) -> _T:
-    """What ``work`` gives, once catalog and broker answer; their error if they do not in a minute.
+    """What ``work`` gives, once catalog, broker and registry answer; after a minute, their error.
 
     Args:
         work: what may be done any number of times.

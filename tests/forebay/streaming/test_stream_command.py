@@ -129,7 +129,15 @@ def _serves_metrics_and_ends_when_asked(shop: Shop, kafka: KafkaServer) -> None:
     ("stream", "said"),
     [
         ({"topic": ""}, "models/sources.yml:11: meta.stream of source raw.clicks names no topic"),
-        ({"format": "xml"}, "models/sources.yml:11: meta.stream.format is 'xml'. Hint: write json"),
+        (
+            {"format": "xml"},
+            "models/sources.yml:11: meta.stream.format is 'xml'. Hint: write json or avro",
+        ),
+        (
+            {"format": "avro", "schema": "none.avsc"},
+            "models/sources.yml:11: meta.stream.schema names 'none.avsc', which cannot be read: No",
+        ),
+        ({"schema": "x.avsc"}, "meta.stream.schema goes with `format: avro`, and format is json"),
         (
             {"on_bad_row": "skip"},
             "meta.stream.on_bad_row is 'skip'. Hint: write dead_letter or stop",

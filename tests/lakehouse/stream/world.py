@@ -44,6 +44,9 @@ class World:
     partitions: int = 1
     on_bad_row: str = "dead_letter"
     dedupe_by: tuple[str, ...] = ()
+    format: str = "json"
+    schema: str = ""
+    more: dict[str, str] = field(default_factory=dict)
     topic: str = field(default_factory=lambda: f"clicks-{uuid.uuid4().hex[:8]}")
 
     def __post_init__(self) -> None:
@@ -63,6 +66,8 @@ class World:
             on_bad_row=self.on_bad_row,
             dead_letter_topic=f"{self.topic}.bad",
             dedupe_by=self.dedupe_by,
+            format=self.format,
+            schema=self.schema,
         )
 
     def feed(self) -> Feed:
@@ -71,7 +76,8 @@ class World:
 
     @property
     def settings(self) -> dict[str, str]:
-        return {"bootstrap.servers": self.kafka.address, "session.timeout.ms": "6000"}
+        given = {"bootstrap.servers": self.kafka.address, "session.timeout.ms": "6000"}
+        return {**given, **self.more}
 
     def produce(self, ids: Iterable[int], partition: int = 0) -> None:
         values = [json.dumps({"id": n, "who": f"w{n % 7}"}).encode() for n in ids]
