@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -57,7 +57,12 @@ class Feature:
     @property
     def needs_request(self) -> bool:
         """Whether it has no value without one that its caller sends."""
-        return self.expression is not None and _reads_request(self.expression)
+        return bool(self.request_names)
+
+    @property
+    def request_names(self) -> tuple[str, ...]:
+        """The values that its caller sends, as the expression names them."""
+        return () if self.expression is None else tuple(dict.fromkeys(_requests(self.expression)))
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,12 @@ class ViewEntry:
         """The feature table's column of event times."""
         return None if self.event_time is None else fold_name(self.event_time)
 
+    @property
+    def table_columns(self) -> list[str]:
+        """The feature table's columns that readers know: keys, event time, stored columns."""
+        timed = [] if self.time_column is None else [self.time_column]
+        return [*self.keys, *timed, *(c.name for c in self.stored)]
+
     def spelling(self, column: str) -> str:
         """The author's spelling of a column of the feature table."""
         return next(
@@ -237,12 +248,13 @@ def table_of_log(name: str) -> str | None:
     return name.removesuffix(_LOG) if name.endswith(_LOG) else None
 
 
-def _reads_request(expression: Expression) -> bool:
-    if expression[0] in ("literal", "column"):
-        return False
-    return expression[0] == "request" or any(
-        isinstance(part, list) and _reads_request(part) for part in expression[1:]
-    )
+def _requests(expression: Expression) -> Iterator[str]:
+    if expression[0] == "request":
+        yield expression[1]
+    elif expression[0] not in ("literal", "column"):
+        for part in expression[1:]:
+            if isinstance(part, list):
+                yield from _requests(part)
 
 
 def _renamed(expression: Expression, columns: Mapping[str, str]) -> Expression:

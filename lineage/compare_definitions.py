@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,33 @@ def services_hit(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Change,
                 what = f"{name} in service {service}"
                 change = Change(what, _asked(keys), _asked(now[service].get(name)))
                 hit[change] = (service,)
+    for change, services in _sent(old, new, kept):
+        hit[change] = services
     return {change: services for change, services in hit.items() if services}
+
+
+def _sent(
+    old: Mapping[str, Any], new: Mapping[str, Any], kept: Mapping[str, Collection[str]]
+) -> Iterator[tuple[Change, tuple[str, ...]]]:
+    """Values that callers of a service have to send now and did not, or of another type, or that
+    they send and no feature of theirs takes any more: a server refuses what no view asks for."""
+    if "requests" not in old:
+        return  # not recorded by an earlier forebay
+    hit: dict[Change, list[str]] = {}
+    for service in kept:
+        had, has = (
+            {
+                name: kind
+                for feature in made.get("services", {}).get(service, ())
+                for name, kind in made["requests"].get(feature, {}).items()
+            }
+            for made in (old, new)
+        )
+        for name in dict.fromkeys([*had, *has]):
+            if had.get(name) != has.get(name):
+                change = Change(f"request value {name}", had.get(name), has.get(name))
+                hit.setdefault(change, []).append(service)
+    yield from ((change, tuple(services)) for change, services in hit.items())
 
 
 def _asked(keys: Mapping[str, str] | None) -> str | None:

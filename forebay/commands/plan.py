@@ -28,6 +28,11 @@ from forebay.terminal import complain, emit_json, progress, say
 @full_refresh_option
 @target_option
 @click.option(
+    "--against",
+    metavar="MANIFEST_OR_REF",
+    help="Compare with a manifest.json, or with the project at a git ref such as origin/main.",
+)
+@click.option(
     "--fail-on",
     type=click.Choice(["breaking"]),
     help="Exit with code 1 if the change breaks readers of features.",
@@ -39,6 +44,7 @@ def plan_command(
     select: tuple[str, ...],
     full_refresh: bool,
     target: str | None,
+    against: str | None,
     fail_on: str | None,
     markdown: bool,
     as_json: bool,
@@ -46,8 +52,9 @@ def plan_command(
     """Show what a build would recompute and whom it touches. Writes nothing. Exit code 2 if a view
     cannot be built; the others are planned.
 
-    Example: forebay plan --fail-on breaking --markdown
+    Example: forebay plan --against origin/main --fail-on breaking --markdown
     """
+    from forebay.planning.against import views_against
     from forebay.planning.plan import make_plan, plan_text
     from forebay.planning.plan_sections import (
         changed_sources,
@@ -62,7 +69,10 @@ def plan_command(
     broken = [s for s in sources if s.breaking]
     try:
         with progress(as_json or markdown) as report:
-            plan = make_plan(project, at, report, select=select, full_refresh=full_refresh)
+            old = None if against is None else views_against(project, against)
+            plan = make_plan(
+                project, at, report, select=select, full_refresh=full_refresh, against=old
+            )
     except ForebayError:
         if broken and not as_json:  # which is likely why the project does not compile
             sections = plan_sections([], broken)
@@ -70,7 +80,11 @@ def plan_command(
         raise
     sections = plan_sections(plan, sources)
     if as_json:
-        emit_json([asdict(p) for p in plan])
+        told = {
+            "sections": sections,
+            "sources": [{**asdict(s), "breaking": s.breaking} for s in sources],
+        }
+        emit_json({"views": [asdict(p) for p in plan], **told})
     elif markdown:
         say(sections_markdown(sections))
     else:

@@ -42,7 +42,7 @@ def _consumers(manifest: Manifest, catalog: Catalog) -> dict[str, Exposure]:
 
 def readers_of(catalog: Catalog, view: str) -> dict[str, Any]:
     """What those who ask for a view go by: its services, the names and keys that they ask by, and
-    the types of its own keys."""
+    the types of its own keys, and the values that a caller has to send for each feature."""
     services: dict[str, list[str]] = {}
     asked: dict[str, dict[str, dict[str, str]]] = {}
     for service in catalog.services.values():
@@ -53,5 +53,16 @@ def readers_of(catalog: Catalog, view: str) -> dict[str, Any]:
                 role = None if name == view else catalog.roles[name]
                 keys = {} if role is None else dict(role.keys)
                 asked.setdefault(service.name, {})[name] = keys
-    types = {key.name: key.type for key in catalog.view(view).entities}
-    return {"project": catalog.project, "services": services, "key_types": types, "asked": asked}
+    entry = catalog.view(view)
+    kinds = {column.name: column.type for column in entry.requests}
+    sent = {
+        feature.name: {name: kinds[name] for name in feature.request_names if name in kinds}
+        for feature in entry.features
+    }
+    return {
+        "project": catalog.project,
+        "services": services,
+        "key_types": {key.name: key.type for key in entry.entities},
+        "asked": asked,
+        "requests": {feature: names for feature, names in sent.items() if names},
+    }

@@ -16,10 +16,12 @@ from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.progress import Progress
 from forebay.compilation.compile_project import Compiled, compile_project
 from forebay.dbt_project.project import Project
+from forebay.planning.against import OldView
 from forebay.planning.built_logs import built_logs, definition_of
 from forebay.terminal import table
 from lakehouse.feature_tables.choose_step import choose_step, state_at
 from lakehouse.feature_tables.generations import where_it_goes_on
+from lakehouse.feature_tables.past_runs import read_runs, rows_of
 from lakehouse.lake import find_table, open_lake, read_state
 from lakehouse.plans import plan_of
 from lakehouse.relations import Relations, leaf_relations, pin_each
@@ -81,6 +83,7 @@ class PlannedView:
         exposures: dbt exposures besides those services that read the view or its training sets.
         keeps: of the tables that it reads, those whose rows are removed once they are old.
         rows, files: of the tables that it reads: what computing it in full reads.
+        seconds: what ``recompute`` may take, by the last run of its kind; None where none is known.
     """
 
     view: str
@@ -102,6 +105,7 @@ class PlannedView:
     files: int = 0
     keeps: tuple[Kept, ...] = ()
     differs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    seconds: float | None = None
 
 
 def make_plan(
@@ -111,10 +115,13 @@ def make_plan(
     *,
     select: Sequence[str] = (),
     full_refresh: bool = False,
+    against: Mapping[str, OldView] | None = None,
 ) -> list[PlannedView]:
     """Compile without writing, and compare with what each table was built from.
 
     Args:
+        against: another version of the project, to compare with that instead; what is recomputed
+            follows from the tables all the same.
         at: the clock of the build that is planned.
         select: its dbt selectors; all views where there is none.
         full_refresh: whether it is to compute every table in full.
@@ -128,10 +135,13 @@ def make_plan(
     lake = open_lake(project.lake)
     # As the build does, which reads every table's footers before its first view.
     leaves = pin_each(lake, leaf_relations(catalog.leaves.values()))
-    left = _tables_left(catalog, lake)
+    if against is not None:
+        left = {name: dict(old.definition) for name, old in against.items()}
+    else:
+        left = _tables_left(catalog, lake)
     planned = [
         _plan_or_fail(
-            compiled, lake, leaves, view, at, _in_full(compiled, view, full_refresh), left
+            compiled, lake, leaves, view, at, _in_full(compiled, view, full_refresh), left, against
         )
         for view in catalog.views.values()
         if chosen is None or view.unique_id in chosen
@@ -152,11 +162,12 @@ def _plan_or_fail(
     at: datetime,
     full_refresh: bool,
     left: Mapping[str, _Definition],
+    against: Mapping[str, OldView] | None,
 ) -> PlannedView:
     """What a build would do with a view; an error where a table that it reads cannot be read."""
     try:
         raise_all(leaves.failed[name] for name in view.leaves if name in leaves.failed)
-        return _plan_view(compiled, lake, leaves.pinned, view, at, full_refresh, left)
+        return _plan_view(compiled, lake, leaves.pinned, view, at, full_refresh, left, against)
     except known_errors() as error:
         failed = _failed(view.name, "-", explain_one(error))
         return replace(
@@ -251,6 +262,7 @@ def _plan_view(
     at: datetime,
     full_refresh: bool,
     left: Mapping[str, _Definition],
+    against: Mapping[str, OldView] | None,
 ) -> PlannedView:
     history, latest = find_table(lake, view.history_table), find_table(lake, view.table)
     before = read_state(history)
@@ -271,15 +283,19 @@ def _plan_view(
         choice = replace(choice, why=f"rows kept of this definition are switched to; {choice.why}")
     now = json.loads(compiled.definition(view.name))
     # A view whose table has another name now is new to the lake, and not to those who read it.
-    was = left.get(view.name) if history is None else definition_of(history)
-    changes = compare_definitions(was, now) if was else None if before else ()
-    different = before is not None and before.semantic_hash != view.semantic_hash
-    files = [
-        entry.data_file for name in view.leaves if name in pinned for entry in pinned[name].files
-    ]
+    if against is not None:
+        was, known = left.get(view.name), view.name in against
+        hashed = against[view.name].semantic_hash if known else None
+    else:
+        was = left.get(view.name) if history is None else definition_of(history)
+        known, hashed = before is not None, before.semantic_hash if before else None
+    changes = compare_definitions(was, now) if was else None if known else ()
+    different = known and hashed != view.semantic_hash
+    read = [pinned[name] for name in view.leaves if name in pinned]
+    rows, run = rows_of(read), read_runs(history).get(choice.how)
     return PlannedView(
         view=view.name,
-        change=_change(before is None, was is None, bool(changes or different)),
+        change=_change(not known, was is None, bool(changes or different)),
         recompute=choice.how,
         built_first=_built_first(compiled.catalog, view) if choice.how != "full" else (),
         why=choice.why,
@@ -292,8 +308,9 @@ def _plan_view(
         training_sets=training_sets_touched(compiled.catalog, view.name),
         owners=owners_touched(compiled.catalog, view.name),
         exposures=exposures_touched(compiled.lineage, view.name),
-        rows=sum(file.record_count for file in files),
-        files=len(files),
+        rows=rows,
+        files=sum(len(leaf.files) for leaf in read),
+        seconds=None if run is None else run.estimate(choice.how, rows),
         keeps=_kept(compiled.catalog, view),
         differs=tuple((str(c), s) for c, s in services_hit(was, now).items()) if was else (),
     )

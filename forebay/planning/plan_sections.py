@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from feature_specs.durations import duration_text
 from feature_specs.errors import ForebayError
 from forebay.dbt_project.project import Project
 from forebay.planning.plan import PlannedView
@@ -75,9 +76,12 @@ def _breaking(plan: Sequence[PlannedView]) -> Iterator[str]:
 
 
 def _size(planned: PlannedView) -> str:
-    if planned.recompute != "full":
-        return ""
-    return f", {planned.rows:,} rows in {planned.files:,} files"
+    size = ""
+    if planned.recompute == "full":
+        size = f", {planned.rows:,} rows in {planned.files:,} files"
+    if planned.seconds is not None:
+        size += f", about {duration_text(max(1, round(planned.seconds)))} by the last {planned.recompute} run"
+    return size
 
 
 def sections_text(sections: Sections) -> str:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from time import monotonic
 
 import duckdb
 from pyiceberg.catalog import Catalog
@@ -40,6 +41,7 @@ from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere, RowTask
 from lakehouse.feature_tables.fold_log import rows_before
 from lakehouse.feature_tables.generations import keep_earlier, switch_back
 from lakehouse.feature_tables.key_index import find_rows, is_indexed
+from lakehouse.feature_tables.past_runs import note_run
 from lakehouse.feature_tables.sum_up import add_deltas
 from lakehouse.lake import DEFINITION_PROPERTY, STATE_PROPERTY, find_table, load_table, read_state
 from lakehouse.local_path import is_local
@@ -148,7 +150,7 @@ class _Session:
         compute: ComputeRows,
     ) -> None:
         self.connection, self.catalog, self.view, self.plan = connection, catalog, view, plan
-        self.leaves, self.at = leaves, at
+        self.leaves, self.at, self.started = leaves, at, monotonic()
         self.latest = find_table(catalog, view.table)
         self.history = find_table(catalog, view.history_table)
         self.before = read_state(self.history)
@@ -156,8 +158,7 @@ class _Session:
         self.properties = {STATE_PROPERTY: self.state.dumps()}
         self.defined = {DEFINITION_PROPERTY: plan.definition} if plan.definition else {}
         self.keys = ", ".join(map(quoted, view.keys))
-        timed = [view.time_column] if view.time_column else []
-        self.columns = [*view.keys, *timed, *(c.name for c in view.stored)]
+        self.columns = view.table_columns
         self.listed = ", ".join(map(quoted, self.columns))
         self.sums = plan.deltas.columns if plan.deltas is not None else ()
         self.held = ", ".join([self.listed, *self.sums])
@@ -282,6 +283,7 @@ class _Session:
     def commit(self, how: str, touched: int, changed: bool) -> int:
         """Append to the log, then replace the latest rows. Returns the rows of the table."""
         self.latest = keep_earlier(self.catalog, self.latest, self.history, self.view)
+        self.defined |= note_run(self.history, how, self.started, self.view, self.leaves)
         with ThreadPoolExecutor(1) as beside:
             logged = beside.submit(self._log(changed))
             # DuckDB writes the latest rows' file while Python commits the log.

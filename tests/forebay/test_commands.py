@@ -27,7 +27,7 @@ def test_every_command_has_help(shell: Shell, name: str) -> None:
 
 def test_plan_after_build_has_nothing_to_do(shell: Shell) -> None:
     assert shell.run("plan", "--json") == 0
-    plan = json.loads(shell.out)
+    plan = json.loads(shell.out)["views"]
     assert {p["recompute"] for p in plan} == {"nothing"}
     assert all("arrival_delay_v1" in p["services"] for p in plan)
 
@@ -36,11 +36,15 @@ def test_plan_of_a_changed_view(broken: Shell) -> None:
     path = broken.folder / "models/features/origin_weather.sql"
     path.write_text("-- a comment changes nothing\n" + path.read_text())
     assert broken.run("plan", "--json") == 0
-    assert {p["view"]: p["change"] for p in json.loads(broken.out)}["origin_weather"] == "unchanged"
+    assert {p["view"]: p["change"] for p in json.loads(broken.out)["views"]}[
+        "origin_weather"
+    ] == "unchanged"
     path.write_text(path.read_text().replace("visib", "visib + 1 as visib", 1))
     assert broken.run("plan", "--json") == 0
     changed = {
-        p["view"]: p["recompute"] for p in json.loads(broken.out) if p["change"] == "changed"
+        p["view"]: p["recompute"]
+        for p in json.loads(broken.out)["views"]
+        if p["change"] == "changed"
     }
     assert changed == {"origin_weather": "full"}
 

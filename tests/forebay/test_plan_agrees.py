@@ -213,7 +213,7 @@ class Yard(Shell):
 
     def planned(self, *words: str) -> Deeds:
         assert self.run("plan", "--json", *words) == 0, self.err
-        return {p["view"]: p["recompute"] for p in json.loads(self.out)}
+        return {p["view"]: p["recompute"] for p in json.loads(self.out)["views"]}
 
     def built(self, *words: str) -> Deeds:
         assert self.run("build", *words) == 0, self.out + self.err
@@ -338,7 +338,7 @@ def test_leaves_that_are_built_first(
     both = {"spending": "full", "last_payment": "full"}
     assert yard.built() == both
     assert yard.run("plan", "--json") == 0, yard.err
-    found = {p["view"]: (p["recompute"], p["built_first"]) for p in json.loads(yard.out)}
+    found = {p["view"]: (p["recompute"], p["built_first"]) for p in json.loads(yard.out)["views"]}
     assert found == {"spending": ("nothing", []), "last_payment": ("nothing", ["seed weights"])}
     weights.write_text("customer,weight\na,1\nb,2\n")
     assert yard.run("plan") == 0, yard.err

@@ -154,10 +154,10 @@ def test_online(shop: Shell) -> None:
 
 def test_a_name_in_another_case_recomputes_nothing(shop: Shell) -> None:
     assert shop.run("plan", "--json") == 0
-    assert {p["change"] for p in json.loads(shop.out)} == {"unchanged"}
+    assert {p["change"] for p in json.loads(shop.out)["views"]} == {"unchanged"}
     edit(shop.folder, "models/last_payment.sql", '"Amount"', "amount")
     assert shop.run("plan", "--json") == 0
-    (planned,) = [p for p in json.loads(shop.out) if p["view"] == "last_payment"]
+    (planned,) = [p for p in json.loads(shop.out)["views"] if p["view"] == "last_payment"]
     assert (planned["change"], planned["recompute"]) == ("changed", "nothing")
     assert planned["columns"] == ["+amount", "-Amount"]
     assert planned["breaks"] == ["fraud.Amount"]

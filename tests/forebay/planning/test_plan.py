@@ -41,7 +41,7 @@ def own(shop: Shell, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
 
 def plan(shell: Shell, *words: str) -> dict[str, Any]:
     assert shell.run("plan", "--json", *words) == 0, shell.err
-    return {p["view"]: p for p in json.loads(shell.out)}
+    return {p["view"]: p for p in json.loads(shell.out)["views"]}
 
 
 def changes(planned: Any) -> list[tuple[Any, ...]]:
@@ -184,7 +184,7 @@ def test_a_change_names_the_owners_of_the_services_that_it_touches(own: Shell) -
     assert own.run("plan") == 0, own.err
     assert "  touches services of: Growth (churn), Risk (fraud)\n" in own.out
     assert own.run("plan", "--json") == 0
-    planned = {p["view"]: p for p in json.loads(own.out)}
+    planned = {p["view"]: p for p in json.loads(own.out)["views"]}
     assert planned["spending"]["owners"] == {"churn": "Growth", "fraud": "Risk"}
 
 
