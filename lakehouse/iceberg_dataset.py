@@ -16,7 +16,7 @@ from feature_specs.lake_properties import public_lake, public_uri
 from lineage.events.encode_event import Dataset, Facet
 from lineage.events.names import place, source
 
-Change = Literal["ALTER", "CREATE", "OVERWRITE"]
+Change = Literal["ALTER", "CREATE", "DROP", "OVERWRITE"]
 #: How Iceberg's other libraries call pyiceberg's kinds of catalogs.
 _KINDS = {"sql": "jdbc"}
 

@@ -29,6 +29,7 @@ def drop_command(
 ) -> None:
     """Drop the Iceberg TABLE (namespace.name): its rows, its history and its files."""
     from forebay.compilation.table_readers import table_readers
+    from forebay.events.drop_events import drop_events
     from lakehouse.describe_tables import describe_table
     from lakehouse.drop_table import KeptFiles, drop_table
     from lakehouse.lake import open_lake
@@ -59,7 +60,8 @@ def drop_command(
             )
         if not yes:
             click.confirm(f"Drop {table} and its files for good?", abort=True, err=as_json)
-        kept = drop_table(lake, table)
+        with drop_events(project, lake, table):
+            kept = drop_table(lake, table)
     if as_json:
         size = {"rows": held.rows, "files": held.files, "snapshots": held.snapshots}
         done = {"readers": readers, "dropped": not dry_run, "kept": asdict(kept)}

@@ -62,6 +62,8 @@ def erase_command(
     and files, and the online store; then verify by reading every remaining file. Exit code 1 if the
     entity is still somewhere."""
     from forebay.erasure.erase import Request, erase, read_entity
+    from forebay.events.drop_events import erase_events, tell_erased
+    from lakehouse.lake import open_lake
     from lakehouse.run_lock import hold_project
 
     project = find_project(target=target)
@@ -78,8 +80,13 @@ def erase_command(
             f"Erase {request.entity} for good, with all older snapshots of the tables that hold it?"
         )
         click.confirm(told, abort=True, err=as_json)
-    with hold_project(project.folder, "forebay erase", wait), progress(as_json) as report:
+    with (
+        hold_project(project.folder, "forebay erase", wait),
+        erase_events(project, told=not dry_run) as run,
+        progress(as_json) as report,
+    ):
         made = erase(project, request, report, dry_run=dry_run)
+        tell_erased(run, project, open_lake(project.lake), made)
     if as_json:
         emit_json({**asdict(made), "dry_run": dry_run})
     else:

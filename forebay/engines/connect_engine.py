@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
 from forebay.dbt_project.project import Project
+from forebay.events.engine_used import note_engine
 from forebay.load_less import load_all
 from lakehouse.engines.sql_engine import SqlEngine
 
@@ -31,7 +32,14 @@ def engine_connector(name: str, project: Project) -> ConnectTo:
             where="--engine",
             hint=did_you_mean(name, (EMBEDDED, *_CONNECTORS)),
         )
-    return _CONNECTORS[name](project)
+    connect_to = _CONNECTORS[name](project)
+
+    def connect(run: str) -> SqlEngine:
+        engine = connect_to(run)
+        note_engine(name, engine)
+        return engine
+
+    return connect
 
 
 def _trino(project: Project) -> ConnectTo:

@@ -7,6 +7,7 @@ that it has for them.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -16,7 +17,9 @@ from typing import Any
 
 from feature_specs.catalog import Catalog, load_catalog
 from feature_specs.errors import ForebayError
+from forebay.events.engine_used import engine_of
 from forebay.events.view_columns import view_columns
+from lakehouse.dbt_plugin import ENGINE_VARIABLE
 from lakehouse.iceberg_dataset import iceberg_dataset, read_from
 from lakehouse.lake import find_table, open_lake, read_state
 from lineage.events.encode_event import Dataset, Facet
@@ -107,6 +110,9 @@ class NodeEvents:
                 run.read(self._leaf(name, read))
             columns = view_columns(self._root, self._catalog, view, self._lake)
             output = output.with_facets(columnLineage=columns)
+            engine = engine_of(os.environ.get(ENGINE_VARIABLE, ""))
+            if engine is not None:
+                run.describe(processing_engine=engine)
         else:
             parents = node.get("depends_on", {}).get("nodes", ())
             run.read(*(self._dataset(parent) for parent in parents if self._is_data(parent)))

@@ -169,6 +169,29 @@ def test_maintain(project: Shell) -> None:
     assert run(project, "maintain", "--dry-run") == []
 
 
+def test_drop_and_erase(project: Shell) -> None:
+    run(project, "build")
+    erased = run(project, "erase", "customer=a", "--yes")
+    end = job(erased, "shop.erase")
+    tables = {named(d): d["facets"]["lifecycleStateChange"] for d in end["outputs"]}
+    names = ("raw.payments", "main.spending", "main.spending__history", "main.last_payment")
+    assert set(tables) >= {table_name(project.folder, name) for name in names}
+    assert {c["lifecycleStateChange"] for c in tables.values()} == {"OVERWRITE"}
+    # The entity is named nowhere.
+    assert "customer=a" not in json.dumps(erased)
+    assert run(project, "erase", "customer=b", "--dry-run") == []
+
+    assert run(project, "drop", "raw.payments", "--dry-run") == []
+    table = load_table(open_lake(lake_of(project.folder)), "raw.payments")
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    dropped = run(project, "drop", "raw.payments", "--yes", "--force")
+    (gone,) = job(dropped, "shop.drop.raw.payments")["outputs"]
+    assert named(gone) == table_name(project.folder, "raw.payments")
+    assert gone["facets"]["lifecycleStateChange"]["lifecycleStateChange"] == "DROP"
+    assert gone["facets"]["version"]["datasetVersion"] == str(snapshot.snapshot_id)
+
+
 def test_a_refused_ingest_fails(project: Shell) -> None:
     (project.folder / "rates.csv").write_text("name,rate\na,1.5\nb\n")
     project.refused("ingest", "raw.rates", "rates.csv")
