@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from feature_specs.errors import ForebayError
-from forebay.dbt_project.project import find_project
+from forebay.dbt_project.find_root import compiled_folder, find_root
 
 
 def complete_view(ctx: click.Context, argument: click.Parameter, begun: str) -> list[str]:
@@ -73,7 +73,7 @@ def _names(begun: str, known: Iterable[object]) -> list[str]:
 
 def _entries(kind: str) -> dict[Any, Any]:
     try:
-        catalog = json.loads(find_project().catalog_path.read_text())
+        catalog = json.loads((compiled_folder(find_root()) / "catalog.json").read_text())
     except (ForebayError, OSError, ValueError, RecursionError):
         return {}
     found = catalog.get(kind) if isinstance(catalog, dict) else None

@@ -21,7 +21,8 @@ from feature_specs.errors import DataError, ForebayError
 from feature_specs.instants import parse_instant
 from forebay.builds.advance import advance_project
 from forebay.commands.build import build
-from forebay.dbt_project.project import CLOCK_PLACE, Project
+from forebay.dbt_project.find_root import CLOCK_PLACE
+from forebay.dbt_project.project import Project
 from forebay.example_flights.ingest_flights import flights_folder, ingest_flights
 from forebay.scaffold.example import copy_example, example_root
 from forebay.terminal import progress, say, table

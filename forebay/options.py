@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from forebay.dbt_project.project import CLOCK_PLACE, Project
+from forebay.dbt_project.find_root import CLOCK_PLACE
+
+if TYPE_CHECKING:
+    from forebay.dbt_project.project import Project
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

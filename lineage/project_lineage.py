@@ -9,12 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from feature_specs.catalog import Catalog
 from feature_specs.errors import ForebayError
 from lineage.effects import Effects, together
 from lineage.view_lineage import Columns, ViewLineage, load_lineage
+from lineage.view_lines import ViewLines, split_views
+
+if TYPE_CHECKING:
+    from feature_specs.catalog import Catalog
 
 FORMAT = 1
 FILE = "lineage.json"
@@ -164,7 +167,9 @@ def load_project_lineage(path: Path) -> ProjectLineage:
         ForebayError: it is not there, or of another version of forebay.
     """
     try:
-        raw = json.loads(path.read_text())
+        text = path.read_text()
+        split = split_views(text)
+        raw = json.loads(text if split is None else split[0])
     except FileNotFoundError:
         raise ForebayError(
             f"nothing is compiled yet: no {FILE}", where=str(path), hint=_COMPILE
@@ -173,14 +178,17 @@ def load_project_lineage(path: Path) -> ProjectLineage:
         raise ForebayError(f"not JSON: {error}", where=str(path), hint=_COMPILE) from None
     try:
         if raw.pop("format") == FORMAT:
-            return _lineage(raw)
+            return _lineage(raw, None if split is None else split[1])
     except (TypeError, KeyError, AttributeError):
         pass
     raise ForebayError("written by another version of forebay", where=str(path), hint=_COMPILE)
 
 
-def _lineage(raw: dict[str, Any]) -> ProjectLineage:
-    raw["views"] = {n: ViewNode(**v) for n, v in raw["views"].items()}
+def _lineage(raw: dict[str, Any], lines: Mapping[str, str] | None) -> ProjectLineage:
+    if lines is None:
+        raw["views"] = {n: ViewNode(**v) for n, v in raw["views"].items()}
+    else:
+        raw["views"] = ViewLines(lines, lambda view: ViewNode(**view))
     raw["services"] = {n: tuple(map(tuple, f)) for n, f in raw["services"].items()}
     raw["consumers"] = {
         n: Exposure(**{**c, "reads": tuple(c["reads"])}) for n, c in raw["consumers"].items()

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from feature_specs.errors import UnknownNameError, did_you_mean
 from feature_specs.names import fold_name
 from lineage.project_lineage import Exposure, ProjectLineage
+from lineage.view_lines import views_naming
 
 Kind: TypeAlias = Literal[
     "column", "table", "model", "feature", "view", "service", "training set", "exposure"
@@ -53,15 +54,12 @@ class Graph:
 
     def __init__(self, lineage: ProjectLineage) -> None:
         self.lineage = lineage
-        self._views = {name: view.raw for name, view in lineage.views.items()}
+        self._views = lineage.views
         self._services: dict[str, list[str]] = {}
         for service, features in lineage.services.items():
             read = [*(f"{view}.{feature}" for view, feature in features), *(v for v, _ in features)]
             for name in dict.fromkeys(read):
                 self._services.setdefault(name, []).append(service)
-        self._columns: dict[tuple[Kind, str], set[str]] = {}
-        for kind, owner, columns in self._owners():
-            self._columns.setdefault((kind, owner), set()).update(columns)
         self._readers: dict[str, list[str]] = {}
         for consumer in lineage.consumers.values():
             if consumer.name not in lineage.services:
@@ -80,8 +78,9 @@ class Graph:
             if fold_name(node.name) == folded:
                 return node
         known: list[str] = []
-        for kind, owner, columns in self._owners():
+        for kind, owner in self._owners():
             if folded.startswith(f"{fold_name(owner)}."):
+                columns = self._columns(kind, owner)
                 for column in columns:
                     if fold_name(f"{owner}.{column}") == folded:
                         return Node(kind, f"{owner}.{column}")
@@ -99,21 +98,28 @@ class Graph:
         yield from (Node("exposure", c.name) for c in found.consumers.values())
         yield from (Node("table", n) for n in found.tables)
 
-    def _owners(self) -> Iterator[tuple[Kind, str, Iterable[str]]]:
-        for view, raw in self._views.items():
-            yield "feature", view, raw["features"]
-        for table, columns in self.lineage.tables.items():
-            yield "column", table, columns
-        for raw in self._views.values():
-            for model, columns in raw["models"].items():
-                yield "model", model, columns
+    def _owners(self) -> Iterator[tuple[Kind, str]]:
+        """What has columns; models last, since finding them decodes every view."""
+        yield from (("feature", view) for view in self._views)
+        yield from (("column", table) for table in self.lineage.tables)
+        models = (model for view in self._views.values() for model in view.raw["models"])
+        yield from (("model", model) for model in dict.fromkeys(models))
+
+    def _columns(self, kind: Kind, owner: str) -> Iterable[str]:
+        """The columns of a view, table or model; empty where there is none of that name."""
+        if kind == "feature":
+            return self._views[owner].raw["features"] if owner in self._views else ()
+        if kind == "column":
+            return self.lineage.tables.get(owner, ())
+        found = (view.raw["models"].get(owner, ()) for _, view in views_naming(self._views, owner))
+        return dict.fromkeys(chain.from_iterable(found))
 
     def _split(self, node: Node) -> tuple[str, str]:
         """What a column belongs to, and its own name, which may hold a dot as a table's may."""
         words = node.name.split(".")
         for i in range(len(words) - 1, 0, -1):
             owner, last = ".".join(words[:i]), ".".join(words[i:])
-            if last in self._columns.get((node.kind, owner), ()):
+            if last in self._columns(node.kind, owner):
                 return owner, last
         return "", node.name
 
@@ -129,12 +135,13 @@ class Graph:
         owner, last = self._split(node)
         found = self.lineage
         if node.kind == "feature":
-            yield from self._into_feature(node, self._views[owner], last)
+            yield from self._into_feature(node, self._views[owner].raw, last)
         elif node.kind == "model":
-            models = (r["models"].get(owner, {}) for r in self._views.values())
+            named = views_naming(self._views, owner)
+            models = (view.raw["models"].get(owner, {}) for _, view in named)
             yield from _columns_into(node, next(m[last] for m in models if last in m))
         elif node.kind == "view":
-            raw = self._views[node.name]
+            raw = self._views[node.name].raw
             lists = chain(raw["features"].values(), raw["keys"].values(), [raw["rows"]])
             yield from _columns_into(node, chain.from_iterable(lists))
         elif node.kind == "service":
@@ -152,7 +159,7 @@ class Graph:
             if name not in self._views:
                 yield Edge(Node("training set", name), node)
             elif consumer.name not in self.lineage.services:
-                for feature in self._views[name]["features"]:
+                for feature in self._views[name].raw["features"]:
                     yield Edge(Node("feature", f"{name}.{feature}"), node)
 
     def _into_feature(self, node: Node, raw: Mapping[str, Any], feature: str) -> Iterator[Edge]:
@@ -167,18 +174,19 @@ class Graph:
         owner, last = self._split(node)
         found = self.lineage
         if node.kind in ("column", "model"):
-            for view, raw in self._views.items():
-                yield from _out_of_column(node, owner, last, view, raw)
+            for name, view in views_naming(self._views, owner):
+                yield from _out_of_column(node, owner, last, name, view.raw)
         elif node.kind == "table":
-            for view, raw in self._views.items():
+            for name, view in views_naming(self._views, node.name):
+                raw = view.raw
                 lists = chain(raw["features"].values(), raw["keys"].values(), [raw["rows"]])
                 if any(table == node.name for table, *_ in chain.from_iterable(lists)):
-                    yield Edge(node, Node("view", view))
+                    yield Edge(node, Node("view", name))
         elif node.kind in ("feature", "view"):
-            view = owner if node.kind == "feature" else node.name
+            read = owner if node.kind == "feature" else node.name
             for service in self._services.get(node.name, ()):
                 yield Edge(node, Node("service", service))
-            yield from self._consumers(node, view)
+            yield from self._consumers(node, read)
         elif node.kind == "service":
             for name, service in found.training_sets.items():
                 if service == node.name:

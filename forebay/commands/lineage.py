@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from forebay.complete import complete_lineage
-from forebay.dbt_project.project import find_project
+from forebay.dbt_project.find_root import compiled_folder, find_root
 from forebay.options import json_option
 from forebay.terminal import emit_json, say
 
@@ -39,7 +39,7 @@ def lineage_command(
     from lineage.project_lineage import FILE, load_project_lineage
     from lineage.walk import Direction, Graph
 
-    graph = Graph(load_project_lineage(find_project().folder / FILE))
+    graph = Graph(load_project_lineage(compiled_folder(find_root()) / FILE))
     start = graph.find(name)
     both = upstream == downstream
     directions: list[Direction] = []

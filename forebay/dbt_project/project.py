@@ -20,6 +20,7 @@ from feature_specs.lake_properties import ProfileLake, is_complete, lake_propert
 from forebay.dbt_project.check_setup import PLUGIN, ProfileTarget, check_setup, profile_faults
 from forebay.dbt_project.dbt_errors import explain_dbt
 from forebay.dbt_project.dbt_output import dbt_output
+from forebay.dbt_project.find_root import CLOCK_PLACE, compiled_folder, find_root
 from forebay.dbt_project.read_profile import read_target
 from forebay.dbt_project.read_yaml import read_yaml
 from forebay.dbt_project.run_dbt import dbt_program, run_program
@@ -29,8 +30,6 @@ from forebay.terminal import wants_colors
 if TYPE_CHECKING:
     from forebay.events.node_events import NodeEvents
 
-#: Where a project's own clock is written, for errors.
-CLOCK_PLACE = "dbt_project.yml, var forebay_now"
 #: The section of the plugin's config that `forebay serve` reads.
 SERVE = "serve"
 _LMDB = "lmdb://"
@@ -61,7 +60,7 @@ class Project:
     @property
     def folder(self) -> Path:
         """Where compile writes: target/forebay."""
-        return self.root / "target" / "forebay"
+        return compiled_folder(self.root)
 
     @property
     def profiles(self) -> Path:
@@ -250,15 +249,7 @@ def find_project(start: Path | None = None, target: str | None = None) -> Projec
     Raises:
         ForebayError: there is none.
     """
-    folder = (start or Path.cwd()).absolute()
-    for candidate in (folder, *folder.parents):
-        if (candidate / "dbt_project.yml").exists():
-            return Project(candidate, target)
-    raise ForebayError(
-        "no dbt_project.yml here or above",
-        where=str(folder),
-        hint="change into a project, or make one with `forebay init my_features`",
-    )
+    return Project(find_root(start), target)
 
 
 @contextmanager

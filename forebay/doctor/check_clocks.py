@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from feature_specs.instants import from_epoch_us, parse_instant
-from forebay.dbt_project.project import CLOCK_PLACE, Project
+from forebay.dbt_project.find_root import CLOCK_PLACE
+from forebay.dbt_project.project import Project
 from forebay.doctor.check import Diagnosis, fail, ok, warn
 from forebay.doctor.check_project import compiled
 from forebay.doctor.check_space import local_folders

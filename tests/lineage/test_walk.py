@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from feature_specs.errors import UnknownNameError
 from lineage.draw import as_json, mermaid, tree
 from lineage.effects import Effect, Effects
-from lineage.project_lineage import Exposure, ProjectLineage, ViewNode
+from lineage.project_lineage import Exposure, ProjectLineage, ViewNode, load_project_lineage
 from lineage.view_lineage import ViewLineage
-from lineage.walk import Edge, Graph, Node
+from lineage.view_lines import ViewLines, views_naming
+from lineage.walk import Direction, Edge, Graph, Node
 
 
 def _to(*columns: tuple[str, str], how: Effect) -> Effects:
@@ -162,3 +166,35 @@ def test_names_with_dots_are_followed_both_ways() -> None:
     assert up == [(s, t) for s, t in reversed(down) if t != "report"]
     assert graph.find("odd.spent.eur").kind == "feature"
     assert graph.find("stg.in.eur").kind == "model"
+
+
+def test_what_is_read_view_by_view_is_what_is_read_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "lineage.json"
+    path.write_text(GRAPH.lineage.dumps())
+    line_by_line = Graph(load_project_lineage(path))
+    assert isinstance(line_by_line.lineage.views, ViewLines)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1))  # another layout
+    at_once = Graph(load_project_lineage(path))
+    assert not isinstance(at_once.lineage.views, ViewLines)
+    nodes = ["raw.pays.amount", "stg.amount", "spending.spent", "SPENDING", "raw.pays", "fraud"]
+    for name in [*nodes, "fraud_set", "paper"]:
+        node = GRAPH.find(name)
+        assert line_by_line.find(name) == at_once.find(name) == node
+        directions: tuple[Direction, ...] = ("upstream", "downstream")
+        for direction in directions:
+            edges = GRAPH.walk(node, direction, ties=True)
+            assert line_by_line.walk(node, direction, ties=True) == edges
+            assert at_once.walk(node, direction, ties=True) == edges
+
+
+def test_a_question_decodes_the_views_that_it_is_about() -> None:
+    decoded: list[str] = []
+    lines = {name: json.dumps({"name": name, "table": f"t{name}"}) for name in "abc"}
+
+    def make(raw: dict[str, str]) -> str:
+        decoded.append(raw["name"])
+        return raw["table"]
+
+    views = ViewLines(lines, make)
+    assert dict(views_naming(views, "tb")) == {"b": "tb"} and decoded == ["b"]
+    assert (list(views), len(views), views["b"], decoded) == (["a", "b", "c"], 3, "tb", ["b"])
