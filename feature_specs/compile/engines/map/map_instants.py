@@ -32,23 +32,28 @@ def whole_us(instant: exp.Expr, engine: str) -> exp.Expr:
         value = value.this  # a cast to microseconds would round
     if engine == "spark":
         return call("unix_micros", to_type(value, "TIMESTAMPTZ"))
-    fine = exp.Cast(this=value.copy(), to=engine_type("TIMESTAMP(9) WITH TIME ZONE"))
     if _is_text(value):
-        fine = exp.Cast(this=to_type(value, "TIMESTAMPTZ"), to=fine.args["to"])
-    seconds = exp.Cast(
-        this=call("to_unixtime", call("date_trunc", exp.Literal.string("second"), fine)),
-        to=engine_type("BIGINT"),
+        value = to_type(value, "TIMESTAMPTZ")
+    fine = value if kind_of(value) == "aware" else _timestamp(value, 9)
+    near = _timestamp(value, 6)
+    # Hours are of one length in every zone, and what is left of one is exact as a double.
+    hours = call("date_diff", exp.Literal.string("hour"), raw(_EPOCH), near)
+    rest = call("to_unixtime", call("date_add", exp.Literal.string("hour"), exp.Neg(this=hours.copy()), near))
+    micros = call("round", exp.Mul(this=rest, expression=raw("1E6")))
+    rounded_up = call("if", exp.GT(this=near.copy(), expression=fine.copy()), number(1), number(0))
+    whole = exp.Add(
+        this=exp.Mul(this=hours, expression=number(3_600_000_000)),
+        expression=exp.Cast(this=micros, to=engine_type("BIGINT")),
     )
-    text = call(
-        "split_part",
-        exp.Cast(this=fine.copy(), to=engine_type("VARCHAR")),
-        exp.Literal.string("."),
-        number(2),
-    )
-    rest = exp.Cast(this=call("substr", text, number(1), number(6)), to=engine_type("BIGINT"))
-    return exp.Paren(
-        this=exp.Add(this=exp.Mul(this=seconds, expression=number(1_000_000)), expression=rest)
-    )
+    return exp.Paren(this=exp.Sub(this=whole, expression=rounded_up))
+
+
+_EPOCH = "TIMESTAMP '1970-01-01 00:00:00 UTC'"
+
+
+def _timestamp(value: exp.Expr, digits: int) -> exp.Expr:
+    kind = engine_type(f"TIMESTAMP({digits}) WITH TIME ZONE")
+    return exp.Cast(this=value.copy(), to=kind)
 
 
 def _is_text(node: exp.Expr) -> bool:
