@@ -2,8 +2,9 @@
 
     python -m benchmarks.trino_point_in_time [--events 5000000] [--spine 200000] [--per-key 1000] [--rounds 2]
 
-Tables are made in the memory catalog of a Trino that the tests' recipe starts. Both sides give a sum
-over all features, which have to be equal.
+Tables are made in the memory catalog of a Trino that the tests' recipe starts. All sides give a sum
+over all features, which have to be equal. forebay is told about how many rows a key has, as by
+`meta.rows_per_key`; its other lowerings stand beside the chosen one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from feature_specs.view import FeatureView
 from tests.servers.trino import TrinoServer, trino_server
 
 _TZ = "TIMESTAMP WITH TIME ZONE"
-EVENTS = Leaf("events", {"k": "BIGINT", "ts": _TZ, "v": "BIGINT"}, event_time="ts")
+_COLUMNS = {"k": "BIGINT", "ts": _TZ, "v": "BIGINT"}
 WINDOWS = FeatureView(
     "windows",
     "select k, "
@@ -43,6 +44,7 @@ _RANGE = {
     "latest": "select s.id, max_by(e.v, e.ts) as v from spine s join events e on e.k = s.k "
     "and e.ts <= s.ts group by s.id",
 }
+_LOWERINGS = {"windows": ("tiles", "cumulative", "stab"), "latest": ("tiles", "latest", "stab")}
 _SUMS = {
     "windows": "sum(n1 + n7 + n30 + coalesce(s1, 0) + coalesce(s7, 0) + coalesce(s30, 0))",
     "latest": "sum(v)",
@@ -76,12 +78,15 @@ def _measure(server: TrinoServer, sql: str) -> tuple[object, float]:
     return row[0], cursor.stats["cpuTimeMillis"] / 1000
 
 
-def _sides(name: str, view: FeatureView) -> Iterator[tuple[str, str]]:
-    compiled = compile_view(view, [EVENTS])
-    kept = ["id", "k", "ts"]
-    for lowering in (None, "stab") if name == "windows" else (None,):
-        sql = compiled.point_in_time(engine="trino", lowering=lowering, spine_columns=kept)
-        label = f"forebay, {lowering or compiled.for_engine('trino').lowering}"
+def _sides(name: str, view: FeatureView, per_key: int) -> Iterator[tuple[str, str]]:
+    events = Leaf("events", _COLUMNS, event_time="ts", rows_per_key=per_key)
+    compiled = compile_view(view, [events])
+    chosen = compiled.for_engine("trino").lowering
+    for lowering in _LOWERINGS[name]:
+        sql = compiled.point_in_time(
+            engine="trino", lowering=lowering, spine_columns=["id", "k", "ts"]
+        )
+        label = f"forebay, {lowering}{' (chosen)' if lowering == chosen else ''}"
         yield label, f"select {_SUMS[name]} from ({sql})"
     yield "range join", f"select {_SUMS[name]} from ({_RANGE[name]})"
 
@@ -99,7 +104,7 @@ def main() -> int:
         for each in asked.per_key:
             _load(server, asked.events, asked.spine, asked.events // each)
             for name, view in (("windows", WINDOWS), ("latest", LATEST)):
-                sides = dict(_sides(name, view))
+                sides = dict(_sides(name, view, each))
                 measured: dict[str, tuple[object, float]] = {}
                 for _ in range(asked.rounds):  # in turns: Java compiles what has run for a while
                     for label, sql in sides.items():

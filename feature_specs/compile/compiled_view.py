@@ -191,7 +191,7 @@ class CompiledView:
         first: CompileError | None = None
         for forced in (None, *LAST_RESORTS):
             try:
-                choice = self.choice if forced is None else choose_lowering(self.draft, forced)
+                choice = choose_lowering(self.draft, forced, engine)
                 sql = self._joined("spine", "ts", choice).sql
                 write_steps_for_engine(sql, engine, "fb_step_", schema=schema_of(self.leaves))
             except CompileError as error:

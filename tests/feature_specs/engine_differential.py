@@ -62,9 +62,13 @@ class EngineCase:
         keys = {e: _KEY_TYPES[e] for e in self.view.entities}
         return {"id": "INTEGER", **keys, "ts": TZ, "amount": "DOUBLE"}
 
-    def statements(self, *, all_lowerings: bool = False) -> Iterator[tuple[str, str]]:
-        """What DuckDB runs, each with a name."""
+    def statements(
+        self, engine: Engine = "duckdb", *, all_lowerings: bool = False
+    ) -> Iterator[tuple[str, str]]:
+        """What DuckDB runs, each with a name; lowered as is cheapest on the engine."""
         compiled = compile_view(self.view, self.leaves)
+        with contextlib.suppress(CompileError):  # the engine can run none, which is told later
+            compiled = compiled.for_engine(engine)
         yield "chosen", compiled.point_in_time(lag=self.lag)
         for lowering in LOWERINGS if all_lowerings else ():
             with contextlib.suppress(CompileError):
@@ -170,7 +174,7 @@ def compare(
         for leaf in case.leaves:
             loader.load(leaf.name, leaf.columns, case.tables[leaf.name])
         loader.load("spine", case.spine_types, case.spine)
-        for name, sql in case.statements(all_lowerings=all_lowerings):
+        for name, sql in case.statements(engine, all_lowerings=all_lowerings):
             began = time.monotonic()
             spine = list(case.spine_types) if spine_known else None
             result = _held(engine, server, duck, sql, scale, case.name, spine, case.schema)

@@ -64,7 +64,7 @@ OPERATORS: tuple[Step, ...] = (
 )  # fmt: skip
 #: What these write is the engine's, and DuckDB does not run it.
 ENGINES_OWN = (
-    "lower_asof_joins", "map_calls", "parenthesise_operands", "drop_materialized",
+    "search_markers", "lower_asof_joins", "map_calls", "parenthesise_operands", "drop_materialized",
     "exclude_by_table_function", "refuse_repetition", "split_steps",
 )  # fmt: skip
 #: What comes after all rewrites: one statement that is not too large, or several.

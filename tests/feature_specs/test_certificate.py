@@ -97,6 +97,23 @@ def test_an_as_of_join_without_its_bound_is_found() -> None:
     _refused(compiled, _replaced(sql, "s.fb_t >= w.fb_start0", "s.fb_t <= w.fb_start0"))
 
 
+@pytest.mark.parametrize(
+    ("bound", "without"),
+    [
+        ("and t.fb_at <= m.fb_place", ""),
+        ("max(r.fb_at) as fb_at", "min(r.fb_at) as fb_at"),
+        ("(s.fb_t - 3600000000) * 2 + 1", "(s.fb_t + 3600000000) * 2 + 1"),
+        ("m.fb_place range between unbounded preceding and current row", "m.fb_place desc"),
+        ("select m.fb_mark, m.fb_place, sum", "select m.fb_mark, m.fb_place + 1 as fb_place, sum"),
+    ],
+)
+def test_a_tile_without_its_bound_is_found(bound: str, without: str) -> None:
+    compiled = _compiled(WINDOW, EVENTS)
+    sql = compiled.point_in_time(lowering="tiles")
+    assert certify_bounds(sql, compiled.leaves, "v.sql").scans
+    _refused(compiled, _replaced(sql, bound, without))
+
+
 def test_a_mask_that_is_taken_away_is_found() -> None:
     for leaf, column in ((VERSIONS, "until"), (TRIPS, "delay")):
         compiled = _compiled(f"select k, count({column}) as n from {leaf.name} group by k", leaf)

@@ -6,6 +6,7 @@ engine_differential.py runs the same cases on the engines themselves.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import sqlglot
@@ -144,8 +145,24 @@ def test_the_compiler_writes_for_engines() -> None:
     case = CASES[0]
     compiled = compile_view(case.view, case.leaves)
     for engine in OTHERS:
-        text = write_for_engine(compiled.point_in_time(), engine, schema=case.schema)
+        there = compiled.for_engine(engine).point_in_time()
+        text = write_for_engine(there, engine, schema=case.schema)
         assert compiled.point_in_time(engine=engine) == text
+
+
+def test_each_engine_takes_what_is_cheap_there() -> None:
+    window = "select k, sum(x) as s from events where ts > now() - interval '1' hour group by k"
+    history = "select k, ts, x from events"
+
+    def taken(sql: str, event_time: str | None, rows_per_key: float | None) -> list[str]:
+        leaf = replace(EVENTS, rows_per_key=rows_per_key)
+        view = compile_view(FeatureView("v", sql, ("k",), event_time=event_time), (leaf,))
+        return [view.for_engine(engine).lowering for engine in ("duckdb", "trino", "spark")]
+
+    assert taken(window, None, None) == ["cumulative", "tiles", "cumulative"]
+    assert taken(history, "ts", None) == ["latest", "tiles", "latest"]
+    assert taken(window, None, 25) == ["stab", "stab", "stab"]
+    assert taken(history, "ts", 25) == ["latest", "stab", "latest"]
 
 
 def test_another_lowering_is_taken_where_the_chosen_one_cannot_be_run() -> None:

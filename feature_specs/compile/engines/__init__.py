@@ -33,6 +33,7 @@ from feature_specs.compile.engines.rewrite.refuse_repetition import (
     refuse_repetition,
 )
 from feature_specs.compile.engines.rewrite.rename_tables import rename_tables
+from feature_specs.compile.engines.rewrite.search_markers import search_markers
 from feature_specs.compile.engines.rewrite.split_steps import Steps, split_steps
 from feature_specs.compile.engines.rewrite.trace_columns import Schema
 from feature_specs.compile.engines.rewrite.unnest_laterals import unnest_laterals
@@ -87,6 +88,7 @@ REWRITES: tuple[Callable[[EngineStatement], None], ...] = (
     number_rows,
     annotate_columns,
     refuse_unmapped,  # in the author's words, before they are the engine's
+    search_markers,  # what stays is for the general way
     lower_asof_joins,
     lower_qualify,
     map_calls,

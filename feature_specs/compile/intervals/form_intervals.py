@@ -188,6 +188,7 @@ def _rows_form(draft: Draft, row_query: RowQuery) -> IntervalForm:
         tie_break=tuple(items[n] for n in view.tie_break),
         prelude=tuple(row_query.block.ctes.made),
         unique=unique is not None and unique <= set(view.entities),
+        rows_per_key=_rows_per_key(draft),
     )
     # Plain rows of leaves say it by their lifetimes.
     visible = _visible(draft, form, None if form.simple else items.get(SEEN))

@@ -11,16 +11,40 @@ from feature_specs.compile.lowerings.interval_rows import members
 from feature_specs.compile.lowerings.lower_cumulative import lowers_cumulatively
 from feature_specs.compile.lowerings.lower_frames import lowers_by_frames
 from feature_specs.compile.lowerings.lower_latest import lowers_to_latest, ranks_by_start
+from feature_specs.compile.lowerings.rank_rows_of_history import starts_in_order
 from feature_specs.compile.normalize.note_visibility import sees
 from feature_specs.errors import CompileError, did_you_mean
 
-LOWERINGS = ("latest", "cumulative", "frames", "steps", "stab", "decorrelated")
+LOWERINGS = ("latest", "cumulative", "tiles", "frames", "steps", "stab", "decorrelated")
 #: Valid for most views, and of plain joins and groups alone: what an engine takes that lacks a
 #: function over frames.
 LAST_RESORTS = ("stab", "decorrelated")
 
-#: Up to this many rows per key, a join of spine and rows is fastest (benchmarks/trailing_windows.py).
-FEW_ROWS = 28
+
+@dataclass(frozen=True)
+class EngineCosts:
+    """What is cheap on an engine, as measured there.
+
+    Attributes:
+        aggregates: lowerings of aggregates, the cheapest first.
+        history: the lowering of a history whose rows last and start in order.
+        few_rows: up to this many rows per key, a join of spine and rows is fastest.
+        few_rows_of_history: the same of a history.
+    """
+
+    aggregates: tuple[str, ...]
+    history: str
+    few_rows: float
+    few_rows_of_history: float = 0
+
+
+#: DuckDB: benchmarks/trailing_windows.py. Trino sorts rows slowly, and hashes them well:
+#: benchmarks/trino_point_in_time.py. Spark was not measured, and has no search in an array.
+COSTS = {
+    "duckdb": EngineCosts(("cumulative", "frames", "stab"), "latest", few_rows=28),
+    "trino": EngineCosts(("tiles", "frames", "stab"), "tiles", few_rows=60, few_rows_of_history=60),
+    "spark": EngineCosts(("cumulative", "frames", "stab"), "latest", few_rows=28),
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +67,10 @@ class LoweringChoice:
         return tuple(why if p is None else f"{_as_written(p)}: {why}" for p, why in self.found)
 
 
-def choose_lowering(draft: Draft, forced: str | None = None) -> LoweringChoice:
-    """Choose by validity and cost, or validate a forced choice.
+def choose_lowering(
+    draft: Draft, forced: str | None = None, engine: str = "duckdb"
+) -> LoweringChoice:
+    """Choose by validity and an engine's costs, or validate a forced choice.
 
     Raises:
         CompileError: ``forced`` is unknown, or not valid for this view.
@@ -58,14 +84,14 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> LoweringChoice:
     silent = draft.form is not None and ranks_by_start(draft.form) and not sees(draft)
     if silent and forced == "decorrelated":
         # The query's own output does not say when a row became visible.
-        choice = _choose_for_rows(draft, None)
+        choice = _choose_for_rows(draft, None, engine)
     elif forced == "decorrelated" or draft.form is None:
         why = "it was asked for" if forced == "decorrelated" else draft.why_no_form
         choice = _chosen("decorrelated", why)
     elif draft.form.grouped:
-        choice = choose_parts(draft.form, forced)
+        choice = choose_parts(draft.form, forced, engine)
     else:
-        choice = _choose_for_rows(draft, forced)
+        choice = _choose_for_rows(draft, forced, engine)
     if forced is not None and choice.lowering != forced:
         raise CompileError(
             f"lowering {forced!r} is not valid here: {'; '.join(choice.reasons)}",
@@ -75,7 +101,7 @@ def choose_lowering(draft: Draft, forced: str | None = None) -> LoweringChoice:
     return choice
 
 
-def _choose_for_rows(draft: Draft, forced: str | None) -> LoweringChoice:
+def _choose_for_rows(draft: Draft, forced: str | None, engine: str) -> LoweringChoice:
     assert draft.form is not None
     if draft.form.event_time is None:
         if draft.form.unique and forced != "stab":
@@ -83,7 +109,13 @@ def _choose_for_rows(draft: Draft, forced: str | None) -> LoweringChoice:
         why = "it was asked for" if draft.form.unique else "nothing proves one row per entity"
         return _chosen("stab", why)
     why_not = lowers_to_latest(draft.form)
+    rows = draft.form.rows_per_key
+    if why_not is None and not forced and rows and rows <= COSTS[engine].few_rows_of_history:
+        return _chosen("stab", f"a key has about {rows:g} rows")
     if why_not is None and forced != "stab":
+        tiled = (forced or COSTS[engine].history) == "tiles"
+        if tiled and starts_in_order(draft.form):
+            return _chosen("tiles", "every row lasts and the newest one answers")
         return _chosen("latest", "every row lasts and the newest one answers")
     return _chosen("stab", why_not or "it was asked for")
 
@@ -92,10 +124,13 @@ def _chosen(lowering: str, why: str | None) -> LoweringChoice:
     return LoweringChoice(lowering, ((None, f"{lowering}, because {why}"),))
 
 
-def choose_parts(form: IntervalForm, forced: str | None = None) -> LoweringChoice:
+def choose_parts(
+    form: IntervalForm, forced: str | None = None, engine: str = "duckdb"
+) -> LoweringChoice:
     """Choose a lowering for each aggregate of a grouped form."""
-    few = form.rows_per_key is not None and form.rows_per_key <= FEW_ROWS
-    order = [forced] if forced else ["stab"] if few else ["cumulative", "frames", "stab"]
+    costs = COSTS[engine]
+    few = form.rows_per_key is not None and form.rows_per_key <= costs.few_rows
+    order: tuple[str, ...] = (forced,) if forced else ("stab",) if few else costs.aggregates
     parts: dict[str, list[AggregateCall]] = {}
     found: list[tuple[AggregateCall, str]] = []
     for part in (members(form), *form.aggregates):
@@ -111,12 +146,12 @@ def choose_parts(form: IntervalForm, forced: str | None = None) -> LoweringChoic
             refusals.append(f"not {name}, because {why_not}")
         else:
             found.append((part, "; ".join(refusals)))
-            return LoweringChoice("cumulative + frames + stab", tuple(found))
+            return LoweringChoice(" + ".join(costs.aggregates), tuple(found))
     return LoweringChoice(" + ".join(n for n in LOWERINGS if n in parts), tuple(found), parts)
 
 
 def _why_not(name: str, part: AggregateCall) -> str | None:
-    if name == "cumulative":
+    if name in ("cumulative", "tiles"):
         return lowers_cumulatively(part)
     if name == "frames":
         return lowers_by_frames(part)

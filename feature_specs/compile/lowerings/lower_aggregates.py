@@ -36,8 +36,8 @@ def lower_aggregates(
     """
     pieces: list[Piece] = []
     for name, chosen in parts.items():
-        if name == "cumulative":
-            pieces.append(lower_cumulative(scope, chosen))
+        if name in ("cumulative", "tiles"):
+            pieces.append(lower_cumulative(scope, chosen, tiled=name == "tiles"))
         elif name == "frames":
             pieces += lower_frames(scope, chosen)
         else:
@@ -52,7 +52,10 @@ def lower_aggregates(
     values = ", ".join(f"{duckdb_sql(node)} as {quoted(name)}" for name, node in columns.items())
     joins = " ".join(f"left join {p.name} on {p.name}.{ROW} = s.{ROW}" for p in pieces)
     where = f" where {' and '.join(tests)}" if tests else ""
-    sql = f"select s.{ROW}, {values} from {scope.name('spine')} as s {joins}{where}"
+    source = f"{scope.name('spine')} as s {joins}"
+    if list(parts) == ["tiles"]:  # which have a row for every spine row, and cost the engine less
+        source = f"{pieces[0].name} as s"
+    sql = f"select s.{ROW}, {values} from {source}{where}"
     made = [q for p in pieces for q in p.subqueries]
     return [*made, Subquery(scope.name("features"), sql)]
 

@@ -23,6 +23,7 @@ from feature_specs.compile.lowerings.lower_frames import lower_frames, lowers_by
 from feature_specs.compile.lowerings.lower_stab import lower_stab
 from feature_specs.compile.lowerings.lowered import ROW, Piece, ViewScope, names_of
 from feature_specs.compile.lowerings.running_totals import BASE, ROWS, Passes, units_sql
+from feature_specs.compile.lowerings.tiles import TiledPasses
 from feature_specs.compile.sql.aggregates import known_aggregate
 from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.compile.sql.exact_types import ExactType, exact_type, is_float
@@ -53,9 +54,13 @@ def lowers_cumulatively(part: AggregateCall) -> str | None:
     return None
 
 
-def lower_cumulative(scope: ViewScope, parts: list[AggregateCall]) -> Piece:
-    """Lower aggregates for which ``lowers_cumulatively`` gives no reason, in shared passes."""
-    totals = _Totals(scope, parts)
+def lower_cumulative(scope: ViewScope, parts: list[AggregateCall], *, tiled: bool = False) -> Piece:
+    """Lower aggregates for which ``lowers_cumulatively`` gives no reason, in shared passes.
+
+    Args:
+        tiled: sum the rows between markers first, rather than sort them.
+    """
+    totals = _Totals(scope, parts, TiledPasses(scope) if tiled else Passes(scope))
     values = {p.name: totals.value(p) for p in parts}
     name, units = scope.name("totals"), scope.name("units")
     floats = [p for p in parts if _sums_floats(p)]
@@ -108,18 +113,19 @@ class _Totals:
 
     scope: ViewScope
     parts: Sequence[AggregateCall]
+    passes: Passes
     units: dict[str, str] = field(default_factory=dict)
     differences: dict[str, str] = field(default_factory=dict)
     counts: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.passes = Passes(self.scope)
-
     def sql(self) -> str:
         """SQL of the differences that the values read so far are made of."""
         listed = "".join(f", {sql} as {name}" for sql, name in self.differences.items())
-        joins = self.passes.joins("s")
-        select = f"select s.{ROW}{listed} from {self.scope.name('spine')} as s {joins}"
+        alone = self.passes.alone()
+        source = f"{self.scope.name('spine')} as s {self.passes.joins('s')}"
+        row = f"s.{ROW}" if alone is None else f"{alone.alias}.{ROW}"
+        source = source if alone is None else f"{alone.name} as {alone.alias}"
+        select = f"select {row}{listed} from {source}"
         counts = "".join(
             f", ({packed} + {_HALF}) >> {_SHIFT} as {name}" for packed, name in self.counts.items()
         )

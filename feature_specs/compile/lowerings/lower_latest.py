@@ -18,6 +18,7 @@ from feature_specs.compile.lowerings.rank_rows_of_history import (
     ranking,
     starts_in_order,
 )
+from feature_specs.compile.lowerings.tiles import last_tiled_starts
 from feature_specs.quote import quoted
 
 
@@ -35,15 +36,20 @@ def ranks_by_start(form: IntervalForm) -> bool:
     return not form.grouped and form.event_time is not None and not starts_in_order(form)
 
 
-def lower_in_order(histories: Sequence[ViewScope]) -> tuple[list[Subquery], str]:
+def lower_in_order(
+    histories: Sequence[ViewScope], *, tiled: bool = False
+) -> tuple[list[Subquery], str]:
     """Subqueries of histories with the same keys, and SQL that joins their features to the spine.
 
     Match on the starts alone, then fetch the rows that start then: once each, however many spine
     rows they answer, so that memory is needed for neither the history nor a copy a spine row.
+
+    Args:
+        tiled: find the starts by tiles, rather than sort them.
     """
     first = histories[0]
     matched = first.name("matched")
-    features = [_fetched(h, first, place) for place, h in enumerate(histories)]
+    features = [_fetched(h, first, place, tiled=tiled) for place, h in enumerate(histories)]
     joins = [f"left join {matched} on {matched}.{ROW} = fb_spine.{ROW}"]
     # A whole number is its own fb_key, which need not be carried to where the spine has it.
     key = f"fb_spine.{quoted(first.spine_key)}" if first.whole_key else f"{matched}.fb_key"
@@ -53,10 +59,11 @@ def lower_in_order(histories: Sequence[ViewScope]) -> tuple[list[Subquery], str]
             f"left join {own} on {key} = {own}.fb_key "
             f"and {matched}.fb_matched{place} = {own}.{start} and fb_spine.{AXIS} >= {own}.{start}"
         )
-    return [*last_starts(histories), *features], " ".join(joins)
+    starts = last_tiled_starts(histories) if tiled else last_starts(histories)
+    return [*starts, *features], " ".join(joins)
 
 
-def _fetched(history: ViewScope, first: ViewScope, place: int) -> Subquery:
+def _fetched(history: ViewScope, first: ViewScope, place: int, *, tiled: bool) -> Subquery:
     """The rows that matched; of rows with the same start, the one that answers.
 
     Rows are told apart by the spine's keys: one of these may equal keys that the leaves write in two
@@ -70,10 +77,13 @@ def _fetched(history: ViewScope, first: ViewScope, place: int) -> Subquery:
     fetched = (
         f"select {key} as fb_key, r.{start}, {answers_sql(history)} "
         f"from {rows} semi join {first.name('matched')} as m "
-        f"on {key} = m.fb_key and r.{start} = m.fb_matched{place} and m.fb_first{place}"
+        f"on {key} = m.fb_key and r.{start} = m.fb_matched{place}"
     )
     order = ranking(history, starts_alike=True)
     rank = f"row_number() over (partition by {key}, r.{start} order by {order})"
+    if tiled:  # where a window is cheaper than a second scan of the rows
+        return Subquery(history.name("features"), f"{fetched} qualify {rank} = 1", shared=False)
+    fetched += f" and m.fb_first{place}"
     return Subquery(
         history.name("features"),
         f"{fetched} and not m.fb_tied{place} "

@@ -112,7 +112,7 @@ class Passes:
         )
         nulls = ", null" * len(one.terms)
         markers = [
-            f"select s.fb_key, {_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
+            f"select s.fb_key, {marked_place(shift)}, s.{ROW} * {count} + {number}{nulls} "
             f"from {scope.name('marks')} as s"
             for number, shift in enumerate(one.shifts)
         ]
@@ -122,15 +122,11 @@ class Passes:
     def _totals(self, one: Pass) -> Subquery:
         # Two halves of the keys, so that two threads can each follow an order.
         read = " union all ".join(_half(one, half) for half in (0, 1))
-        if len(one.shifts) == 1:
-            listed = ", ".join(f"{c} as {c}_0" for c in one.columns)
-            return Subquery(one.name, f"select {ROW}, {listed} from ({read}) as read_at")
-        picked = ", ".join(
-            f"any_value({c}) filter (where fb_read = {n}) as {c}_{n}"
-            for c in one.columns
-            for n in range(len(one.shifts))
-        )
-        return Subquery(one.name, f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}")
+        return Subquery(one.name, read_columns(one, read))
+
+    def alone(self) -> Pass | None:
+        """A pass that is read by itself, since it has a row for every spine row."""
+        return None
 
     def joins(self, row: str) -> str:
         """SQL that joins every pass to a relation's spine rows."""
@@ -138,6 +134,23 @@ class Passes:
             f"left join {p.name} as {p.alias} on {p.alias}.{ROW} = {row}.{ROW}"
             for p in self.made.values()
         )
+
+
+def read_columns(one: Pass, read: str) -> str:
+    """SQL with a row per spine row and a column per total and shift.
+
+    Args:
+        read: SQL of a row per spine row and shift, ``fb_read``.
+    """
+    if len(one.shifts) == 1:
+        listed = ", ".join(f"{c} as {c}_0" for c in one.columns)
+        return f"select {ROW}, {listed} from ({read}) as read_at"
+    picked = ", ".join(
+        f"any_value({c}) filter (where fb_read = {n}) as {c}_{n}"
+        for c in one.columns
+        for n in range(len(one.shifts))
+    )
+    return f"select {ROW}, {picked} from ({read}) as read_at group by {ROW}"
 
 
 def _half(one: Pass, half: int) -> str:
@@ -158,7 +171,8 @@ def _half(one: Pass, half: int) -> str:
     return f"select {row}, {', '.join(held)} from ({running}) as running where {MARKERS}"
 
 
-def _place(shift: int | None) -> str:
+def marked_place(shift: int | None) -> str:
+    """SQL of the place at which totals are read that far before a spine row's instant."""
     if shift is None:
         return str(_FIRST)
     return f"(s.{AXIS} - {shift}) * 2 + 1" if shift else f"s.{AXIS} * 2 + 1"

@@ -69,10 +69,10 @@ def marker(
     """Places of ``(fb_t - constant) * 2 + 1`` and of a number made of ``fb_row``."""
     place = mark = spine = None
     for number, node in enumerate(outputs.values()):
-        columns = {c.name for c in node.find_all(exp.Column)}
-        if columns == {"fb_row"}:
+        columns = {c.name: c for c in node.find_all(exp.Column)}
+        if "fb_row" in columns and columns.keys() <= {"fb_row", "fb_read"}:
             mark = number
-            owner = reading.owner(next(iter(node.find_all(exp.Column))))
+            owner = reading.owner(columns["fb_row"])
             spine = reading.sources[owner].spine if owner in reading.sources else None
         elif is_marked_place(node):
             place = number
@@ -110,8 +110,24 @@ def held_relation(
                 )
             )
     anchored = next((reading.sources[a].anchored for a in needs if a in reading.sources), None)
+    anchored = anchored or at_marker(reading, outputs)
     in_step = columns_in_step(reading, claims, outputs)
     return Relation(columns, "held", frozenset(good), None, anchored, in_step)
+
+
+def at_marker(reading: SelectProof, outputs: Mapping[str, exp.Expr]) -> str | None:
+    """The spine of a source of markers, where each row is given one marker's place and number."""
+    given = (outputs.get("fb_place"), outputs.get("fb_mark"))
+    owners = {reading.owner(node) if isinstance(node, exp.Column) else None for node in given}
+    owner = owners.pop() if len(owners) == 1 else None
+    if owner is None or owner not in reading.sources:
+        return None
+    source = reading.sources[owner]
+    if source.status != "free" or source.marker is None:
+        return None
+    place, mark, spine = source.marker
+    named = [node.name for node in given if isinstance(node, exp.Column)]
+    return spine if named == [source.columns[place], source.columns[mark]] else None
 
 
 def columns_in_step(

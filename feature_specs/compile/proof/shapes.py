@@ -69,7 +69,12 @@ def is_forward(step: exp.Expr) -> bool:
 
 
 def is_marked_place(node: exp.Expr) -> bool:
-    """An instant of the spine or an earlier one, or the far past, as a place behind its rows."""
+    """An instant of the spine or an earlier one, or the far past, as a place behind its rows.
+
+    Or one of several such, by a case without another way out.
+    """
+    if isinstance(node, exp.Case) and not node.args.get("default"):
+        return all(is_marked_place(branch.args["true"]) for branch in node.args["ifs"])
     if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal):
         return True
     if not (isinstance(node, exp.Add) and node.expression == exp.Literal.number(1)):

@@ -82,7 +82,7 @@ def _by_lowering(views: Sequence[Joined]) -> list[list[Joined]]:
     for joined in views:
         draft = joined.draft
         keys = tuple(map(draft.spine_key, draft.view.entities))
-        together = (draft.view.entities, keys, _has_whole_key(draft))
+        together = (draft.view.entities, keys, _has_whole_key(draft), joined.choice.lowering)
         group = open_groups.get(together) if _in_order(joined) else None
         if group is None or len(group) == _MOST_TOGETHER:
             group = []
@@ -95,7 +95,8 @@ def _by_lowering(views: Sequence[Joined]) -> list[list[Joined]]:
 
 def _in_order(joined: Joined) -> bool:
     form = joined.draft.form
-    return joined.choice.lowering == "latest" and form is not None and starts_in_order(form)
+    latest = joined.choice.lowering in ("latest", "tiles")
+    return latest and form is not None and not form.grouped and starts_in_order(form)
 
 
 def _lowered(group: Sequence[Joined]) -> tuple[list[Subquery], str]:
@@ -118,7 +119,8 @@ def _lowered(group: Sequence[Joined]) -> tuple[list[Subquery], str]:
     )
     if _in_order(group[0]):
         histories = [_scope(j.draft, j.draft.form) for j in group if j.draft.form is not None]
-        subqueries, join = lower_in_order(histories)
+        tiled = group[0].choice.lowering == "tiles"
+        subqueries, join = lower_in_order(histories, tiled=tiled)
         return [spine, *map(_rows, histories), *subqueries], join
     features = quoted(f"{draft.view.name}__features")
     join = f"left join {features} on {features}.{ROW} = fb_spine.{ROW}"

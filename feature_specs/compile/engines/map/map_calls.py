@@ -42,6 +42,8 @@ def refuse_unmapped(statement: EngineStatement) -> None:
     for node in tree.walk():
         if isinstance(node, _STRUCTURE) and not isinstance(node, exp.Anonymous):
             continue
+        if isinstance(node, exp.Values) and _whole_numbers(node):
+            continue
         if type(node) in AGGREGATES or isinstance(node, PLACED):
             continue
         if isinstance(node, exp.Anonymous) and node.name.lower() in SCALARS:
@@ -54,6 +56,12 @@ def refuse_unmapped(statement: EngineStatement) -> None:
             "no mapping of it has been tried there: write it by other functions, or run this view "
             "on duckdb",
         )
+
+
+def _whole_numbers(node: exp.Values) -> bool:
+    """Of one type on every engine."""
+    values = [value for row in node.expressions for value in row.expressions]
+    return all(isinstance(value, exp.Literal) and value.is_int for value in values)
 
 
 def _name(node: exp.Expr) -> str:

@@ -38,7 +38,10 @@ def whole_us(instant: exp.Expr, engine: str) -> exp.Expr:
     near = _timestamp(value, 6)
     # Hours are of one length in every zone, and what is left of one is exact as a double.
     hours = call("date_diff", exp.Literal.string("hour"), raw(_EPOCH), near)
-    rest = call("to_unixtime", call("date_add", exp.Literal.string("hour"), exp.Neg(this=hours.copy()), near))
+    rest = call(
+        "to_unixtime",
+        call("date_add", exp.Literal.string("hour"), exp.Neg(this=hours.copy()), near),
+    )
     micros = call("round", exp.Mul(this=rest, expression=raw("1E6")))
     rounded_up = call("if", exp.GT(this=near.copy(), expression=fine.copy()), number(1), number(0))
     whole = exp.Add(

@@ -12,8 +12,8 @@ from sqlglot import exp
 from feature_specs.compile.engines.engine_statement import EngineStatement
 from feature_specs.errors import CompileError
 
-#: Operators after the replacement; 150 stages of Trino are about 310 of them.
-LIMITS = {"trino": 300, "spark": 1500}
+#: Operators after the replacement; an operator is up to three quarters of a stage of Trino.
+LIMITS = {"trino": 200, "spark": 1500}
 
 
 def refuse_repetition(statement: EngineStatement) -> None:
