@@ -161,6 +161,16 @@ class ViewEntry:
         )
 
     @property
+    def as_of_table(self) -> str:
+        """The Iceberg identifier of its backfilled history."""
+        return f"{self.table}__as_of"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """All Iceberg identifiers under which its rows are, or may be."""
+        return self.table, self.history_table, self.as_of_table
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The feature table's key columns."""
         return tuple(fold_name(c.name) for c in self.entities)

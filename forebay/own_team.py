@@ -6,6 +6,7 @@ It guards against mistakes: whoever can read the lake's files can read what is i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from feature_specs.access import PRIVATE
@@ -66,6 +67,30 @@ def check_readable(project: Project, catalog: Catalog, views: Iterable[str]) -> 
         readers.check(team.name, team.rights, known)
     except ForbiddenError as error:
         raise with_hint(error, catalog, team) from None
+
+
+def check_query(project: Project, query: str) -> None:
+    """Refuse a query that names a table of a view which is private to another group.
+
+    Views are those that were compiled last, whichever of them the query's service reads. Looks for the names alone, in whichever engine's SQL: in a text or a comment they count too.
+
+    Raises:
+        ForbiddenError: says who to ask.
+    """
+    catalog = project.catalog()
+    tables = {t: v.name for v in catalog.views.values() for t in v.tables}
+    check_readable(project, catalog, [v for t, v in tables.items() if names_table(query, t)])
+
+
+def names_table(query: str, table: str) -> bool:
+    """Whether a query names a table, with its schema or, where a relation may stand, without."""
+    schema, _, name = table.rpartition(".")
+    quote = r"[\"`]?"
+    whole = (
+        rf"(?<!\w){quote}{re.escape(schema)}{quote}\s*\.\s*{quote}{re.escape(name)}{quote}(?!\w)"
+    )
+    alone = rf"(?:\bfrom|\bjoin|,)\s*{quote}{re.escape(name)}{quote}(?![\w.])"
+    return re.search(f"{whole}|{alone}", query, re.IGNORECASE) is not None
 
 
 def refusals(project: Project, catalog: Catalog, views: Iterable[str]) -> dict[str, ForebayError]:

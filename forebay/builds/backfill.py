@@ -24,6 +24,7 @@ from feature_specs.names import fold_name
 from feature_specs.progress import Progress
 from feature_specs.quote import quoted
 from forebay.dbt_project.project import Project
+from forebay.own_team import check_readable
 from forebay.training.regular_spine import Instants
 from lakehouse.backfill_state import BACKFILL_PROPERTY, BackfillState, read_backfill
 from lakehouse.commit import Columns, Mode
@@ -104,6 +105,7 @@ class Backfill:
     ) -> None:
         self.catalog: Catalog = project.catalog()
         self.view: ViewEntry = self.catalog.view(view)
+        check_readable(project, self.catalog, [view])
         _check_columns(self.view)
         self.plan = read_plan(project.folder, self.view.name)
         self.lake: Lake = open_lake(self.catalog.lake)
@@ -111,7 +113,7 @@ class Backfill:
         _check_past(self.catalog, self.view, instants, now)
         length = microseconds(parse_duration(chunk, where="--chunk", example="30 days"))
         self.per_chunk = max(1, length // instants.step)
-        self.table = f"{self.view.table}__as_of"
+        self.table = self.view.as_of_table
         self._reset = reset
         self.state = self._find_state(instants)
         self._named = f"backfill {self.view.name}"

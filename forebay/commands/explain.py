@@ -30,10 +30,13 @@ def explain_command(
     Example: forebay explain carrier_arrivals --no-sql
     """
     from forebay.compilation.compile_project import compile_project
+    from forebay.own_team import check_readable
 
     project = find_project(target=target)
     with progress(True) as report:
-        chosen = compile_project(project, progress=report, write=False, only=view).view(view)
+        compiled = compile_project(project, progress=report, write=False, only=view)
+    check_readable(project, compiled.catalog, [view])
+    chosen = compiled.view(view)
     there = chosen.for_engine(engine)
     if as_json:
         emit_json(

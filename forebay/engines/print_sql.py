@@ -7,6 +7,7 @@ from feature_specs.errors import DataError
 from feature_specs.instants import microseconds
 from forebay.compilation.current_service import current_service
 from forebay.dbt_project.project import Project
+from forebay.own_team import check_query, check_readable
 from forebay.training.write_statement import filled, write_on_engine
 from lakehouse.check_spine import check_spine
 from lakehouse.duckdb_types import column_types
@@ -42,6 +43,8 @@ def service_sql(
     compiled = current_service(project, service)
     catalog = compiled.catalog
     entry = catalog.service(service)
+    check_readable(project, catalog, (view for view, _ in entry.features))
+    check_query(project, f"from {spine}")
     if entry.no_past:
         raise DataError(entry.no_past, where=entry.file, hint="read it as things stand")
     lake = open_lake(catalog.lake)

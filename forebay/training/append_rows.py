@@ -24,6 +24,7 @@ from feature_specs.names import fold_name
 from feature_specs.progress import Progress
 from feature_specs.quote import literal, quoted
 from forebay.dbt_project.project import Project
+from forebay.own_team import check_query
 from forebay.training.changes import compare, keep_record
 from forebay.training.combine_parts import combine_parts, rows_in, with_part
 from forebay.training.engine import SpineFile, SpineQuery
@@ -164,6 +165,8 @@ def _find_new(
     """
     catalog = project.catalog()
     source = read_input(spine, path.parent)
+    if isinstance(source, SpineQuery):
+        check_query(project, source.sql)
     with closing(connect(catalog)) as connection:
         features = {f["name"] for f in record["features"]}
         there = f"(select * exclude (file_row_number) from {rows_in(out)})"

@@ -22,7 +22,7 @@ from feature_specs.time_zones import check_zone
 from feature_specs.view import FeatureReference
 from forebay.compilation.current_service import CompiledService, current_service
 from forebay.dbt_project.project import Project
-from forebay.own_team import check_readable
+from forebay.own_team import check_query, check_readable
 from forebay.training.engine import (
     SpineFile,
     SpineQuery,
@@ -104,6 +104,8 @@ def make_training_set(
     making = _Making(project, service, compiled, engine, options, lag_us)
     try:
         source = read_input(spine, folder)
+        if isinstance(source, SpineQuery):
+            check_query(project, source.sql)
         if isinstance(source, SpineFile | SpineQuery):
             made = making.of_source(source)
         else:

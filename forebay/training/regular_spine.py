@@ -11,12 +11,12 @@ from typing import Any
 
 import duckdb
 
-from feature_specs.catalog import Catalog
 from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean, first_line
 from feature_specs.instants import epoch_us, microseconds, parse_instant
 from feature_specs.quote import quoted
 from forebay.dbt_project.project import Project
+from forebay.own_team import check_query
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery
 from forebay.training.number_rows import write_numbered
@@ -92,7 +92,7 @@ def write_spine(
     connection = connect(catalog)
     try:
         with tempfile.TemporaryDirectory(prefix="forebay") as folder:
-            relation, columns = _load(connection, entities, Path(folder), catalog)
+            relation, columns = _load(connection, entities, Path(folder), project)
             chosen = _chosen(columns, keys)
             listed = ", ".join(map(quoted, chosen))
             nulls = " or ".join(f"{quoted(name)} is null" for name in chosen)
@@ -124,12 +124,16 @@ def _epoch(at: str | datetime, option: str) -> int:
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection, entities: Any, folder: Path, catalog: Catalog
+    connection: duckdb.DuckDBPyConnection,
+    entities: Any,
+    folder: Path,
+    project: Project,
 ) -> tuple[str, Mapping[str, str]]:
     """SQL of the entities' rows, and DuckDB types by column."""
     source = read_input(entities, folder)
     if isinstance(source, SpineQuery):
-        define_named(connection, catalog, source.sql)
+        check_query(project, source.sql)
+        define_named(connection, project.catalog(), source.sql)
         described = connection.execute(f"describe {source.sql}").fetchall()
         return source.sql, {name: kind for name, kind, *_ in described}
     if isinstance(source, SpineFile):

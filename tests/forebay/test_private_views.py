@@ -17,7 +17,7 @@ from forebay.client.errors import AccessError
 from forebay.compilation.compile_project import compile_project
 from forebay.dbt_project.project import find_project
 from forebay.dbt_project.read_manifest import read_manifest
-from forebay.own_team import VARIABLE
+from forebay.own_team import VARIABLE, names_table
 from forebay.why.explain_value import explain_value
 from serving.access.errors import ForbiddenError
 from serving.sync import sync
@@ -42,6 +42,13 @@ exposures:
     depends_on: [ref('spending')]
     config: {meta: {feature_service: {features: [spending.*]}}}
 """
+
+#: Reads what is not private.
+SEEN = (
+    SERVICE.replace("fraud", "seen")
+    .replace("'spending'", "'last_payment'")
+    .replace("spending.*", "last_payment.*")
+)
 
 Read = Callable[[Path], object]
 
@@ -225,3 +232,54 @@ def test_a_team_that_is_none(built: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv(VARIABLE, " risk ")
     with pytest.raises(ForebayError, match="team's name"):
         preview(built)
+
+
+QUERY = "select customer, timestamptz '2024-01-09 00:00+00' as event_timestamp from {}"
+INSTANTS = ("--from", "2024-01-08T00:00:00Z", "--to", "2024-01-09T00:00:00Z", "--every", "1d")
+#: What reads a private view, and a part of what is told once the team may.
+COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "explain": (("explain", "spending", "--no-sql"), "payments"),
+    "backfill": (("backfill", "spending", "--dry-run", *INSTANTS), "2 instants"),
+    "sql": (("sql", "seen", "--spine", "main.spending", "--timestamp", "x"), "x"),
+    "spine query": (("train", "seen", "--dry-run", "--spine", QUERY.format("main.spending")), ""),
+    "spine log": (
+        ("train", "seen", "--dry-run", "--spine", QUERY.format('"main"."spending__history"')),
+        "",
+    ),
+    "entities": (
+        ("spine", "--entities", "select customer from spending", *INSTANTS, "--out", "x.parquet"),
+        "",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", COMMANDS)
+def test_commands_ask_for_private_views(
+    built: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words, told = COMMANDS[kind]
+    shell = Shell(built, monkeypatch, capsys)
+    file = built / "models/services.yml"
+    file.write_text(SEEN)
+    try:
+        monkeypatch.setenv(VARIABLE, "growth")
+        line = shell.refused(*words)
+        assert "may not read feature view 'spending'" in line and "ask risk@x.org" in line
+        monkeypatch.setenv(VARIABLE, "risk")
+        shell.run(*words)
+        assert "may not read" not in shell.err and told in shell.out + shell.err
+    finally:
+        file.unlink()
+
+
+def test_names_of_tables_in_queries() -> None:
+    """A table is named with its schema, or alone where a relation stands; not within other names."""
+    named = ['select * from "main"."spending"', "from MAIN . spending s", "join spending on true"]
+    named += ["from a, spending", "select main.spending.x from main.spending"]
+    others = ["select spending from a", "from main.spending_v2", "from domain.spending"]
+    others += ["from spending_old", "from spending.payments", "from other.main_spending"]
+    assert [q for q in (*named, *others) if names_table(q, "main.spending")] == named
