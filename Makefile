@@ -35,7 +35,7 @@ prove-lineage: $(READY)
 	$(BIN)/python -m tests.lineage $(N)
 
 torture: $(READY)
-	FOREBAY_KILL_ROUNDS=50 $(BIN)/pytest -k kill tests/serving/stores/cql/test_store.py tests/serving/sync/test_killed.py tests/lakehouse/stream tests/lakehouse/ingest/test_killed.py tests/forebay/builds/test_backfill.py
+	FOREBAY_KILL_ROUNDS=50 $(BIN)/pytest -k kill tests/serving/stores/cql/test_store.py tests/serving/sync/test_killed.py tests/lakehouse/stream tests/lakehouse/ingest/test_killed.py tests/lakehouse/maintain/test_killed.py tests/forebay/builds/test_backfill.py
 
 # All cases written by hand, all functions and ENGINE_N drawn cases on a real Trino and a real Spark.
 ENGINE_N ?= 200

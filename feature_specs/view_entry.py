@@ -90,6 +90,8 @@ class ViewEntry:
         drift: thresholds (``feature_specs.drift_options``), by feature; those of all under "".
         reach: of each leaf, how far before t a row may lie that counts at t, in microseconds; none
             of a leaf whose whole past may count.
+        reads: of each leaf, the columns that decide values, in lower case; none where an earlier forebay
+            compiled it.
         deprecated: dbt's ``deprecation_date`` of the model, in ISO 8601; mostly empty.
     """
 
@@ -117,6 +119,7 @@ class ViewEntry:
     drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     deprecated: str = ""
     reach: Mapping[str, int] = field(default_factory=dict)
+    reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
     aliases: tuple[Feature, ...] = ()
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -15,6 +15,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from feature_specs.errors import DataError
+from feature_specs.names import fold_name
 from lakehouse.data_files.manifests import entries_of, entries_with, manifests_of
 from lakehouse.data_files.project_columns import NAME_MAPPING
 from lakehouse.data_files.select_rows import select_rows
@@ -191,11 +192,16 @@ def reading_of(table: Table) -> str:
     return f"{table.metadata.current_schema_id}:{mapped}"
 
 
-def columns_read_alike(table: Table, before: str | None) -> bool:
-    """Whether every column reads as it did under an earlier ``reading_of``.
+def columns_read_alike(
+    table: Table, before: str | None, names: Collection[str] | None = None
+) -> bool:
+    """Whether columns read as they did under an earlier ``reading_of``.
 
     A column that is new was in no earlier query; one that was dropped or renamed, and another that
     has its name now, do not hold what it held.
+
+    Args:
+        names: the columns asked about, and what is nested in them, in lower case; None for all.
     """
     if before is None:
         return False
@@ -208,4 +214,8 @@ def columns_read_alike(table: Table, before: str | None) -> bool:
     if int(number) not in known:
         return False
     was, now = index_by_name(known[int(number)]), index_by_name(table.schema())
-    return all(was.get(name, field_id) == field_id for name, field_id in now.items())
+    return all(
+        was.get(name, field_id) == field_id
+        for name, field_id in now.items()
+        if names is None or fold_name(name.partition(".")[0]) in names
+    )

@@ -37,6 +37,7 @@ class ViewParts:
         definition: what it is made of, as plain data.
         lineage: which leaf columns reach each feature: `ViewLineage.dump`.
         reach: how far back it reads of each leaf (``ViewEntry.reach``).
+        reads: which columns of each leaf (``ViewEntry.reads``).
         bounds: of each scan of a leaf, what bounds it in the point-in-time statement.
     """
 
@@ -55,6 +56,7 @@ class ViewParts:
     lineage: Mapping[str, Any]
     bounds: tuple[tuple[str, str], ...] = ()
     reach: Mapping[str, int] = field(default_factory=dict)
+    reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class CompileCache:

@@ -8,6 +8,7 @@ from feature_specs.catalog import Column, Role
 from feature_specs.compile import CompiledView, compile_service, compile_view
 from feature_specs.compile.define_view import define_view
 from feature_specs.compile.leaves.find_join_keys import find_join_keys
+from feature_specs.compile.leaves.find_reads import find_reads
 from feature_specs.compile.variants.find_reach import find_reach
 from feature_specs.view import FeatureReference
 from forebay.compilation.compile_cache import ViewParts
@@ -38,6 +39,7 @@ def parts_of(view: CompiledView) -> ViewParts:
         definition=define_view(view.draft, features),
         lineage=follow_columns(view.draft).dump(),
         reach=find_reach(view.draft),
+        reads=find_reads(view.draft),
         bounds=tuple((scan.leaf, scan.bound) for scan in view.certificate.scans),
     )
 

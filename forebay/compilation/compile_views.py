@@ -250,6 +250,7 @@ def _view_entry(view: DeclaredView, parts: ViewParts) -> ViewEntry:
         definition_hash=_digest(parts.definition),
         drift=view.options.drift,
         reach=parts.reach,
+        reads=parts.reads,
         deprecated=str(node.get("deprecation_date") or ""),
     )
 

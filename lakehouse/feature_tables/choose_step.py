@@ -84,7 +84,7 @@ def choose_step(
             return StepChoice("full", f"rows of {name} were removed or rewritten")
         if came and added_relation(name) not in plan.touched:
             return StepChoice("full", f"{name} is declared static and has new rows")
-        if not columns_read_alike(pinned.table, before.readings.get(name)):
+        if not columns_read_alike(pinned.table, before.readings.get(name), view.reads.get(name)):
             return StepChoice(
                 "full", f"columns of {name} were changed, or are read in another way now"
             )

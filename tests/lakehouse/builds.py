@@ -20,6 +20,7 @@ from pyiceberg.transforms import DayTransform
 from feature_specs.catalog import Column, Feature, ViewEntry
 from feature_specs.compile import CompiledView, compile_view
 from feature_specs.compile.leaves.find_join_keys import find_join_keys
+from feature_specs.compile.leaves.find_reads import find_reads
 from feature_specs.compile.variants.find_reach import find_reach
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
@@ -78,6 +79,7 @@ def entry_of(compiled: CompiledView) -> tuple[ViewEntry, ViewPlan]:
         lowering=compiled.lowering,
         joined=find_join_keys(compiled.draft),
         reach=find_reach(compiled.draft),
+        reads=find_reads(compiled.draft),
     )
     plan = ViewPlan(
         create=steps.create,
