@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import TYPE_CHECKING
 
-from feature_specs.catalog import Catalog
+if TYPE_CHECKING:
+    from feature_specs.catalog import Catalog
+
+#: The header of an answer that says since when what it reads is deprecated.
+HEADER = b"deprecation"
 
 
 def deprecated_reads(catalog: Catalog, features: Collection[tuple[str, str]]) -> Iterator[str]:
@@ -49,7 +54,18 @@ def deprecation_headers(
         return ()
     first = min(map(instant_of, said))
     sunset = format_datetime(first, usegmt=True)
-    return ((b"deprecation", b"@%d" % int(first.timestamp())), (b"sunset", sunset.encode()))
+    return ((HEADER, b"@%d" % int(first.timestamp())), (b"sunset", sunset.encode()))
+
+
+def read_deprecation(value: bytes) -> datetime | None:
+    """The instant of a `Deprecation` header; None where it is not as RFC 9745 has it."""
+    seconds = value.strip().removeprefix(b"@")
+    if not value.strip().startswith(b"@") or not seconds.removeprefix(b"-").isdigit():
+        return None
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def instant_of(text: str) -> datetime:

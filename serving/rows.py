@@ -13,7 +13,6 @@ no other fragment begins with an n.
 from __future__ import annotations
 
 import base64
-import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -55,11 +54,6 @@ def header_text(event_time_us: int) -> str:
 def header_us(header: bytes) -> int:
     """The event time of a header, in microseconds since the epoch."""
     return (datetime.fromisoformat(header.decode()) - _EPOCH) // _MICROSECOND
-
-
-def decode_value(declared: SqlType, fragment: bytes) -> Any:
-    """The value of a fragment, in Python's type for the declared one."""
-    return from_json(declared)(json.loads(fragment))
 
 
 def encoder(declared: SqlType) -> Encoder:

@@ -59,6 +59,12 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
+    def connection_lost(self, error: Exception | None) -> None:
+        # The loop itself would only write what `data_received` raised, and the run wait for ever.
+        if not self._run.over:
+            sys.stderr.flush()
+            os._exit(1)
+
     def ask(self, due: float) -> None:
         """Send the request; its time counts from ``due``."""
         self._due = due
@@ -90,6 +96,7 @@ class Run:
         self._idle: list[Client] = []
         self._waiting: list[float] = []
         self._ends = 0.0
+        self.over = False
 
     def is_refused(self, head: bytes) -> bool:
         """Whether an answer's head says that the server is busy. Raises unless that or 200."""
@@ -116,7 +123,8 @@ class Run:
         """Ask for as long as the load says."""
         load, loop = self._load, asyncio.get_running_loop()
         body = load.body.encode()
-        head = f"POST {load.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        host = f"127.0.0.1:{load.port}"  # a server refuses a name that is not its own
+        head = f"POST {load.path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
         clients = []
         for _ in range(load.connections):
@@ -136,6 +144,7 @@ class Run:
             self._idle = clients
             await self._at_rate(load.rate, started)
         took = time.perf_counter() - started
+        self.over = True
         count = len(self.times)
         await asyncio.sleep(0.05)
         found = {"count": count, "rps": count / took, **percentiles_ms(self.times)}

@@ -1,6 +1,7 @@
 """Clients of feature vectors, with their answers and errors."""
 
 from feature_specs.errors import DataError, ForebayError, UnknownNameError
+from forebay.client.answer import DeprecatedViewWarning
 from forebay.client.async_client import AsyncClient
 from forebay.client.client import Client
 from forebay.client.errors import AccessError, ClosedError, UnavailableError
@@ -15,6 +16,7 @@ __all__ = [
     "Client",
     "ClosedError",
     "DataError",
+    "DeprecatedViewWarning",
     "Feature",
     "ForebayError",
     "Health",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from forebay.client.decode import Decoder, parse_json
 from forebay.client.errors import UnavailableError
@@ -11,21 +13,38 @@ from forebay.client.request import VectorRequest
 from forebay.client.vectors import Absent, Vectors
 
 
+class Reply(NamedTuple):
+    """The body of an answer, and since when a view that it reads is deprecated; None of none."""
+
+    body: bytes
+    deprecated: datetime | None = None
+
+
+class DeprecatedViewWarning(FutureWarning):
+    """A call reads a feature view whose author gives it up."""
+
+
 class ChangedError(UnavailableError):
     """The project was recompiled between two requests of one call."""
 
 
-def read_vectors(requests: Sequence[VectorRequest], bodies: Sequence[bytes], url: str) -> Vectors:
+def read_vectors(
+    requests: Sequence[VectorRequest], replies: Sequence[Reply], url: str, stack: int = 3
+) -> Vectors:
     """The vectors of a call, from the answer to each of its requests.
+
+    Warns (`DeprecatedViewWarning`) where they are of a view that is deprecated.
 
     Args:
         url: who answered, for errors.
+        stack: how far up whoever called stands, to whom the warning points.
 
     Raises:
         ChangedError: the answers' features or types differ.
         UnavailableError: an answer is not what forebay sends.
     """
     try:
+        bodies = [reply.body for reply in replies]
         answers = list(map(parse_json, bodies))
         first = answers[0]
         features, types = first["features"], first["types"]
@@ -40,13 +59,23 @@ def read_vectors(requests: Sequence[VectorRequest], bodies: Sequence[bytes], url
             for each in answer["absent"]
         ]
         decoder = Decoder.of(types, bodies)
-        return Vectors(features, types, rows, absent, _ages(answers), decoder)
+        made = Vectors(features, types, rows, absent, _ages(answers), decoder)
     except (ValueError, KeyError, TypeError) as error:
         raise UnavailableError(
             f"the answer is not forebay's: {error!r}",
             where=url,
             hint="name the address of `forebay serve`, and see what stands before it",
         ) from error
+    made.deprecated = min((r.deprecated for r in replies if r.deprecated), default=None)
+    if made.deprecated is not None:
+        asked = requests[0].service or ", ".join(made.features[:3])
+        warnings.warn(
+            f"{asked}: a feature view that it reads is deprecated as of {made.deprecated:%Y-%m-%d}: "
+            "read a later version of it, where there is one",
+            DeprecatedViewWarning,
+            stacklevel=stack,
+        )
+    return made
 
 
 def _ages(answers: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from feature_specs.errors import ForebayError
-from forebay.client.answer import ChangedError, read_vectors
+from forebay.client.answer import ChangedError, Reply, read_vectors
 from forebay.client.base import BaseClient
 from forebay.client.deadline import Deadline
 from forebay.client.errors import error_of, may_pass, unreachable
@@ -50,14 +50,14 @@ class AsyncClient(BaseClient):
                 async with asyncio.TaskGroup() as group:
                     asked = [group.create_task(self._ask(each, deadline)) for each in sent]
                 try:
-                    bodies = [each.result().body for each in asked]
-                    return read_vectors(requests, bodies, self._server.url)
+                    replies = [_reply(each.result()) for each in asked]
+                    return read_vectors(requests, replies, self._server.url, stack=6)
                 except ChangedError as error:
                     await asyncio.sleep(deadline.pause(error))
 
         async def ask_one() -> Vectors:
             response = await self._ask(sent[0], deadline)
-            return read_vectors(requests, [response.body], self._server.url)
+            return read_vectors(requests, [_reply(response)], self._server.url, stack=5)
 
         return await _within(deadline, ask_one() if len(sent) == 1 else _first_error(ask_all()))
 
@@ -139,6 +139,10 @@ class AsyncClient(BaseClient):
         self._connections = Connections(self._server, self._settings.connections)
         self._pid = os.getpid()
         return self._connections
+
+
+def _reply(response: Response) -> Reply:
+    return Reply(response.body, response.deprecated)
 
 
 async def _within(deadline: Deadline, work: Awaitable[_Made]) -> _Made:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forebay.client.answer import ChangedError, read_vectors
+from forebay.client.answer import ChangedError, Reply, read_vectors
 from forebay.client.base import BaseClient
 from forebay.client.deadline import Deadline
 from forebay.client.errors import error_of, may_pass, unreachable
@@ -64,9 +64,10 @@ class Client(BaseClient, Closing):
         deadline = self._deadline(requests[0].path, timeout)
         sent = [self._server.post(each.path, each.body) for each in requests]
         while True:
-            bodies = [self._ask(each, deadline).body for each in sent]
+            answers = [self._ask(each, deadline) for each in sent]
+            replies = [Reply(each.body, each.deprecated) for each in answers]
             try:
-                return read_vectors(requests, bodies, self._server.url)
+                return read_vectors(requests, replies, self._server.url)
             except ChangedError as error:
                 time.sleep(deadline.pause(error))
 

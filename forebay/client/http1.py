@@ -7,7 +7,11 @@ A lookup takes the server about 100 us. httpx takes 470 us of CPU a call and its
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import httptools
+
+from feature_specs.deprecation import HEADER, read_deprecation
 
 #: Bytes that are read at once.
 READ_SIZE = 256 * 1024
@@ -24,6 +28,7 @@ class Response:
         done: all of it is there.
         begun: some of it is there.
         retry_after: seconds, where the server says so.
+        deprecated: since when what was read is, where the server says so.
         reusable: the connection may carry another request.
     """
 
@@ -31,6 +36,7 @@ class Response:
         self.done = self.begun = self.reusable = False
         self.status = 0
         self.retry_after: float | None = None
+        self.deprecated: datetime | None = None
         self._chunks: list[bytes] = []
         self._parser = httptools.HttpResponseParser(self)
 
@@ -57,7 +63,10 @@ class Response:
             raise BrokenResponseError("more bytes than the answer has")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"retry-after":
+        lower = name.lower()
+        if lower == HEADER:
+            self.deprecated = read_deprecation(value)
+        elif lower == b"retry-after":
             text = value.decode("latin-1").strip()
             self.retry_after = float(text) if text.isdigit() else None
 

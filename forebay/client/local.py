@@ -55,8 +55,8 @@ class LocalClient(Closing):
     ) -> Vectors:
         """As `Client.vectors`; without a time-out unless one is given."""
         requests = vector_requests(features, entities, request, ages, budget)
-        bodies = self._run(lambda project: project.answers(requests), timeout)
-        return read_vectors(requests, bodies, str(self._root))
+        replies = self._run(lambda project: project.answers(requests), timeout)
+        return read_vectors(requests, replies, str(self._root))
 
     def services(self) -> list[Service]:
         """As `Client.services`."""

@@ -10,8 +10,10 @@ from urllib.parse import unquote
 
 from feature_specs.catalog import load_catalog
 from feature_specs.catalog_root import check_root
+from feature_specs.deprecation import HEADER, read_deprecation
 from feature_specs.errors import ForebayError
 from feature_specs.instants import epoch_us
+from forebay.client.answer import Reply
 from forebay.client.errors import error_class
 from forebay.client.listing import Health
 from forebay.client.request import VectorRequest
@@ -43,14 +45,16 @@ class LocalProject:
         self._take_over = TakeOver(lookup, path)
         self._answer_from(lookup)
 
-    async def answers(self, requests: Sequence[VectorRequest]) -> list[bytes]:
-        """The JSON of the answer to each request. Raises ForebayError as the server answers."""
+    async def answers(self, requests: Sequence[VectorRequest]) -> list[Reply]:
+        """The answer to each request. Raises ForebayError as the server answers."""
         self._look()
         answerer, caller, made = self._answerer, self._caller, []
         for each in requests:
             scope = {"path": unquote(each.path), "headers": (), CALLER: caller}
             try:
-                made.append((await answerer.answer(scope, each.body)).body)
+                answer = await answerer.answer(scope, each.body)
+                since = dict(answer.headers).get(HEADER)
+                made.append(Reply(answer.body, None if since is None else read_deprecation(since)))
             except ForbiddenError as error:
                 assert caller is not None
                 told = with_hint(error, self._take_over.lookup.catalog, caller.team)

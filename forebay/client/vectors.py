@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ class Vectors:
         absent: the entities that have no features of a view.
         ages: of each view its age in seconds, where they were asked; of several requests' the
             greatest.
+        deprecated: since when a view that was read is, the earliest date of several, which may lie
+            ahead; None where none is.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Vectors:
         self.types = dict(zip(features, types, strict=True))
         self.absent = tuple(absent)
         self.ages = dict(ages)
+        self.deprecated: datetime | None = None
         self._rows = rows
         self._decoder = decoder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,12 +54,14 @@ class RowBlock(NamedTuple):
 
     Attributes:
         first: index of the first entity.
+        absent: indices of those without features, ascending.
         times: of each entity, in the form of a row's header.
         columns: for each feature a fragment an entity.
         nulls: of each feature, how many are null though the entity has features.
     """
 
     first: int
+    absent: Sequence[int]
     times: list[bytes]
     columns: list[Sequence[bytes]]
     nulls: list[int]
@@ -112,8 +115,12 @@ class ViewRows:
     def blocks(self) -> Iterator[RowBlock]:
         """The features of all entities, some thousand values at a time."""
         size = max(1, _BLOCK // self.plan.view.width)
+        absent = sorted(self.absent)
+        seen = 0
         for first in range(0, len(self.rows), size):
-            yield self._block(first, self.rows[first : first + size])
+            rows = self.rows[first : first + size]
+            before, seen = seen, bisect_left(absent, first + len(rows), seen)
+            yield self._block(first, rows, absent[before:seen])
 
     def bodies(self) -> list[bytes]:
         """Each entity's stored fragments, joined by NUL; for a plan that takes the whole of them.
@@ -128,7 +135,7 @@ class ViewRows:
             return None
         return (epoch_us(self.now) - self.loaded.at) / 1e6
 
-    def _block(self, first: int, rows: list[bytes]) -> RowBlock:
+    def _block(self, first: int, rows: list[bytes], absent: Sequence[int]) -> RowBlock:
         plan, view = self.plan, self.plan.view
         joined = SEPARATOR.join(rows)
         fields = joined.split(SEPARATOR)
@@ -137,7 +144,7 @@ class ViewRows:
         times = fields[:: view.width]
         if not all(times):
             times = [time or self.loaded.header for time in times]
-        missing = sum(first <= i < first + len(rows) for i in self.absent)
+        missing = len(absent)
         no_nulls = _count_nulls(joined) == missing * (view.width - 1)
         columns: list[Sequence[bytes]] = []
         nulls = []
@@ -153,7 +160,7 @@ class ViewRows:
                 nulls.append(column.count(NULL) - missing)
             columns.append(column)
         self.nulls += sum(nulls)
-        return RowBlock(first, times, columns, nulls)
+        return RowBlock(first, absent, times, columns, nulls)
 
 
 def check_side_by_side(views: Sequence[ViewRows], joined: bytes) -> None:

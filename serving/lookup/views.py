@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from feature_specs.catalog import Catalog, Column, ViewEntry
 from feature_specs.errors import ForebayError
-from feature_specs.sql_types import SqlType, parse_type
+from feature_specs.sql_types import parse_type
 from serving.keys import Coercer, coercer
 from serving.lookup.errors import NotReadyError, StaleError, UnsyncedError
 from serving.lookup.values import KeyColumn, key_column, request_coercer
 from serving.read_time import ReadTime, compile_feature
-from serving.rows import NULL, SEPARATOR, Encoder, decode_value, encoder, header_text, nullable
+from serving.rows import (
+    NULL,
+    SEPARATOR,
+    Decoder,
+    Encoder,
+    encoder,
+    from_json,
+    header_text,
+    nullable,
+)
 from serving.state import load_state
 from serving.stores import StoredView
 
@@ -65,8 +75,9 @@ class ReadyView:
         never_withheld = entry.freshness_us is None or entry.on_stale == "serve"
         self.always_valid = entry.ttl_us is None and never_withheld
         stored = {column.name: 1 + i for i, column in enumerate(entry.stored)}
-        self._types: dict[str, tuple[int, SqlType]] = {
-            column.name: (stored[column.name], parse_type(column.type)) for column in entry.stored
+        self._decoders: dict[str, tuple[int, Decoder]] = {
+            column.name: (stored[column.name], from_json(parse_type(column.type)))
+            for column in entry.stored
         }
         self.requests: dict[str, Column] = {column.name: column for column in entry.requests}
         for column in entry.requests:
@@ -94,8 +105,8 @@ class ReadyView:
             fields: of a stored row, its header first.
         """
         return {
-            name: decode_value(declared, fields[at])
-            for name, (at, declared) in self._types.items()
+            name: decoder(json.loads(fields[at]))
+            for name, (at, decoder) in self._decoders.items()
             if name in columns
         }
 

@@ -45,7 +45,7 @@ class ReadTime:
     Attributes:
         type: the DuckDB type of its values.
         evaluate: ``(row values, clock, request values) -> value``, None for null; values are as
-            `serving.rows.decode_value` gives them, the clock an aware datetime in UTC. Raises
+            `serving.rows.from_json` gives them, the clock an aware datetime in UTC. Raises
             DataError where DuckDB fails on the values (overflow, integer division by zero, a cast).
         columns, requests: the names it reads of the row and of the request.
     """

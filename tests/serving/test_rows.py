@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from feature_specs.errors import ForebayError
 from feature_specs.sql_types import INTEGER_RANGE, SqlType, parse_type
 from serving.columns import event_time_headers
-from serving.rows import decode_value, header_text, header_us, split_row
+from serving.rows import from_json, header_text, header_us, split_row
 from tests.serving.stored_rows import encode_row, encode_value
 
 MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
@@ -53,7 +53,7 @@ def test_values_read_back(type_name: str, data: st.DataObject) -> None:
     fragment = encode_value(declared, value).encode()
     json.loads(fragment, parse_constant=pytest.fail)
     assert b"\0" not in fragment
-    back = decode_value(declared, fragment)
+    back = from_json(declared)(json.loads(fragment))
     assert type(back) is type(value)
     if isinstance(value, float):
         same_zero = math.copysign(1, value) == math.copysign(1, back)

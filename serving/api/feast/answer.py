@@ -97,9 +97,8 @@ async def _many(rows: ViewRows, turns: Turns, rewrites: Rewrites) -> list[bytes]
     times: list[bytes] = []
     for block in rows.blocks():
         own = [_PRESENT] * len(block.times)
-        for i in rows.absent:
-            if 0 <= i - block.first < len(own):
-                own[i - block.first] = b'"%s"' % rows.absent[i].encode()
+        for i in block.absent:
+            own[i - block.first] = b'"%s"' % rows.absent[i].encode()
         plain = b",".join(own)
         times.append(_quoted(block.times))
         for at, rewrite in rewrites:

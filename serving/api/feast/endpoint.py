@@ -9,6 +9,7 @@ from typing import Any
 from starlette.types import Scope
 
 from feature_specs.catalog import Catalog
+from feature_specs.deprecation import deprecation_headers
 from serving.access.audit import Asked
 from serving.access.gate import caller_of
 from serving.access.rights import Readers
@@ -34,6 +35,7 @@ class _Prepared:
     Attributes:
         rewrites: of each of the plan's views.
         asked: for the audit log.
+        headers: what is told of views that are deprecated.
     """
 
     shape: Shape
@@ -41,6 +43,7 @@ class _Prepared:
     head: bytes
     rewrites: tuple[Rewrites, ...]
     asked: Asked
+    headers: tuple[tuple[bytes, bytes], ...]
 
 
 class FeastAnswerer:
@@ -80,7 +83,7 @@ class FeastAnswerer:
             made = await answer_body(
                 prepared.head, entities, prepared.plan, views, prepared.rewrites
             )
-        return Answer(made, b"application/json", views)
+        return Answer(made, b"application/json", views, prepared.headers)
 
     def check_names(self, catalog: Catalog, scope: Scope, body: bytes) -> None:
         """Raises ForebayError where the request names what a catalog does not have."""
@@ -95,4 +98,6 @@ class FeastAnswerer:
         plan = with_cast_keys(plan)
         versions = [view.view.entry for view in plan.views] if shape.versions else ()
         head = answer_head([*shape.echoed, *shape.names], versions)
-        return _Prepared(shape, plan, head, rewrites_of(plan, numbers=shape.numbers), asked)
+        rewrites = rewrites_of(plan, numbers=shape.numbers)
+        headers = deprecation_headers(self._lookup.catalog, asked.views)
+        return _Prepared(shape, plan, head, rewrites, asked, headers)

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from feature_specs.sql_types import SqlType
 from serving.api.vectors.as_json import absent, ages_s
-from serving.api.vectors.prepared import Prepared
-from serving.api.vectors.values import HUGE, arrow_value, value_columns
+from serving.api.vectors.prepared import HUGE, Prepared
+from serving.api.vectors.values import arrow_value, value_columns, value_rows
 from serving.lookup.read import ViewRows
 
 MEDIA_TYPE = b"application/vnd.apache.arrow.stream"
@@ -38,6 +38,10 @@ _TYPES: dict[str, pa.DataType] = {
 }
 
 
+#: How a stream of Arrow ends.
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+
+
 def arrow_type(declared: SqlType, huge: pa.DataType = _TEXT) -> pa.DataType:
     """The Arrow type of a DuckDB type's column. UUIDs are text, arrays fixed-size lists.
 
@@ -60,18 +64,50 @@ def arrow_type(declared: SqlType, huge: pa.DataType = _TEXT) -> pa.DataType:
 
 async def encode(prepared: Prepared, views: Sequence[ViewRows], ages: bool) -> bytes:
     """The answer's body. The schema's metadata ``forebay`` holds absent and ages as JSON."""
-    arrays = []
-    async for declared, column in value_columns(prepared, views, arrow_value):
-        arrays.append(pa.array(column, arrow_type(declared)))
     notes: dict[str, object] = {"absent": absent(views)}
     if ages:
         notes["ages"] = ages_s(views)
-    fields = [
-        pa.field(name, array.type) for name, array in zip(prepared.names, arrays, strict=True)
-    ]
-    schema = pa.schema(fields, {"forebay": orjson.dumps(notes)})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as stream:
-        stream.write_batch(pa.record_batch(arrays, schema=schema))
-    body: bytes = sink.getvalue().to_pybytes()
-    return body
+    columns = prepared.keep("arrow", _Columns)
+    batch = await _one(prepared, views, columns) or await _many(prepared, views, columns)
+    head = columns.schema.with_metadata({"forebay": orjson.dumps(notes)}).serialize()
+    return b"".join([head, batch.serialize(), _END])
+
+
+class _Columns:
+    """What answers of one shape share.
+
+    Attributes:
+        convert: by its place, the function from a feature's parsed JSON to what Arrow takes, of those
+            that differ; floats, where some may be NaN or infinite, in ``floats``.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.types = list(map(arrow_type, prepared.sql_types))
+        self.schema = pa.schema(list(zip(prepared.names, self.types, strict=True)))
+        self.struct = pa.struct(list(self.schema))
+        found = [(at, d, arrow_value(d)) for at, d in enumerate(prepared.sql_types)]
+        self.convert = [(at, of) for at, d, of in found if of is not None and not d.is_float]
+        self.floats = [(at, of) for at, d, of in found if of is not None and d.is_float]
+
+
+async def _one(
+    prepared: Prepared, views: Sequence[ViewRows], columns: _Columns
+) -> pa.RecordBatch | None:
+    """The batch of one entity: a hundred arrays of one value cost more than one of a struct."""
+    if len(views[0].rows) > 1:
+        return None
+    parsed = await value_rows(prepared, views)
+    if parsed is None:
+        return None
+    row = parsed.rows[0]
+    for at, convert in columns.convert + (columns.floats if parsed.float_texts else []):
+        row[at] = convert(row[at])
+    struct = pa.array([dict(zip(prepared.names, row, strict=True))], columns.struct)
+    return pa.RecordBatch.from_struct_array(struct)
+
+
+async def _many(prepared: Prepared, views: Sequence[ViewRows], columns: _Columns) -> pa.RecordBatch:
+    arrays = []
+    async for _, column in value_columns(prepared, views, arrow_value):
+        arrays.append(pa.array(column, columns.types[len(arrays)]))
+    return pa.record_batch(arrays, schema=columns.schema)

@@ -17,11 +17,16 @@ _ROWS = 100
 
 async def encode(prepared: Prepared, views: Sequence[ViewRows], ages: bool) -> bytes:
     """The answer's body."""
-    rows = await (_stored(views) if prepared.as_stored else _chosen(prepared, views))
+    rows = await joined_rows(prepared, views)
     notes = orjson.dumps(absent(views))
     if ages:
         notes += b',"ages":' + orjson.dumps(ages_s(views))
     return b'%s%s]],"absent":%s}' % (prepared.json_head, rows, notes)
+
+
+async def joined_rows(prepared: Prepared, views: Sequence[ViewRows]) -> bytes:
+    """The rows as JSON, without the brackets around the first and the last."""
+    return await (_stored(views) if prepared.as_stored else _chosen(prepared, views))
 
 
 def absent(views: Sequence[ViewRows]) -> list[dict[str, object]]:

@@ -9,22 +9,37 @@ import msgpack
 
 from serving.api.vectors.as_json import absent, ages_s
 from serving.api.vectors.prepared import Prepared
-from serving.api.vectors.values import packed_value, value_columns
+from serving.api.vectors.values import packed_value, value_columns, value_rows
 from serving.lookup.read import ViewRows
 
 MEDIA_TYPE = b"application/msgpack"
 
+#: How an object of four fields begins, and one of five.
+_FOUR, _FIVE = b"\x84", b"\x85"
+
 
 async def encode(prepared: Prepared, views: Sequence[ViewRows], ages: bool) -> bytes:
     """The answer's body."""
-    parsed = [column async for _, column in value_columns(prepared, views, packed_value)]
-    answer: dict[str, Any] = {
-        "features": prepared.names,
-        "types": prepared.types,
-        "vectors": list(zip(*parsed, strict=True)),
-        "absent": absent(views),
-    }
+    head = prepared.keep("msgpack", _head)
+    parts = [_FIVE if ages else _FOUR, head, msgpack.packb(await _rows(prepared, views))]
+    parts += [_ABSENT, msgpack.packb(absent(views))]
     if ages:
-        answer["ages"] = ages_s(views)
-    packed: bytes = msgpack.packb(answer)
-    return packed
+        parts += [_AGES, msgpack.packb(ages_s(views))]
+    return b"".join(parts)
+
+
+async def _rows(prepared: Prepared, views: Sequence[ViewRows]) -> Sequence[Sequence[Any]]:
+    parsed = await value_rows(prepared, views)
+    if parsed is not None and not parsed.float_texts:
+        return parsed.rows
+    columns = [column async for _, column in value_columns(prepared, views, packed_value)]
+    return list(zip(*columns, strict=True))
+
+
+def _head(prepared: Prepared) -> bytes:
+    """Names and types, and the name of what follows."""
+    made = (("features", prepared.names), ("types", prepared.types))
+    return b"".join(msgpack.packb(part) for field in made for part in field) + _VECTORS
+
+
+_VECTORS, _ABSENT, _AGES = map(msgpack.packb, ("vectors", "absent", "ages"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import orjson
 
@@ -16,6 +17,11 @@ from serving.api.vectors.request import CONTEXT, Shape, answer_names
 from serving.lookup.plan import Plan, Planner
 from serving.lookup.read import Turns, ViewRows
 from serving.lookup.rewrite import Rewrite, rewrite_of
+
+_Made = TypeVar("_Made")
+
+#: Integers that neither MessagePack nor Arrow has.
+HUGE = ("HUGEINT", "UHUGEINT")
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,14 @@ class Prepared:
     rewrites: dict[int, Rewrite]
     asked: Asked
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    def keep(self, name: str, make: Callable[[Prepared], _Made]) -> _Made:
+        """What a format makes of a shape, made once."""
+        if name not in self._kept:
+            self._kept[name] = make(self)
+        made: _Made = self._kept[name]
+        return made
 
     @cached_property
     def json_head(self) -> bytes:
@@ -46,6 +60,11 @@ class Prepared:
     @cached_property
     def sql_types(self) -> tuple[SqlType, ...]:
         return tuple(map(parse_type, self.types))
+
+    @cached_property
+    def has_huge(self) -> bool:
+        """Whether a value may be an integer of more than 64 bits, which JSON's quicker reader lacks."""
+        return any(map(has_huge, self.sql_types))
 
     @cached_property
     def as_stored(self) -> bool:
@@ -70,6 +89,11 @@ def prepare(catalog: Catalog, planner: Planner, shape: Shape, asked: Asked) -> P
         rewrites = {i: rewrite for i, rewrite in found if rewrite is not None}
     headers = deprecation_headers(catalog, shape.features)
     return Prepared(shape, plan, tuple(names), tuple(types), rewrites, asked, headers)
+
+
+def has_huge(declared: SqlType) -> bool:
+    """Whether a type is, or holds, integers of more than 64 bits."""
+    return declared.name in HUGE or any(map(has_huge, declared.items))
 
 
 async def columns(prepared: Prepared, views: Sequence[ViewRows], turns: Turns) -> list[list[bytes]]:

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from feature_specs.sql_types import SqlType
-from serving.api.vectors.prepared import Prepared, columns
+from serving.api.vectors.as_json import joined_rows
+from serving.api.vectors.prepared import HUGE, Prepared, columns, has_huge
 from serving.lookup.read import Turns, ViewRows
 from serving.rows import from_json
 
-#: Integers that neither MessagePack nor Arrow has.
-HUGE = ("HUGEINT", "UHUGEINT")
+#: Values that are parsed at once: more would hold up other requests.
+_AT_ONCE = 12_000
 #: Types whose JSON values are what both formats take.
 _PLAIN = ("BOOLEAN", "VARCHAR")
 
 Value = Callable[[Any], Any]
+
+
+class ParsedRows(NamedTuple):
+    """Rows as parsed JSON, and whether some float among them may be NaN or infinite, which is text."""
+
+    rows: list[list[Any]]
+    float_texts: bool
+
+
+async def value_rows(prepared: Prepared, views: Sequence[ViewRows]) -> ParsedRows | None:
+    """The rows, parsed in one go.
+
+    None where that takes too long, or integers need more than 64 bits: then `value_columns` reads them.
+    """
+    if prepared.has_huge or len(views[0].rows) * len(prepared.names) > _AT_ONCE:
+        return None
+    text = await joined_rows(prepared, views)
+    rows: list[list[Any]] = orjson.loads(b"[[%s]]" % text)
+    return ParsedRows(rows, b'NaN"' in text or b'Infinity"' in text)
 
 
 async def value_columns(
@@ -44,7 +64,7 @@ def parse_column(declared: SqlType, fragments: Sequence[bytes]) -> list[Any]:
     """A column's fragments as parsed JSON, numbers of any size exact."""
     text = b"[" + b",".join(fragments) + b"]"
     # orjson makes doubles of integers of more than 64 bits.
-    parsed: list[Any] = json.loads(text) if _has_huge(declared) else orjson.loads(text)
+    parsed: list[Any] = json.loads(text) if has_huge(declared) else orjson.loads(text)
     return parsed
 
 
@@ -96,10 +116,6 @@ def _nested(declared: SqlType, items: Sequence[Value]) -> Value:
     return lambda value: (
         None if value is None else {name: of(value[name]) for name, of in fields.items()}
     )
-
-
-def _has_huge(declared: SqlType) -> bool:
-    return declared.name in HUGE or any(map(_has_huge, declared.items))
 
 
 def _same(value: Any) -> Any:

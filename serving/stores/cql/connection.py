@@ -275,7 +275,8 @@ def _tls(address: Address) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=address.ca)
         if address.certificate is not None:
-            context.load_cert_chain(address.certificate, address.key)
+            # Without a password OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(address.certificate, address.key, password="")
     except (OSError, ssl.SSLError) as error:
         raise ForebayError(
             f"the certificates of the CQL store cannot be read: {first_line(error)}",

@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from feature_specs.errors import ForebayError
@@ -35,10 +36,10 @@ logging.getLogger("acsylla").addHandler(logging.NullHandler())
 def is_available(address: Address) -> bool:
     """Whether acsylla reads from a store.
 
-    Encrypted connections are left to scylla-driver: the C++ driver does not use the system's
-    certificates.
+    Encrypted connections to servers that the system's certificates vouch for are left to
+    scylla-driver: the C++ driver does not know those certificates.
     """
-    wanted = address.reader in (None, "acsylla") and not address.tls
+    wanted = address.reader in (None, "acsylla") and (not address.tls or address.ca is not None)
     return wanted and importlib.util.find_spec("acsylla") is not None
 
 
@@ -53,6 +54,9 @@ class FastReads:
         self._session: Any = None
         self._prepared: dict[str, Any] = {}
         self._tried = float("-inf")
+        from acsylla.errors import CassException
+
+        self._failures: type[Exception] = CassException
 
     async def ready(self) -> bool:
         """Whether `run` may be called now. Where it is not the address's wish it is never waited for."""
@@ -69,6 +73,23 @@ class FastReads:
         if self._address.reader is not None and self._opening is not None:
             await asyncio.shield(self._opening)
         return self._session is not None
+
+    def is_open(self) -> bool:
+        """Whether `run` may be called now, without any wish to open it."""
+        return self._session is not None and self._loop is asyncio.get_running_loop()
+
+    async def run_one(self, statement: Statement) -> list[Any]:
+        """The rows of one statement. Raises StoreDownError where it fails."""
+        text, values = statement
+        prepared = self._prepared.get(text)
+        try:
+            if prepared is None:
+                return await self._read(statement)
+            bound = prepared.bind()
+            bound.bind_list(values)
+            return [row.as_list() for row in await self._session.execute(bound)]
+        except self._failures as error:
+            raise self._explain(error) from error
 
     async def run(self, statements: Sequence[Statement]) -> list[list[Any]]:
         """The rows of each statement, in order. The first that fails ends it.
@@ -133,6 +154,7 @@ class FastReads:
             consistency=acsylla.Consistency.LOCAL_QUORUM,
             load_balance_dc_aware=address.dc,
             constant_reconnect_delay_ms=_RECONNECT_MS,
+            **_tls(address),
         )
         _drive(cluster.create_session(keyspace=address.keyspace), take)
 
@@ -175,6 +197,26 @@ class FastReadsAside:
 
     async def _run(self, statements: Sequence[Statement]) -> list[list[Any]] | None:
         return await self._reads.run(statements) if await self._reads.ready() else None
+
+
+def _tls(address: Address) -> dict[str, Any]:
+    """Options of an encrypted connection. Files were read by scylla-driver before, which says what is
+    wrong with them."""
+    import acsylla
+
+    if not address.tls or address.ca is None:
+        return {}
+    options: dict[str, Any] = {
+        "ssl_enabled": True,
+        "ssl_trusted_cert": Path(address.ca).read_text(),
+        # The address, too, as scylla-driver does.
+        "ssl_verify_flags": acsylla.SSLVerifyFlags.PEER_IDENTITY,
+    }
+    if address.certificate is not None:
+        chain = Path(address.certificate).read_text()
+        options["ssl_cert"] = chain
+        options["ssl_private_key"] = chain if address.key is None else Path(address.key).read_text()
+    return options
 
 
 def _drive(opening: Coroutine[Any, Any, Any], take: Callable[[Any], None]) -> None:

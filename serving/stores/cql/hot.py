@@ -18,6 +18,7 @@ Asked: TypeAlias = tuple[Any, ...]
 #: The rows of the views of one partition.
 Chosen: TypeAlias = dict[str, bytes]
 _Run: TypeAlias = Callable[[Sequence[Statement]], Awaitable[list[list[Any]]]]
+_RunOne: TypeAlias = Callable[[Statement], Awaitable[list[Any]]]
 
 #: What an entry takes beside its rows, roughly.
 _OVERHEAD = 400
@@ -44,7 +45,7 @@ class Hot:
         self._bytes = 0
         self._young: dict[Asked, Chosen] = {}
         self._old: dict[Asked, Chosen] = {}
-        self._flying: dict[Asked, asyncio.Future[list[Any]]] = {}
+        self._flying: dict[Asked, asyncio.Future[list[Any]] | None] = {}
 
     def get(self, asked: Asked) -> Chosen | None:
         """The rows of a partition; None where they are not known."""
@@ -73,11 +74,12 @@ class Hot:
         wanted = []
         for statement in statements:
             key = asked(statement)
-            flying = self._flying.get(key)
-            if flying is None:
-                flying = self._flying[key] = own[key] = loop.create_future()
-                wanted.append(statement)
-            futures.append(flying)
+            if key in self._flying:
+                futures.append(self._joined(key))
+                continue
+            own[key] = self._flying[key] = loop.create_future()
+            futures.append(own[key])
+            wanted.append(statement)
         if own:
             await self._fly(own, wanted, run)
         found = []
@@ -90,6 +92,44 @@ class Hot:
                 found += await run([statement])
         return found
 
+    async def read_one(self, key: Asked, statement: Statement, run: _RunOne) -> list[Any]:
+        """The rows of one statement, by ``run`` where nobody reads them already.
+
+        Args:
+            key: the statement as `asked` gives it.
+        """
+        if key in self._flying:
+            return await self._wait(self._joined(key), statement, run)
+        self._flying[key] = None  # a future only once somebody waits: nearly never
+        try:
+            rows = await run(statement)
+        except BaseException as error:
+            flying = self._flying.pop(key)
+            if flying is not None:
+                _fail(flying, error)
+            raise
+        flying = self._flying.pop(key)
+        if flying is not None:
+            flying.set_result(rows)
+        return rows
+
+    def _joined(self, key: Asked) -> asyncio.Future[list[Any]]:
+        """The rows of a statement that somebody reads already."""
+        flying = self._flying[key]
+        if flying is None:
+            flying = self._flying[key] = asyncio.get_running_loop().create_future()
+        return flying
+
+    async def _wait(
+        self, flying: asyncio.Future[list[Any]], statement: Statement, run: _RunOne
+    ) -> list[Any]:
+        try:
+            return await asyncio.shield(flying)
+        except asyncio.CancelledError:
+            if not flying.cancelled():
+                raise  # this call is to end, not the one that reads
+            return await run(statement)
+
     async def _fly(
         self,
         own: dict[Asked, asyncio.Future[list[Any]]],
@@ -100,15 +140,19 @@ class Hot:
             results = await run(wanted)
             for future, rows in zip(own.values(), results, strict=True):
                 future.set_result(rows)
-        except asyncio.CancelledError:
-            for future in own.values():
-                future.cancel()
-            raise
         except BaseException as error:
             for future in own.values():
-                future.set_exception(error)
-                future.exception()  # or the loop would complain where nobody else waits
+                _fail(future, error)
             raise
         finally:
             for key in own:
                 del self._flying[key]
+
+
+def _fail(future: asyncio.Future[list[Any]], error: BaseException) -> None:
+    """Let those who wait have the error, or read for themselves where the reader was cancelled."""
+    if isinstance(error, asyncio.CancelledError):
+        future.cancel()
+    else:
+        future.set_exception(error)
+        future.exception()  # or the loop would complain where nobody else waits

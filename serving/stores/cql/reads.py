@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from serving.stores.cql.connection import Connection
+from serving.stores.cql.connection import READ, Connection
 from serving.stores.cql.fast_reads import FastReads, FastReadsAside, Statement, is_available
 from serving.stores.cql.gather import run, run_async
 from serving.stores.cql.schema import READ_ENTITY, READ_ROW, READ_VIEWS
@@ -37,6 +37,19 @@ class Reads:
             if found is not None:
                 return found
         return run(self._connection, self._bound(statements), profile)
+
+    @property
+    def reader(self) -> str:
+        """The driver that reads for the running event loop by now."""
+        return "acsylla" if self._fast is not None and self._fast.is_open() else "scylla-driver"
+
+    async def run_one(self, statement: Statement) -> list[Any]:
+        """The rows of a statement that reads rows of views, for an event loop."""
+        fast = self._fast
+        if fast is not None and fast.is_open():
+            return await fast.run_one(statement)
+        (rows,) = await self.run_async([statement], READ)
+        return rows
 
     async def run_async(self, statements: Sequence[Statement], profile: str) -> list[list[Any]]:
         """`run` for an event loop, without blocking it."""

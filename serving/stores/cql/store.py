@@ -12,18 +12,19 @@ from feature_specs.errors import ForebayError
 from serving.stores.cql.address import Address
 from serving.stores.cql.connection import READ, READ_TIMEOUT, Connection
 from serving.stores.cql.fast_reads import Statement
-from serving.stores.cql.hot import Asked, Chosen, Hot, asked
+from serving.stores.cql.hot import Hot, asked
+from serving.stores.cql.partitions import Partitions
 from serving.stores.cql.reads import Reads
 from serving.stores.cql.scan import scan
-from serving.stores.cql.schema import READ_ENTITY, READ_ROW, READ_VIEWS, SCAN, group_name
-from serving.stores.cql.versions import Missing, Stored, Versions, choose, is_gone, visible
+from serving.stores.cql.schema import READ_VIEWS, SCAN
+from serving.stores.cql.single import Head, Shape, Shapes, choose, heads_of
+from serving.stores.cql.versions import Versions, is_gone, visible
 from serving.stores.cql.writer import Writer, read_versions
 from serving.stores.protocol import OvertakenError, Rows, Slice, State, StoredView
 
 _Wanted = Mapping[StoredView, Sequence[bytes]]
 #: Yields statements, is sent their rows, returns the answer.
 _Lookup = Generator[list[Statement], list[list[Any]], dict[str, Slice]]
-_NOTHING = Versions()
 #: How often a lookup starts over because a writer was faster each time.
 _TRIES = 20
 
@@ -41,7 +42,8 @@ class CqlStore:
         self._open = True
         self._reads = Reads(self._connection)
         self._writer = None if readonly else Writer(self._connection, self._reads)
-        self._cache = _Committed({}, float("-inf"))
+        self._cache = _Committed({}, {}, float("-inf"))
+        self._shapes = Shapes()
         self._hot_bytes = address.cache_mb * 2**20 if readonly else 0
         self._hot = Hot(self._hot_bytes)
         if readonly:
@@ -68,6 +70,11 @@ class CqlStore:
         refreshed = self._fresh > 0
         if refreshed and time.monotonic() - self._cache.read_at > self._fresh:
             await self._refresh()
+        single = None if self._writer is not None else self._shapes.of_one(wanted)
+        if single is not None:
+            one = await self._read_one(*single)
+            if one is not None:
+                return one
         lookup = self._lookup(wanted, refreshed=refreshed)
         try:
             statements = next(lookup)
@@ -78,6 +85,30 @@ class CqlStore:
             return answer
         finally:
             lookup.close()
+
+    @property
+    def reader(self) -> str:
+        """The driver that reads rows for the running event loop by now, one of `READERS`."""
+        return self._reads.reader
+
+    async def _read_one(self, shape: Shape, key: bytes) -> dict[str, Slice] | None:
+        """The answer of a lookup of one entity; None where it takes more than one look."""
+        known, hot = self._cache, self._hot
+        age = time.monotonic() - known.read_at
+        if age > self._fresh or (age > self._fresh / 2 and not self._ahead):
+            return None  # the general way reads the commits along with the rows
+        statement = shape.statement(key)
+        place = asked(statement)
+        chosen = hot.get(place)
+        if chosen is None:
+            rows = await hot.read_one(place, statement, self._reads.run_one)
+            if time.monotonic() - known.read_at > self._fresh + READ_TIMEOUT:
+                return None
+            chosen = choose(rows, known.heads)
+            if chosen is None:
+                return None
+            hot.put(place, chosen)
+        return shape.answer(chosen, known.heads)
 
     async def _refresh(self) -> None:
         """Read the commits, once for all lookups that find those known too old."""
@@ -188,7 +219,7 @@ class CqlStore:
             refreshed: the commits known were fresh enough when this began, or were read anew. Lookups
                 that waited for their turn since do not read them again, each by itself.
         """
-        reads = _Partitions(wanted)
+        reads = Partitions(wanted)
         for _ in range(_TRIES):
             if not refreshed and time.monotonic() - self._cache.read_at > self._fresh:
                 yield from self._read_views()
@@ -235,16 +266,22 @@ class CqlStore:
     def _keep(self, rows: Iterable[Any], started: float) -> dict[str, Versions]:
         views = {name: Versions.of(columns) for name, _, *columns in rows}
         if started > self._cache.read_at:
+            heads = self._cache.heads
             if not _same_commits(self._cache.views, views):
-                self._hot = Hot(self._hot_bytes)
-            self._cache = _Committed(views, started)
+                self._hot, heads = Hot(self._hot_bytes), heads_of(views)
+            self._cache = _Committed(views, heads, started)
         return views
 
 
 class _Committed(NamedTuple):
-    """What was committed of each view when it was last read, on the clock of `time.monotonic`."""
+    """What was committed of each view when it was last read, on the clock of `time.monotonic`.
+
+    Attributes:
+        heads: of the views, as lookups of one entity use them.
+    """
 
     views: dict[str, Versions]
+    heads: dict[str, Head]
     read_at: float
 
 
@@ -256,135 +293,3 @@ def _same_commits(known: Mapping[str, Versions], later: Mapping[str, Versions]) 
     return known.keys() == later.keys() and all(
         _same_commit(versions, later[name]) for name, versions in known.items()
     )
-
-
-class _Group:
-    """The views of a lookup with the same key columns: they share partitions."""
-
-    def __init__(self, entities: tuple[str, ...]) -> None:
-        self.name = group_name(entities)
-        self.views: list[str] = []
-        self.numbers: dict[bytes, int] = {}
-        # Mostly all views are asked for the same keys.
-        self.keys: Sequence[bytes] = ()
-        self.places: list[int] = []
-
-
-class _Partitions:
-    """The partitions that a lookup reads, and the answer that their rows make."""
-
-    def __init__(self, wanted: _Wanted) -> None:
-        groups: dict[tuple[str, ...], _Group] = {}
-        partitions: list[tuple[_Group, bytes]] = []
-        #: Of each view the partitions of its keys.
-        self._places: list[tuple[str, list[int]]] = []
-        for (name, entities), keys in wanted.items():
-            group = groups.get(entities)
-            if group is None:
-                group = groups[entities] = _Group(entities)
-            group.views.append(name)
-            if keys != group.keys:
-                for key in keys:
-                    if key not in group.numbers:
-                        group.numbers[key] = len(partitions)
-                        partitions.append((group, key))
-                group.keys, group.places = keys, [group.numbers[key] for key in keys]
-            self._places.append((name, group.places if keys else []))
-        # Of a single view its rows alone: an entity may have many views.
-        self.statements: list[Statement] = [
-            (READ_ENTITY, [group.name, key])
-            if len(group.views) > 1
-            else (READ_ROW, [group.name, key, group.views[0]])
-            for group, key in partitions
-        ]
-        self._asked: list[Asked] = list(map(asked, self.statements))
-
-    def known(self, hot: Hot) -> tuple[list[Chosen | None], list[Statement]]:
-        """What is known of each partition, and the statements that read the others."""
-        chosen = [hot.get(key) for key in self._asked]
-        if None not in chosen:
-            return chosen, []
-        found = zip(chosen, self.statements, strict=True)
-        return chosen, [statement for rows, statement in found if rows is None]
-
-    def slices(
-        self,
-        known: list[Chosen | None],
-        found: Sequence[list[Any]],
-        committed: Mapping[str, Versions],
-        hot: Hot,
-    ) -> tuple[dict[str, Slice], set[str]]:
-        """Each view's slice, and the views of which some row cannot be told.
-
-        Args:
-            known: as `known` gives it; found: what was read of the others.
-        """
-        unsure: set[str] = set()
-        read = iter(found)
-        chosen: list[Chosen] = []
-        for rows, key in zip(known, self._asked, strict=True):
-            if rows is None:
-                doubtful: set[str] = set()
-                rows = choose_all(next(read), committed, doubtful)
-                unsure |= doubtful
-                if not doubtful:
-                    hot.put(key, rows)
-            chosen.append(rows)
-        answer = {
-            name: Slice(
-                committed.get(name, _NOTHING).state, [chosen[place].get(name) for place in places]
-            )
-            for name, places in self._places
-        }
-        return answer, unsure & answer.keys() if unsure else unsure
-
-
-def choose_all(
-    rows: Sequence[tuple[str, int, int, bytes]],
-    committed: Mapping[str, Versions],
-    unsure: set[str],
-) -> dict[str, bytes]:
-    """The row of each view in a partition; views of which none can be told are added to ``unsure``."""
-    if len({stored[0] for stored in rows}) == len(rows):
-        return _choose_single(rows, committed, unsure)
-    slots: dict[str, list[Stored]] = {}
-    for view, slot, mark, row in rows:
-        kept = slots.get(view)
-        if kept is None:
-            slots[view] = [(slot, mark, row)]
-        else:
-            kept.append((slot, mark, row))
-    found: dict[str, bytes] = {}
-    for view, kept in slots.items():
-        versions = committed.get(view)
-        if versions is None or versions.state is None:
-            continue
-        seen = choose(versions, kept)
-        if seen is Missing.UNSURE:
-            unsure.add(view)
-        elif seen is not Missing.ABSENT and not is_gone(seen):
-            found[view] = seen[2]
-    return found
-
-
-def _choose_single(
-    rows: Sequence[tuple[str, int, int, bytes]],
-    committed: Mapping[str, Versions],
-    unsure: set[str],
-) -> dict[str, bytes]:
-    """As `choose_all` where each view has one slot, as most have: without a call a view."""
-    found: dict[str, bytes] = {}
-    for view, slot, mark, row in rows:
-        versions = committed.get(view)
-        if versions is None or versions.state is None or slot >> 1 != versions.colour:
-            continue
-        version = abs(mark) >> 1
-        if version > versions.committed:
-            unsure.add(view)
-        elif (
-            version >= versions.base
-            and mark > 0
-            and (not versions.aborted or versions.counts(version))
-        ):
-            found[view] = row
-    return found

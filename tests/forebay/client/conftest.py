@@ -56,11 +56,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Project:
         stored=(Column("twice", "BIGINT"),),
         features=(Feature("twice", "BIGINT"),),
     )
-    project.add(delays, last, numbers, make_view("unsynced"))
+    old = make_view("old", deprecated="2013-08-01")
+    project.add(delays, last, numbers, old, make_view("unsynced"))
     project.service("arrival", ("delays", "n"), ("last__seen", "gate"))
     project.service("numbers", ("numbers", "twice"))
     rows = carriers({"AA": (3, 1.5), "B6": (None, float("nan")), "Ü": (0, -0.5)})
     project.build(delays, rows, MORNING)
+    project.build(old, rows, MORNING)
     gates = {
         "origin": ["JFK", "JFK"],
         "flight": pa.array([1, 2], pa.int32()),
@@ -71,7 +73,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Project:
     ids = pa.array(range(MANY), pa.int64())
     twice = pa.array(range(0, 2 * MANY, 2), pa.int64())
     project.build(numbers, pa.table({"id": ids, "twice": twice}), MORNING)
-    sync(project.catalog, ["delays", "last__seen", "numbers"])
+    sync(project.catalog, ["delays", "last__seen", "numbers", "old"])
     write_catalog(project.folder, project.catalog)
     return project
 

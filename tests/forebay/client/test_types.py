@@ -19,7 +19,7 @@ from feature_specs.errors import DataError
 from feature_specs.quote import quoted
 from feature_specs.sql_types import parse_type
 from forebay.client import Client, Vectors
-from forebay.client.answer import read_vectors
+from forebay.client.answer import Reply, read_vectors
 from forebay.client.local import LocalClient
 from forebay.client.request import vector_requests
 from lakehouse.lake import find_table, open_lake
@@ -201,7 +201,7 @@ def answered(type_name: str, values: list[Any]) -> Vectors:
     rows = ",".join(f"[{encode_value(declared, value)}]" for value in values)
     head = orjson.dumps({"features": ["v__x"], "types": [type_name], "absent": []})
     body = head[:-1] + f',"vectors":[{rows}]}}'.encode()
-    return read_vectors(vector_requests("s", {"k": [1]}, None, False), [body], "test")
+    return read_vectors(vector_requests("s", {"k": [1]}, None, False), [Reply(body)], "test")
 
 
 def from_frame(kind: Any, values: list[Any]) -> list[Any]:

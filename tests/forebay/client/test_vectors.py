@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,15 @@ import pytest
 import uvloop
 
 from feature_specs.errors import DataError, ForebayError, UnknownNameError
-from forebay.client import Absent, AsyncClient, Client, Health, Service, Vectors
+from forebay.client import (
+    Absent,
+    AsyncClient,
+    Client,
+    DeprecatedViewWarning,
+    Health,
+    Service,
+    Vectors,
+)
 from forebay.client.local import LocalClient
 from serving.lookup.errors import InvalidRequestError, NotReadyError
 from tests.forebay.client.conftest import MANY
@@ -187,3 +197,33 @@ def test_errors_are_told_alike(
             asked.vectors(features, entities)
         told.append((type(caught.value), str(caught.value)))
     assert told[0] == told[1]
+
+
+OLD = ["old:n", "delays:n"]
+SINCE = datetime(2013, 8, 1, tzinfo=UTC)
+
+
+def test_views_that_are_deprecated_are_told(either: Client | LocalClient) -> None:
+    with pytest.warns(DeprecatedViewWarning, match="old__n.*deprecated as of 2013-08-01") as told:
+        vectors = either.vectors(OLD, {"carrier": ["AA"]})
+    assert [warning.filename for warning in told] == [__file__]
+    assert (vectors.deprecated, vectors.to_dicts()[0]["old__n"]) == (SINCE, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert either.vectors(["delays:n"], {"carrier": ["AA"]}).deprecated is None
+
+
+@pytest.mark.parametrize("count", [1, MANY])
+def test_an_asynchronous_client_tells_of_deprecated_views(
+    server: ServerProcess, count: int
+) -> None:
+    """In one request and in several at once."""
+
+    async def story() -> Vectors:
+        async with AsyncClient(server.url, timeout=60) as client:
+            return await client.vectors(OLD, {"carrier": ["AA"] * count})
+
+    with pytest.warns(DeprecatedViewWarning) as told:
+        vectors = asyncio.run(story())
+    assert (vectors.deprecated, len(vectors)) == (SINCE, count)
+    assert [warning.filename for warning in told] == [__file__]

@@ -5,16 +5,24 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import Cluster, NoHostAvailable
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    load_pem_private_key,
+    pkcs12,
+)
 
 from tests.servers.maven import fetch_jars
 from tests.servers.process import find_jdk, free_port, listens, start, wait_until
@@ -22,6 +30,50 @@ from tests.servers.process import find_jdk, free_port, listens, start, wait_unti
 _HERE = Path(__file__).parent
 _SMALL = ("-Xms256m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _LARGE = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Encrypted connections, of clients with a certificate alone.
+
+    Attributes:
+        server, client: files of a certificate and its key, in PEM; each is its own authority.
+    """
+
+    server: tuple[Path, Path]
+    client: tuple[Path, Path]
+
+    def client_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.server[0]))
+        context.load_cert_chain(*self.client)
+        return context
+
+    def settings(self, folder: Path) -> dict[str, object]:
+        """The server's settings. Java reads no PEM files, but stores of keys."""
+        certificate = x509.load_pem_x509_certificate(self.server[0].read_bytes())
+        key = load_pem_private_key(self.server[1].read_bytes(), None)
+        word = b"changeit"
+        kept = pkcs12.serialize_key_and_certificates(
+            b"server", cast("Any", key), certificate, None, BestAvailableEncryption(word)
+        )
+        (folder / "keys.p12").write_bytes(kept)
+        client = x509.load_pem_x509_certificate(self.client[0].read_bytes())
+        trusted = pkcs12.serialize_java_truststore(
+            [pkcs12.PKCS12Certificate(client, b"client")], BestAvailableEncryption(word)
+        )
+        (folder / "trusted.p12").write_bytes(trusted)
+        return {
+            "client_encryption_options": {
+                "enabled": True,
+                "optional": False,
+                "require_client_auth": True,
+                "store_type": "PKCS12",
+                "keystore": str(folder / "keys.p12"),
+                "keystore_password": word.decode(),
+                "truststore": str(folder / "trusted.p12"),
+                "truststore_password": word.decode(),
+            }
+        }
 
 
 class CassandraServer:
@@ -33,10 +85,16 @@ class CassandraServer:
     """
 
     def __init__(
-        self, folder: Path, *, large: bool, authenticated: bool, requests: int | None = None
+        self,
+        folder: Path,
+        *,
+        large: bool,
+        authenticated: bool,
+        requests: int | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._folder = folder
-        self._requests = requests
+        self._requests, self._tls = requests, tls
         self._heap = _LARGE if large else _SMALL
         self._authenticated = authenticated
         self.port = free_port()
@@ -86,7 +144,13 @@ class CassandraServer:
         """A session of the driver's, as the first user where there are users."""
         user = PlainTextAuthProvider("cassandra", "cassandra") if self._authenticated else None
         for attempt in itertools.count():
-            cluster = Cluster(["127.0.0.1"], port=self.port, auth_provider=user, connect_timeout=20)
+            cluster = Cluster(
+                ["127.0.0.1"],
+                port=self.port,
+                auth_provider=user,
+                connect_timeout=20,
+                ssl_context=None if self._tls is None else self._tls.client_context(),
+            )
             try:
                 session = cluster.connect(keyspace)
                 break
@@ -136,6 +200,7 @@ class CassandraServer:
             "hints_directory": str(self._folder / "hints"),
             "cdc_raw_directory": str(self._folder / "cdc_raw"),
             **(auth if authenticated else {}),
+            **({} if self._tls is None else self._tls.settings(self._folder)),
             **(
                 {}
                 if self._requests is None
@@ -149,7 +214,11 @@ class CassandraServer:
 
 @contextmanager
 def cassandra_server(
-    *, large: bool = False, authenticated: bool = False, requests: int | None = None
+    *,
+    large: bool = False,
+    authenticated: bool = False,
+    requests: int | None = None,
+    tls: Tls | None = None,
 ) -> Iterator[CassandraServer]:
     """A Cassandra in a folder of its own, stopped and removed at the end.
 
@@ -157,9 +226,12 @@ def cassandra_server(
         large: a heap for benchmarks, 1 GB, and the better compiler.
         requests: that it takes a second; those beyond wait.
         authenticated: asks for a user and password; at first there is cassandra, cassandra.
+        tls: takes encrypted connections alone.
     """
     folder = Path(tempfile.mkdtemp(prefix="forebay-cassandra-"))
-    server = CassandraServer(folder, large=large, authenticated=authenticated, requests=requests)
+    server = CassandraServer(
+        folder, large=large, authenticated=authenticated, requests=requests, tls=tls
+    )
     try:
         server.start()
         yield server

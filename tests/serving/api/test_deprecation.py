@@ -25,7 +25,15 @@ def client(served: Project) -> TestClient:
     return TestClient(create_app(replace(served.catalog, views=views)))
 
 
-@pytest.mark.parametrize("accept", ["json", "msgpack", "vnd.apache.arrow.stream"])
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/get-online-features", "json"),
+        ("/v1/vectors", "json"),
+        ("/v1/vectors", "msgpack"),
+        ("/v1/vectors", "vnd.apache.arrow.stream"),
+    ],
+)
 @pytest.mark.parametrize(
     ("features", "view"),
     [
@@ -36,17 +44,17 @@ def client(served: Project) -> TestClient:
     ],
 )
 def test_the_earliest_date_of_the_views_read(
-    client: TestClient, accept: str, features: list[str], view: str | None
+    client: TestClient, path: str, accept: str, features: list[str], view: str | None
 ) -> None:
     body = {"features": features, "entities": {"carrier": ["AA"], "origin": ["JFK"], "flight": [1]}}
     if view is None:
         body["entities"] = {"origin": ["JFK"], "flight": [1]}
     elif "last__seen:gate" not in features:
         body["entities"] = {"carrier": ["AA"]}
+    if path == "/get-online-features":
+        body["full_feature_names"] = True
     for _ in range(2):  # the second answer is of a plan that was kept
-        headers = client.post(
-            "/v1/vectors", json=body, headers={"accept": f"application/{accept}"}
-        ).headers
+        headers = client.post(path, json=body, headers={"accept": f"application/{accept}"}).headers
         assert ("deprecation" in headers) == ("sunset" in headers) == (view is not None)
         if view is not None:
             assert headers["deprecation"] == f"@{FIRST[view].timestamp():.0f}"

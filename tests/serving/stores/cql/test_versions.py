@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.stores.cql.partitions import choose_all
 from serving.stores.cql.schema import LAST_CHUNK, timestamp
-from serving.stores.cql.store import choose_all
+from serving.stores.cql.single import choose as choose_one
+from serving.stores.cql.single import heads_of
 from serving.stores.cql.versions import (
     Missing,
     Stored,
@@ -159,3 +161,39 @@ def test_views_of_one_slot_are_told_as_any(
     by_short = choose_all([row], committed, short)
     by_long = choose_all([row, ("w", 0, 2, b""), ("w", 1, 4, b"")], committed, long)
     assert (by_short, short) == (by_long, long)
+
+
+@given(
+    st.builds(
+        Versions,
+        state=st.none() | st.just(b"state"),
+        committed=st.integers(0, 6),
+        base=st.integers(0, 6),
+        colour=st.integers(0, 1),
+        aborted=st.sampled_from([(), ((2, 3),), ((1, 1), (4, 5))]),
+    ),
+    st.dictionaries(
+        st.integers(0, 3), st.tuples(st.integers(0, 7), st.booleans(), st.booleans()), max_size=4
+    ),
+)
+def test_lookups_of_one_entity_choose_as_all_others(
+    versions: Versions, slots: dict[int, tuple[int, bool, bool]]
+) -> None:
+    """Or say that they cannot. No two slots are of one version."""
+    drawn = dict(zip(slots, dict.fromkeys(v for v, _, _ in slots.values()), strict=False))
+    rows = [
+        ("v", slot, mark_of(drawn[slot], unseen=unseen, gone=gone), b"%d" % slot)
+        for slot, (_, unseen, gone) in sorted(slots.items())
+        if slot in drawn
+    ]
+    committed = {"v": versions, "w": Versions(b"state", 1, 1, 1, 0)}
+    rows.append(("w", 0, mark_of(1, unseen=True, gone=False), b"w"))
+    rows.append(("x", 0, mark_of(1, unseen=True, gone=False), b"of no commit"))
+    found = choose_one(rows, heads_of(committed))
+    unsure = set[str]()
+    general = choose_all(rows, committed, unsure)
+    assert found is None or (found == general and not unsure)
+    # It is of use: one slot that was written and committed needs no closer look.
+    plain = len(rows) == 3 and rows[0][2] > 0 and not versions.aborted
+    if plain and versions.base <= rows[0][2] // 2 <= versions.committed:
+        assert found is not None
