@@ -99,5 +99,5 @@ class FeastAnswerer:
         versions = [view.view.entry for view in plan.views] if shape.versions else ()
         head = answer_head([*shape.echoed, *shape.names], versions)
         rewrites = rewrites_of(plan, numbers=shape.numbers)
-        headers = deprecation_headers(self._lookup.catalog, asked.views)
+        headers = deprecation_headers(self._lookup.catalog, shape.features)
         return _Prepared(shape, plan, head, rewrites, asked, headers)

@@ -107,7 +107,7 @@ async def _one(
 
 
 async def _many(prepared: Prepared, views: Sequence[ViewRows], columns: _Columns) -> pa.RecordBatch:
-    arrays = []
+    arrays: list[pa.Array] = []
     async for _, column in value_columns(prepared, views, arrow_value):
         arrays.append(pa.array(column, columns.types[len(arrays)]))
     return pa.record_batch(arrays, schema=columns.schema)

@@ -39,7 +39,10 @@ async def _rows(prepared: Prepared, views: Sequence[ViewRows]) -> Sequence[Seque
 def _head(prepared: Prepared) -> bytes:
     """Names and types, and the name of what follows."""
     made = (("features", prepared.names), ("types", prepared.types))
-    return b"".join(msgpack.packb(part) for field in made for part in field) + _VECTORS
+    head: bytes = b"".join(msgpack.packb(part) for field in made for part in field)
+    return head + _VECTORS
 
 
-_VECTORS, _ABSENT, _AGES = map(msgpack.packb, ("vectors", "absent", "ages"))
+_VECTORS: bytes = msgpack.packb("vectors")
+_ABSENT: bytes = msgpack.packb("absent")
+_AGES: bytes = msgpack.packb("ages")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -46,7 +47,10 @@ def client(served: Project) -> TestClient:
 def test_the_earliest_date_of_the_views_read(
     client: TestClient, path: str, accept: str, features: list[str], view: str | None
 ) -> None:
-    body = {"features": features, "entities": {"carrier": ["AA"], "origin": ["JFK"], "flight": [1]}}
+    body: dict[str, Any] = {
+        "features": features,
+        "entities": {"carrier": ["AA"], "origin": ["JFK"], "flight": [1]},
+    }
     if view is None:
         body["entities"] = {"origin": ["JFK"], "flight": [1]}
     elif "last__seen:gate" not in features:
