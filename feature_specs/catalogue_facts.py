@@ -113,6 +113,11 @@ class Consumer:
     reads: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
 
+    @property
+    def is_exposure(self) -> bool:
+        """Rather than a model or a training set, which dbt's docs show."""
+        return self.kind not in ("model", "training set")
+
 
 @dataclass(frozen=True)
 class GroupFacts:

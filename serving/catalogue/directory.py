@@ -79,6 +79,8 @@ class Directory:
             self._add_features(view, views[view.name])
         self._place_all("entity", self.entities)
         self._place_all("owner", {name: name for name in self.owners})
+        self._place_all("group", {name: name for name in self.groups})
+        self._place_all("exposure", {c.name: c for c in self.facts.consumers if c.is_exposure})
 
     def find(self, path: str) -> tuple[str, object] | None:
         """What a path's page is of: its kind, and the thing itself."""
@@ -126,6 +128,17 @@ class Directory:
         named += [s.owner for s in self.catalog.services.values()]
         named += [g.owner for g in self.facts.groups.values()]
         return sorted({name for name in named if name})
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """The groups of dbt, and those that views are in."""
+        named = [access.group for access in self._access.values() if access.group]
+        return sorted({*self.facts.groups, *named})
+
+    def views_of_group(self, group: str) -> list[tuple[ViewEntry, str]]:
+        """The views in a group, each with who may read it."""
+        found = ((view, self.access(view.name)) for view in self.catalog.views.values())
+        return [(view, access.access) for view, access in found if access.group == group]
 
     @cached_property
     def services_of(self) -> dict[tuple[str, str], list[str]]:
@@ -211,7 +224,7 @@ class Directory:
 
     def _place(self, kind: str, name: str, part: str, thing: object) -> None:
         path = f"{kind}/{part}"
-        self._paths[path] = kind, name if kind in ("entity", "owner") else thing
+        self._paths[path] = kind, name if kind in ("entity", "owner", "group") else thing
         self._path_of[kind, name] = path
         self._name_of[path] = name
 

@@ -13,7 +13,7 @@ from serving.catalogue.search import Index, fold
 
 #: Pages, views, services and the like that a query names, beside features.
 _OTHERS = 6
-_KINDS = ("view", "service", "entity", "source", "owner")
+_KINDS = ("view", "service", "entity", "source", "owner", "group", "exposure")
 
 
 class Finder:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from feature_specs.catalog import LeafEntry, ServiceEntry, ViewEntry
-from feature_specs.catalogue_facts import Reach
+from feature_specs.catalogue_facts import Consumer, GroupFacts, Reach
 from feature_specs.counted import counted
 from feature_specs.skew_figures import SkewFigures
 from lineage.effects import is_direct
@@ -213,6 +213,24 @@ def _owner(directory: Directory, name: str, live: Live) -> dict[str, Any]:
     }
 
 
+def _group(directory: Directory, name: str, live: Live) -> dict[str, Any]:
+    return {
+        "name": name,
+        "facts": directory.facts.groups.get(name, GroupFacts()),
+        "views": directory.views_of_group(name),
+    }
+
+
+def _exposure(directory: Directory, consumer: Consumer, live: Live) -> dict[str, Any]:
+    catalog = directory.catalog
+    return {
+        "consumer": consumer,
+        "views": [catalog.views[n] for n in consumer.reads if n in catalog.views],
+        "services": [catalog.services[n] for n in consumer.services if n in catalog.services],
+        "online": live.online,
+    }
+
+
 def _services(directory: Directory, item: Item) -> list[str]:
     return directory.services_of.get((item.view.name, item.feature.name), [])
 
@@ -266,10 +284,7 @@ def _service_graph(directory: Directory, service: ServiceEntry, names: Sequence[
         if leaf in directory.leaf_names
     ]
     leaves = [_leaf_node(directory, leaf) for leaf in dict.fromkeys(leaf for leaf, _ in read)]
-    after = [
-        Node(f"consumer {c.name}", c.name, "consumer", c.kind)
-        for c in directory.consumers_of_service(service.name)
-    ]
+    after = [_consumer_node(directory, c) for c in directory.consumers_of_service(service.name)]
     edges = [(f"source {leaf}", f"view {name}") for leaf, name in read]
     edges += [(view.key, me.key) for view in views]
     edges += [(me.key, node.key) for node in after]
@@ -299,10 +314,12 @@ def _source_graph(directory: Directory, name: str, views: Sequence[ViewEntry]) -
 
 def _after(directory: Directory, services: Sequence[str], view: str) -> list[Node]:
     nodes = [_service_node(directory, name) for name in services]
-    return nodes + [
-        Node(f"consumer {c.name}", c.name, "consumer", c.kind)
-        for c in directory.consumers_of_view(view)
-    ]
+    return nodes + [_consumer_node(directory, c) for c in directory.consumers_of_view(view)]
+
+
+def _consumer_node(directory: Directory, consumer: Consumer) -> Node:
+    path = directory.path("exposure", consumer.name) if consumer.is_exposure else ""
+    return Node(f"consumer {consumer.name}", consumer.name, "consumer", consumer.kind, path)
 
 
 def _view_node(directory: Directory, name: str, *, here: bool = False) -> Node:
@@ -341,4 +358,6 @@ _CONTEXTS: Mapping[str, Callable[[Directory, Any, Live], dict[str, Any]]] = {
     "entity": _entity,
     "source": _source,
     "owner": _owner,
+    "group": _group,
+    "exposure": _exposure,
 }

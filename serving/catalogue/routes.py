@@ -42,7 +42,7 @@ _HEADERS = {
     "referrer-policy": "same-origin",
     "cache-control": "private, no-cache",
 }
-_KINDS = ("feature", "view", "service", "entity", "source", "owner")
+_KINDS = ("feature", "view", "service", "entity", "source", "owner", "group", "exposure")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FEATURES = "/v1/features"
 _MOST, _USUAL = 1_000, 100

@@ -39,6 +39,8 @@ PAGES = (
     "entity/carrier",
     "source/nyc.flights",
     "owner/ops",
+    "group/ops",
+    "exposure/board",
     "views",
     "feature/delays/none",
 )

@@ -39,6 +39,8 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "/source/nyc.flights": ("Flights.", "nyc.flights", "Minutes late.", "delays", "delay"),
     "/owner/ops": ("1 view", "delays"),
     "/owner/ops@x.org": ("ops", "Operations."),
+    "/group/ops": ("Operations.", "ops@x.org", "1 view", "delays"),
+    "/exposure/board": ("dashboard", "ops", "https://x.org/b", "delays", "How late a carrier is."),
     "/views": ("delays", "routes"),
     "/services": ("arrival",),
     "/entities": ("carrier",),
