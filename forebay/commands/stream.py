@@ -41,6 +41,14 @@ from forebay.terminal import emit_json
     type=click.FloatRange(0, 1e6),
     help="How many times as fast as ours the clock runs.",
 )
+@click.option(
+    "--upkeep",
+    default=60.0,
+    show_default=True,
+    metavar="MINUTES",
+    type=click.FloatRange(0, 10080),
+    help="Minutes between runs of `forebay maintain` on the tables, beside the stream; 0 for none.",
+)
 @click.option("--dry-run", is_flag=True, help="Read what there is, say what it is, write nothing.")
 @click.option(
     "--metrics-port", type=click.IntRange(1, 65535), help="Serve Prometheus metrics on this port."
@@ -58,6 +66,7 @@ def stream_command(
     checkpoint: float,
     now: str | None,
     speed: float,
+    upkeep: float,
     metrics_port: int | None,
     target: str | None,
     as_json: bool,
@@ -88,6 +97,7 @@ def stream_command(
         checkpoint,
         now,
         speed,
+        upkeep,
     )
     report = run_stream(project, request)
     if as_json:

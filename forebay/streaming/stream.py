@@ -16,10 +16,11 @@ from forebay.dbt_project.project import Project
 from forebay.events.stream_events import stream_events
 from forebay.streaming.stream_clock import stream_clock
 from forebay.streaming.stream_report import Reporter
+from forebay.streaming.stream_upkeep import StreamUpkeep
 from forebay.streaming.stream_views import StreamViews, views_over
 from forebay.terminal import complain as complain_of
 from forebay.terminal import say
-from lakehouse.lake import open_lake
+from lakehouse.lake import find_table, open_lake
 from lakehouse.stream.broker import Broker
 from lakehouse.stream.feed import Feed
 from lakehouse.stream.run import Cycle, Pace, leads, open_reader, run_feeds
@@ -42,6 +43,7 @@ class StreamRequest:
     checkpoint: float = 60.0
     now: str | None = None
     speed: float = 1.0
+    upkeep: float = 60.0
 
 
 def run_stream(
@@ -69,10 +71,13 @@ def run_stream(
     with _stopping(stop), stream_events(project, feeds, catalog, over) as events:
         reader = open_reader(feeds, group_of(project, entries), request.reset)
         reporter = Reporter(feeds, reader, views, request.as_json, request.metrics_port)
+        upkeep = _upkeep(project, feeds, views, request)
 
         def after(cycle: Cycle) -> None:
+            leading = leads(feeds, reader)
             if views is not None:
-                views.follow(cycle.added, leads(feeds, reader))
+                views.follow(cycle.added, leading, save=not upkeep.running)
+            upkeep.go_on(leading and not (views is not None and views.saving))
             reporter.tell(cycle)
             events.go_on()
             if not watch(views):
@@ -84,6 +89,7 @@ def run_stream(
         finally:
             reader.close()
             reporter.close()
+            upkeep.close()
             if views is not None:
                 views.close()
     return {f.entry.name: asdict(f.counts) for f in feeds}
@@ -108,6 +114,19 @@ def _views(project: Project, feeds: Sequence[Feed], request: StreamRequest) -> S
     for feed in feeds:
         feed.kept = views.kept
     return views
+
+
+def _upkeep(
+    project: Project, feeds: Sequence[Feed], views: StreamViews | None, request: StreamRequest
+) -> StreamUpkeep:
+    """What looks after the streamed tables, and the tables of the views that are stepped."""
+    lake = open_lake(project.lake)
+    over = () if views is None else views.views
+    named = [f.entry.table for f in feeds]
+    made = {name for view in over for name in (view.table, view.history_table)}
+    built = sorted(name for name in made if find_table(lake, name) is not None)
+    tell = (lambda line: None) if request.as_json else say
+    return StreamUpkeep(project, [*named, *built], request.upkeep * 60, tell, _complain)
 
 
 def group_of(project: Project, entries: Sequence[StreamEntry]) -> str:

@@ -74,12 +74,18 @@ class StreamViews:
     _saving: threading.Thread | None = None
     _saved_at: float = field(default_factory=time.monotonic)
 
-    def follow(self, added: Mapping[str, Any], leads: bool) -> None:
+    @property
+    def saving(self) -> bool:
+        """Whether the feature tables are being brought forward."""
+        return self._saving is not None and self._saving.is_alive()
+
+    def follow(self, added: Mapping[str, Any], leads: bool, *, save: bool = True) -> None:
         """Bring the views to the present over what the tables have now.
 
         Args:
             added: of each table that this process has committed to, the table and the rows.
             leads: whether this process is the one to do so; another one of the group may be.
+            save: whether feature tables may be brought forward, if that is due.
         """
         begun = time.monotonic()
         if not leads:
@@ -93,7 +99,7 @@ class StreamViews:
             return
         self._failed.pop("features", None)
         self.step_s = time.monotonic() - begun
-        if time.monotonic() - self._saved_at >= self.every:
+        if save and time.monotonic() - self._saved_at >= self.every:
             self._save_aside()
 
     def close(self) -> None:
@@ -204,7 +210,7 @@ class StreamViews:
 
     def _save_aside(self) -> None:
         """Bring the tables forward beside the stream, unless that is still going on."""
-        if self._saving is not None and self._saving.is_alive():
+        if self.saving:
             return
         self._saved_at = time.monotonic()
         at = self.at

@@ -32,15 +32,18 @@ from lakehouse.data_files.select_rows import select_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.change_rows import forget, write_deletes
 from lakehouse.feature_tables.key_index import Positions, dead_rows, is_indexed
+from lakehouse.lake import load_table
 from lakehouse.layout import sort_terms
 from lakehouse.local_path import is_local
 from lakehouse.pyiceberg_internals import ChangeFiles, SteadyTransaction
-from lakehouse.scan import Pinned, pin
+from lakehouse.scan import Pinned, added_files, pin, reading_of
 from lakehouse.stream.fence import FENCE, read_fence
 from lakehouse.write_rows import FILE_ROWS, MOST_SNAPSHOTS, ROWS_PROPERTY, may_copy, write_file
 
 #: The part of a file's rows that may be dead.
 MOST_DEAD = 1 / 3
+#: How often a commit is tried on top of others.
+_TRIES = 20
 #: Files of one size that are made one.
 FAN = 8
 
@@ -163,30 +166,55 @@ def commit_cleaning(
 ) -> bool:
     """Replace files by others with the same rows, in one commit.
 
-    Returns whether it came first; else what was written is removed.
+    Where others only added rows in between, as a stream does every second, the commit goes on top.
+    Returns whether it landed; else what was written is removed.
 
     Args:
         kept: the entries of all other files, of data and of deletes.
         spared: whether manifests that name none of the replaced files stay as they are.
     """
-    transaction = SteadyTransaction(table)
-    try:
-        with ChangeFiles(Operation.REPLACE, transaction, table.io) as change:
-            change.snapshot_properties = {ROWS_PROPERTY: str(count_rows(table))}
-            fence = read_fence(table)
-            if fence is not None:
-                change.snapshot_properties[FENCE] = fence.dumps()
-            change.kept, change.removed, change.spared = kept, removed, spared
-            change.added_deletes += deletes
-            for file in added:
-                change.append_data_file(file)
-        if forget_old:
-            transaction.forget_snapshots(MOST_SNAPSHOTS)
-        transaction.commit_transaction()
-    except CommitFailedException:
-        forget([*added, *deletes])
-        return False
-    return True
+    for _ in range(_TRIES):
+        transaction = SteadyTransaction(table)
+        try:
+            with ChangeFiles(Operation.REPLACE, transaction, table.io) as change:
+                change.snapshot_properties = {ROWS_PROPERTY: str(count_rows(table))}
+                fence = read_fence(table)
+                if fence is not None:
+                    change.snapshot_properties[FENCE] = fence.dumps()
+                change.kept, change.removed, change.spared = kept, removed, spared
+                change.added_deletes += deletes
+                for file in added:
+                    change.append_data_file(file)
+            if forget_old:
+                transaction.forget_snapshots(MOST_SNAPSHOTS)
+            transaction.commit_transaction()
+            return True
+        except CommitFailedException:
+            grown = _grown(table, removed)
+            if grown is None:
+                break
+            table, kept = grown
+    forget([*added, *deletes])
+    return False
+
+
+def _grown(
+    table: Table, removed: Sequence[ManifestEntry]
+) -> tuple[Table, tuple[list[ManifestEntry], list[ManifestEntry]]] | None:
+    """A table as it is now, and its files but for ``removed``, if it has only gained rows since."""
+    now = load_table(table.catalog, ".".join(table.name()))
+    before, head = pin(table), pin(now)
+    alike = reading_of(table) == reading_of(now) and table.spec() == now.spec()
+    if not alike or added_files(now, before.snapshot, head.snapshot) is None:
+        return None
+    gone = {e.data_file.file_path for e in removed}
+    if not gone <= {e.data_file.file_path for e in (*head.files, *head.deletes)}:
+        return None  # somebody else has rewritten them
+    data, deletes = (
+        [e for e in entries if e.data_file.file_path not in gone]
+        for entries in (head.files, head.deletes)
+    )
+    return now, (data, deletes)
 
 
 def _merged(dead: Sequence[Mapping[str, Positions]], kept: Sequence[ManifestEntry]) -> pa.Table:

@@ -97,7 +97,8 @@ class TopicReader:
         self._begun = True
         self._retry_at, self._give_up_at = 0.0, float("inf")
         self._pending: dict[str, list[Any]] = {topic: [] for topic in topic_ids}
-        self._held = 0
+        # Before any has come they may be as large as brokers take by default.
+        self._held, self._average = 0, 1 << 20
         self._fault: ForebayError | None = None
         self._consumer = broker.consumer(group)
         self._consumer.subscribe(
@@ -120,8 +121,12 @@ class TopicReader:
             if not self._begun:
                 self._begin()
             left = deadline - time.monotonic()
-            for message in self._consumer.consume(_MOST_AT_ONCE, max(min(left, _LOOK_S), 0)):
+            found = self._consumer.consume(self._room(most_bytes), max(min(left, _LOOK_S), 0))
+            for message in found:
                 self._take(message)
+            sizes = [_size(m) for m in found if m.error() is None]
+            if sizes:
+                self._average = sum(sizes) // len(sizes)
             if self._fault is not None:
                 raise self._fault
             waiting = sum(map(len, self._pending.values()))
@@ -303,6 +308,10 @@ class TopicReader:
             return
         self.positions.clear()
         self._retry_at = time.monotonic() + _RETRY_S
+
+    def _room(self, most_bytes: int) -> int:
+        """How many messages may come at once, by the size of the last ones."""
+        return min(max((most_bytes - self._held) // self._average, 1), _MOST_AT_ONCE)
 
     def _taken(self, topic: str, messages: Sequence[Any]) -> Taken:
         starts = {m.partition(): self.positions[topic, m.partition()].start for m in messages}

@@ -1,0 +1,82 @@
+"""A stream looks after its tables by itself, and every event still counts once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from lakehouse.lake import load_table, open_lake
+from lakehouse.scan import pin
+from tests.forebay.small import PROFILES, edit, lake_of, make_project
+from tests.lakehouse.read_arrow import read_arrow
+from tests.servers.kafka import KafkaServer
+
+pytestmark = pytest.mark.slow
+
+
+def _payment(number: int) -> bytes:
+    row = {"customer": f"c{number}", "paid_at": "2024-01-09T00:00:00Z", "amount": number}
+    return json.dumps(row).encode()
+
+
+def test_small_files_are_made_large_beside_the_batches(tmp_path: Path, kafka: KafkaServer) -> None:
+    topic = f"payments-{uuid.uuid4().hex[:8]}"
+    kafka.create(topic)
+    broker = f'            kafka: {{bootstrap.servers: "{kafka.address}"}}\n'
+    make_project(tmp_path, {"profiles/profiles.yml": PROFILES + broker})
+    edit(
+        tmp_path,
+        "models/sources.yml",
+        "{event_time: paid_at}",
+        f"{{event_time: paid_at, meta: {{stream: {{topic: {topic}}}}}}}",
+    )
+    run = [sys.executable, "-m", "forebay"]
+    assert subprocess.run([*run, "build"], cwd=tmp_path, check=False).returncode == 0
+    lake = open_lake(lake_of(tmp_path))
+    before = read_arrow(load_table(lake, "raw.payments")).num_rows
+    options = ["--every", "0.05", "--checkpoint", "2", "--upkeep", "0.02"]
+    with (tmp_path / "stream.log").open("w") as log:
+        process = subprocess.Popen(
+            [*run, "stream", *options], cwd=tmp_path, stdout=log, stderr=log, env={**os.environ}
+        )
+    sent, deadline, compacted = 0, time.monotonic() + 240, False
+    try:
+        while not (compacted and sent >= 60):
+            assert time.monotonic() < deadline, (tmp_path / "stream.log").read_text()
+            assert process.poll() is None, (tmp_path / "stream.log").read_text()
+            kafka.produce(topic, [_payment(1000 + sent)])
+            sent += 1
+            time.sleep(0.1)
+            table = load_table(lake, "raw.payments")
+            said = [s.summary.operation.value for s in table.snapshots() if s.summary is not None]
+            compacted = compacted or "replace" in said
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0, (tmp_path / "stream.log").read_text()
+    finally:
+        process.kill()
+        process.wait()
+    done = subprocess.run(
+        [*run, "stream", "--until-caught-up"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    table = load_table(lake, "raw.payments")
+    rows = read_arrow(table).to_pylist()
+    assert len(rows) == before + sent
+    assert sorted(r["amount"] for r in rows if r["amount"] >= 1000) == [
+        1000 + n for n in range(sent)
+    ]
+    appended = sum(s.summary.operation.value == "append" for s in table.snapshots() if s.summary)
+    assert len(pin(table).files) < appended
+    verified = subprocess.run(
+        [*run, "verify", "--json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    for report in json.loads(verified.stdout):
+        assert (report["different"], report["missing"], report["extra"]) == (0, 0, 0), report
