@@ -62,6 +62,7 @@ class Explained:
 
     Attributes:
         causes: at most five; total: how many there are.
+        at: of what was served the instant of the answer, in microseconds since the epoch.
     """
 
     view: str
@@ -70,6 +71,7 @@ class Explained:
     why: str
     causes: tuple[Cause, ...] = ()
     total: int = 0
+    at: int = 0
 
 
 def explain_differences(
@@ -147,7 +149,7 @@ def explain_served(
                 why = "what the store had was too old to be served, by ttl or on_stale"
                 told = replace(told, kind="expired", why=why)
             found.append(told)
-    return found
+    return [replace(told, at=case.at) for told, case in zip(found, cases, strict=True)]
 
 
 def _leaves_now(catalog: Catalog, state: FeatureState) -> Leaves:

@@ -15,6 +15,7 @@ from feature_specs.quote import quoted
 from lakehouse.lake import load_table, open_lake
 from lakehouse.relations import connect, define_relations
 from lakehouse.scan import Pinned
+from serving.key_sql import key_value_sql
 
 #: Leaves at their snapshots.
 Leaves = Mapping[str, int | None]
@@ -51,7 +52,8 @@ class SourceRows:
         """What holds for the rows of a key that is given by `key_parameters`."""
         named = enumerate(zip(self._view.keys, self._view.entities, strict=True))
         return " and ".join(
-            f"{quoted(name)} = cast($key{n} as {column.type})" for n, (name, column) in named
+            f"{quoted(name)} = {key_value_sql(f'$key{n}', column.type)}"
+            for n, (name, column) in named
         )
 
     def stored_row(
@@ -85,7 +87,7 @@ class SourceRows:
         if connection is None:
             return None
         casts = ", ".join(
-            f"cast($key{n} as {column.type}) as {quoted(column.name)}"
+            f"{key_value_sql(f'$key{n}', column.type)} as {quoted(column.name)}"
             for n, column in enumerate(self._view.entities)
         )
         connection.execute(

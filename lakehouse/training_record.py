@@ -64,6 +64,8 @@ def make_record(
     types: Mapping[str, str],
     root: Path,
     recipe: Record | None = None,
+    *,
+    computed: bool = True,
 ) -> Record:
     """The record of a training set about to be written.
 
@@ -73,12 +75,13 @@ def make_record(
         types: of the training set's columns, for those that are features.
         root: the project's folder, whose git commit is recorded.
         recipe: what makes the set again, beside the tables: its engine's name and its statement.
+        computed: from the views' leaves; else they are not recorded.
     """
     references = [
         FeatureReference(*pair) for r in readings for pair in catalog.service(r.service).features
     ]
     views = {name: catalog.view(name) for name in dict.fromkeys(r.view for r in references)}
-    leaves = sorted({leaf for view in views.values() for leaf in view.leaves})
+    leaves = sorted({leaf for view in views.values() for leaf in view.leaves if computed})
     first, *others = (asdict(r) for r in readings)
     return {
         "format": FORMAT,

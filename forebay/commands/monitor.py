@@ -64,15 +64,19 @@ def monitor_command(
     """Check parity, freshness, drift and training-serving skew of VIEWS (default: all) once. Exit code 1 if a check raised an
     alert, 2 if a check could not run or an alert could not be sent."""
     from feature_specs.durations import parse_duration
+    from forebay.events.job_events import job_events
+    from forebay.events.monitor_events import tell_health
     from forebay.monitoring.findings import SkewOptions, look_at_project
 
     length = parse_duration(last, where="--last", example="1 day")
     skew = SkewOptions(length, most, allow_skew) if compare else None
     project = find_project(target=target)
     at = run_instant(project, now)
-    health = look_at_project(
-        project, list(views) or None, at, sample=sample, dry_run=dry_run, skew=skew
-    )
+    with job_events(project, "monitor", told=not dry_run, nominal=at) as run:
+        health = look_at_project(
+            project, list(views) or None, at, sample=sample, dry_run=dry_run, skew=skew
+        )
+        tell_health(run, project, health)
     failed = [] if dry_run else _pass_on(
         health, project, textfile,
         {"slack": slack, "alertmanager": alertmanager}, webhook_timeout,

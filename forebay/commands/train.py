@@ -11,7 +11,7 @@ import click
 from forebay.complete import complete_service
 from forebay.dbt_project.project import find_project
 from forebay.events.job_events import job_events
-from forebay.options import engine_option, json_option, target_option
+from forebay.options import engine_option, json_option, run_instant, target_option
 from forebay.terminal import emit_json, progress, say
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     help="Reproduce the training set FILE, or the set of that record, byte for byte. Without --out, "
     "only compare.",
 )
+@click.option("--served", is_flag=True,
+              help="Write what was really online: the logged answers of SERVICE, a row each.")  # fmt: skip
+@click.option("--last", metavar="DURATION", help="With --served, how far back. [default: 30 days]")
 @click.option("--append", is_flag=True, help="Add the spine rows that the set at --out lacks.")
 @click.option("--dry-run", is_flag=True, help="Check and count, but write nothing.")
 @target_option
@@ -56,6 +59,8 @@ def train_command(
     timezone: str | None,
     engine: str,
     as_recorded: Path | None,
+    served: bool,
+    last: str | None,
     append: bool,
     dry_run: bool,
     target: str | None,
@@ -63,11 +68,19 @@ def train_command(
 ) -> int:
     """Write SERVICE's features for every row of a spine, each as of its own instant."""
     if as_recorded is not None:
-        if spine or timestamp or lag or timezone or append or dry_run:
+        if spine or timestamp or lag or timezone or append or dry_run or served or last:
             raise click.UsageError("--as-recorded takes all but --out from the record")
         return _remake(as_recorded, service, out, target, as_json)
     if service is None:
         raise click.UsageError("Missing argument 'SERVICE'.")
+    if last and not served:
+        raise click.UsageError("--last says how far back --served goes")
+    if served:
+        if spine or timestamp or lag or timezone or append or engine != "duckdb":
+            raise click.UsageError(
+                "--served takes rows from the log: besides --last, --out, --dry-run"
+            )
+        return _served(service, last or "30 days", out, dry_run, target, as_json)
     from forebay.dbt_project.project_changes import tell_changes
     from forebay.training import export_training_set, write_training_set
     from forebay.training.spine_input import spine_words
@@ -144,6 +157,27 @@ def _remake(
     }
     place = f": {made.out}" if made.out else ""
     say(f"{made.rows} rows, {made.columns} columns, {told[made.same_bytes]}{place}")
+    return 0
+
+
+def _served(
+    service: str, last: str, out: Path | None, dry_run: bool, target: str | None, as_json: bool
+) -> int:
+    from feature_specs.durations import parse_duration
+    from forebay.training.served_set import write_served_set
+
+    project = find_project(target=target)
+    length = parse_duration(last, where="--last", example="30 days")
+    path = out or project.root / "target" / f"{service}.parquet"
+    until = run_instant(project, None)
+    with job_events(project, "train", service, told=not dry_run):
+        made, left_out = write_served_set(project, service, until, length, path, dry_run=dry_run)
+    if as_json:
+        emit_json({**asdict(made), "left_out": left_out})
+        return 0
+    _tell(made, dry_run)
+    if left_out:
+        say(f"{left_out} vectors are left out: other definitions or features, or keys not known")
     return 0
 
 

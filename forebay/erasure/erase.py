@@ -14,8 +14,11 @@ from pyiceberg.table import Table
 
 from feature_specs.catalog import Catalog
 from feature_specs.errors import DataError, ForebayError, UnknownNameError, did_you_mean
+from feature_specs.feature_shapes import SHAPES
 from feature_specs.progress import Progress
+from forebay.builds.write_shapes import write_shapes
 from forebay.dbt_project.project import Project
+from forebay.erasure.match_statistics import match_statistics
 from forebay.erasure.training_files import count_in, erase_in, training_files
 from forebay.serve_settings import read_settings
 from forebay.training.changes import kept_records
@@ -138,6 +141,7 @@ class _Eraser:
         tables = all_tables(self.lake)
         self._set_aside = self._find_set_aside(tables)
         self._served(tables)
+        self._set_aside |= match_statistics(tables, self.entity.values)
         chosen = dict(self._choose(tables))
         self._require_leaves(chosen)
         for number, (name, predicate) in enumerate(chosen.items(), 1):
@@ -148,6 +152,8 @@ class _Eraser:
         if not dry_run:
             self._expire(chosen)
             self._prove(chosen)
+            if (self.project.folder / SHAPES).exists():
+                write_shapes(self.project)  # what the catalogue draws names frequent values too
         self._tell_origins()
         return self.made
 
@@ -162,7 +168,7 @@ class _Eraser:
             if predicate is None:
                 self.made.without.append(name)
                 continue
-            found = True
+            found |= beside is None
             yield name, predicate
         if not found:
             first = next(iter(self.entity.values))

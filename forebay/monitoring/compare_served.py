@@ -33,6 +33,7 @@ from forebay.own_team import refusals
 from forebay.training.make_set import SetOptions, make_training_set
 from lakehouse.lake import open_lake
 from serving.columns import RowEncoder
+from serving.key_sql import key_value_sql
 from serving.keys import decode_key
 from serving.lookup.read import OUTSIDE_MAX_AGE, UNAVAILABLE
 from serving.offline import open_feature_table
@@ -134,9 +135,15 @@ def compare_rows(
     name: str,
     rows: Sequence[Row],
     secret: bytes | None = None,
+    *,
+    examples: int = _EXAMPLES,
 ) -> SkewReport:
-    """Compare rows of the log of one view or role; what goes wrong is told in the report."""
-    comparison = _Comparison(project, compiled, name, secret)
+    """Compare rows of the log of one view or role; what goes wrong is told in the report.
+
+    Args:
+        examples: differences that are explained.
+    """
+    comparison = _Comparison(project, compiled, name, secret, examples)
     try:
         comparison.run(rows)
     except known_errors() as error:
@@ -148,8 +155,9 @@ class _Comparison:
     """The comparison of one view, and the report that it fills."""
 
     def __init__(
-        self, project: Project, compiled: Compiled, name: str, secret: bytes | None
+        self, project: Project, compiled: Compiled, name: str, secret: bytes | None, examples: int
     ) -> None:
+        self._examples = examples
         self._project, self._compiled, self._secret = project, compiled, secret
         self._catalog = compiled.catalog
         self.report = SkewReport(name)
@@ -243,7 +251,7 @@ class _Comparison:
         if refused:
             self.report.withheld = str(refused[view.name])
             return
-        first = sorted(cases, key=lambda case: case.behind)[:_EXAMPLES]
+        first = sorted(cases, key=lambda case: case.behind)[: self._examples]
         behind_view = self._catalog.view_behind(view.name)
         entry = self._catalog.views[behind_view]
         compiled = self._compiled.view(behind_view)
@@ -284,11 +292,19 @@ def _spine(view: ViewEntry, rows: Sequence[Row], instant: str) -> pa.Table:
         {name: pa.array(values, pa.string()) for name, (_, values) in columns.items()}
         | {_AT: pa.array([row[instant] for row in rows], pa.timestamp("us", tz="UTC"))}
     )
-    casts = [f"cast({quoted(n)} as {kind}) as {quoted(n)}" for n, (kind, _) in columns.items()]
+    keys = {column.name for column in view.entities}
+    casts = [
+        f"{_typed(quoted(name), kind, name in keys)} as {quoted(name)}"
+        for name, (kind, _) in columns.items()
+    ]
     with duckdb.connect() as connection:
         connection.execute(SESSION_AT_UTC)
         connection.register("texts", texts)
         return connection.sql(f"select {', '.join([*casts, _AT])} from texts").to_arrow_table()
+
+
+def _typed(text: str, declared: str, is_key: bool) -> str:
+    return key_value_sql(text, declared) if is_key else f"cast({text} as {declared})"
 
 
 def _text(value: Any) -> str | None:

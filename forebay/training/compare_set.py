@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from feature_specs.quote import literal, quoted
 from forebay.dbt_project.project import Project
 from forebay.training.changes import TrainingChanges, compare
 from forebay.training.combine_parts import parts_of, rows_in
+from forebay.training.explain_served_set import explain_served_rows
 from forebay.training.make_set import SetOptions, make_training_set
 from forebay.training.recorded_set import is_parquet, read_recorded
 from lakehouse.relations import tune
@@ -117,6 +119,9 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
         found = {n: (number, why[n]) for n, number in zip(both, numbers, strict=True) if number}
         differing = {n: tests[n] for n in found}
         first = tuple(_examples(connection, joined, columns, differing, why, most))
+    if record.get("served"):
+        first = _explained(project, first, features)
+        found = {n: (number, _kinds(n, first)) for n, (number, _) in found.items()}
     gone = tuple(n for n in features if n not in there)
     return ComparedSet(record["service"], rows, rows * len(both), found, first, gone)
 
@@ -154,6 +159,26 @@ def _examples(
             if differs and told < most:
                 told += 1
                 yield Difference(row, known, name, recorded, now, why[name])
+
+
+def _explained(
+    project: Project, differences: Sequence[Difference], features: Mapping[str, Mapping[str, Any]]
+) -> tuple[Difference, ...]:
+    """What was served explained from the log, the lake's tables and the view's own log."""
+    if not differences:
+        return ()
+    told = explain_served_rows(
+        project, [d.spine for d in differences], [features[d.feature] for d in differences]
+    )
+    gone = "its row is not in the log of served vectors any more"
+    return tuple(replace(d, why=w or gone) for d, w in zip(differences, told, strict=True))
+
+
+def _kinds(feature: str, differences: Sequence[Difference]) -> str:
+    """How often each kind explains the first differences of a feature."""
+    kinds = Counter(d.why.partition(", since ")[0] for d in differences if d.feature == feature)
+    listed = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    return f"served otherwise; of the first ones: {listed}" if listed else "served otherwise"
 
 
 def _why(catalog: Catalog, record: Record, now: Record, feature: Mapping[str, Any]) -> str:

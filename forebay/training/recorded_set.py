@@ -47,6 +47,12 @@ def check_recorded(record: Record, recorded: Path, instead: str) -> None:
     Raises:
         DataError: it lacks what makes the set again, or was made elsewhere than on DuckDB.
     """
+    if record.get("served"):
+        raise DataError(
+            "it holds what was served, which is in the log and is not computed again",
+            where=str(recorded),
+            hint="`forebay train SERVICE --served` takes it from the log anew",
+        )
     if "content" not in record or ("model" not in record and "recipe" not in record):
         raise DataError(
             "it was written by an earlier forebay, which did not keep what makes a set again",

@@ -104,3 +104,33 @@ def test_each_row_is_read_by_the_keys_that_it_was_logged_under(
     told = capsys.readouterr()
     assert "without the names of their keys" in told.out + told.err
     assert left(root) == [ZOE, ZOE]
+
+
+def test_statistics_that_name_it_are_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A feature that repeats a key has it among its frequent values, in the catalogue's file too."""
+    last = (
+        "select customer, paid_at, amount, customer as payer, amount * 2 as twice "
+        "from {{ source('raw', 'payments') }}\n"
+    )
+    root = make_project(tmp_path / "shop", {"models/last_payment.sql": last})
+    monkeypatch.chdir(root)
+    run_here("build")
+
+    def told(table: str) -> dict[str, set[str]]:
+        rows = load_table(open_lake(lake_of(root)), table).scan().to_arrow().to_pylist()
+        return {row["feature"]: {*row["top_values"], *row["categories"]} for row in rows}
+
+    tables = ("forebay.feature_statistics", "forebay.feature_baselines")
+    shapes = root / "target/forebay/statistics.json"
+    assert all(told(name)["payer"] == {"a", "b"} for name in tables)
+    assert '"a"' in shapes.read_text()
+    run_here("erase", "customer=a", "--yes")
+    assert "is in none of the" in capsys.readouterr().out
+    for name in tables:
+        assert "payer" not in told(name)
+        assert {"spent_60d", "most_60d", "twice"} <= set(told(name)), "others stay"
+    assert '"a"' not in shapes.read_text()
+    run_here("build")
+    assert told(tables[1])["payer"] == {"b"}, "measured anew, in bins of its own"

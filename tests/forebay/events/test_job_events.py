@@ -287,3 +287,28 @@ def test_a_job_that_cannot_deliver_says_so_in_one_line(project: Shell) -> None:
     assert json.loads(project.out)["rows"] == 1
     lines = [line for line in project.err.splitlines() if line.startswith("OpenLineage")]
     assert len(lines) == 1 and lines[0].startswith("OpenLineage: 2 of 2 events were dropped")
+
+
+@pytest.mark.slow
+def test_monitor(project: Shell) -> None:
+    """Its checks are assertions about the views' tables; of a view that is stale one has failed."""
+    old = "entities: [customer], ttl: 7 days"
+    edit(project.folder, "models/views.yml", old, f"{old}, freshness: 1 day")
+    for word in ("build", "sync"):
+        assert project.run(word) == 0, project.err
+    before = len(read_events(project.folder))
+    assert project.run("monitor", "--now", "2024-01-12T00:00:00Z") == 1, project.err
+    end = job(read_events(project.folder)[before:], "shop.monitor")
+    told = {
+        named(each)[1].rpartition("/")[2]: {
+            (a["assertion"], a.get("column")): a["success"]
+            for a in each["inputFacets"]["dataQualityAssertions"]["assertions"]
+        }
+        for each in end["inputs"]
+    }
+    assert told == {
+        "spending": {("parity", None): True, ("freshness", None): True},
+        "last_payment": {("parity", None): True, ("freshness", None): False},
+    }
+    assert project.run("monitor", "--dry-run", "--now", "2024-01-12T00:00:00Z") == 1
+    assert len(read_events(project.folder)) == before + 2, "a dry run is no run of the job"

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from feature_specs.instants import epoch_us
@@ -29,7 +30,7 @@ from serving.sync import sync
 from tests.forebay.conftest import Shell
 from tests.forebay.monitoring.receiver import receiver
 from tests.forebay.monitoring.test_monitor import metrics
-from tests.forebay.small import VIEWS, make_project
+from tests.forebay.small import VIEWS, edit, make_project
 from tests.forebay.test_explain_differences import day, pay
 from tests.serving.server_process import server_of
 from tests.serving.stored_rows import encode_row
@@ -55,6 +56,10 @@ exposures:
             - last_payment.*
             - {view: last_payment, as: payee, keys: {customer: payee}, features: [amount]}
 """
+
+
+#: When the server was asked.
+ANSWERED = (day(10, hour=12), day(16), day(16, hour=2))
 
 
 def ask(project: Project, at: datetime, folder: Path) -> dict[str, list[Any]]:
@@ -115,7 +120,7 @@ def test_skew_of_every_shape(
 
     # Everything is as training has it: ages of the instant, what was sent, a role's own keys.
     (first := tmp_path / "1").mkdir()
-    at = day(10, hour=12)
+    at = ANSWERED[0]
     served = ask(project, at, first)
     assert served == {
         "spending__spent_60d": ["140", None],
@@ -132,7 +137,7 @@ def test_skew_of_every_shape(
     # Payments come; nothing is synced. b's row is too old by its ttl, where training has the new one.
     for moment, customer, amount in ((day(11), "a", 5), (day(14), "b", 7), (day(12), "c", 9)):
         pay(project, moment, customer, amount)
-    at = day(16)
+    at = ANSWERED[1]
     (second := tmp_path / "2").mkdir()
     assert ask(project, at, second)["last_payment__amount"] == [None, None]
     with receiver() as slack:
@@ -156,7 +161,7 @@ def test_skew_of_every_shape(
     put_online_ahead(project, day(16, hour=1))
     pay(project, day(16, hour=1), "c", 11)
     (third := tmp_path / "3").mkdir()
-    at = day(16, hour=2)
+    at = ANSWERED[2]
     assert ask(project, at, third)["last_payment__amount"] == [None, 9]
     assert shell.run("served", "--now", at.isoformat(), "--last", "1 hour", "--json") == 1
     views = {view["view"]: view for view in json.loads(shell.out)["views"]}
@@ -172,6 +177,61 @@ def test_skew_of_every_shape(
     page = server_page(project, third, "/feature/last_payment/amount")
     assert "As it is served" in page and "Of 2 values served as payee" in page
     assert told(at, 1, "--last", "1 hour", "--no-skew") == {}
+    hold_the_served_set(project, shell)
+
+
+def hold_the_served_set(project: Project, shell: Shell) -> None:
+    """A training set of the log has what was answered above, and says why training has otherwise."""
+    out = project.root / "served.parquet"
+    edit(project.root, "dbt_project.yml", "2024-01-10", "2024-01-17")
+    assert shell.run("train", "transfer", "--served", "--dry-run") == 0 and not out.exists()
+    assert shell.run("train", "transfer", "--served", "--out", str(out)) == 0, shell.err
+    rows = sorted(
+        pq.read_table(out).to_pylist(), key=lambda row: (row["served_at"], row["customer"])
+    )
+    names = ("customer", "payee", "rate", "served_at")
+    times = [moment for moment in ANSWERED for _ in "bc"]
+    assert [tuple(row.pop(name) for name in names) for row in rows] == [
+        (customer, payee, 0.5, at)
+        for at, (customer, payee) in zip(times, [("b", "a"), ("c", "b")] * 3, strict=True)
+    ]
+    none = {
+        "last_payment__amount": None,
+        "last_payment__age_h": None,
+        "last_payment__charged": None,
+    }
+    nobody = {"spending__spent_60d": None, **none, "payee__amount": None}
+    b = {"last_payment__amount": 80, "last_payment__age_h": 60, "last_payment__charged": 40.0}
+    c = {"last_payment__amount": 9, "last_payment__age_h": 98, "last_payment__charged": 4.5}
+    b_after = {**nobody, "spending__spent_60d": 140}
+    expected = [
+        {**nobody, "spending__spent_60d": 140, **b, "payee__amount": 80},
+        {**nobody, "payee__amount": 80},
+        b_after, nobody, b_after, {**nobody, **c},
+    ]  # fmt: skip
+    assert rows == expected
+
+    assert shell.run("verify", "--training", str(out), "--json") == 1
+    said = json.loads(shell.out)
+    assert (said["rows"], said["values"]) == (6, 30)
+    # By hand: of the first instant nothing differs; b's, c's and both payees' payments came later,
+    # c's of the 16th at 01:00 after the stream's row of then.
+    differing = {
+        (d["spine"]["served_at"][:13], d["spine"]["customer"], d["feature"])
+        for d in said["differences"]
+    }
+    assert not {d for d in differing if d[0].startswith("2024-01-10")}
+    kinds = {
+        (d["spine"]["served_at"][:13], d["spine"]["customer"], d["feature"]): (
+            d["recorded"], d["now"], d["why"].partition(", since")[0],
+        )
+        for d in said["differences"]
+    }  # fmt: skip
+    assert kinds["2024-01-16 00", "b", "last_payment__amount"] == (None, "7", "stale sync")
+    assert kinds["2024-01-16 02", "c", "last_payment__amount"] == ("9", "11", "late row")
+    assert "late row" in said["different"]["last_payment__amount"][1]
+    assert "log" in shell.refused("train", "--as-recorded", str(out))
+    assert "no vector" in shell.refused("train", "transfer", "--served", "--last", "1 hour")
 
 
 def server_page(project: Project, folder: Path, path: str) -> str:
