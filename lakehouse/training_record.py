@@ -94,15 +94,7 @@ def make_record(
         "git": git_commit(root),
         **first,
         **({"others": others} if others else {}),
-        "features": [
-            {
-                "name": r.column,
-                "view": r.view,
-                "feature": r.feature,
-                "type": _declared(views[r.view], r.feature, types.get(r.column)),
-            }
-            for r in dict.fromkeys(references)
-        ],
+        "features": [_feature(r, views[r.view], types) for r in dict.fromkeys(references)],
         "views": {
             name: {
                 "semantic_hash": view.semantic_hash,
@@ -119,6 +111,15 @@ def make_record(
         **({"recipe": recipe} if recipe else {}),
         "content": {"algorithm": ALGORITHM, "hash": UNKNOWN},
     }  # fmt: skip
+
+
+def _feature(reference: FeatureReference, view: ViewEntry, types: Mapping[str, str]) -> Record:
+    return {
+        "name": reference.column,
+        "view": reference.view,
+        "feature": reference.feature,
+        "type": _declared(view, reference.feature, types.get(reference.column)),
+    }
 
 
 def _keys(catalog: Catalog, name: str) -> Record:

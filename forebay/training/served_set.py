@@ -69,15 +69,7 @@ def write_served_set(
     rows, known = (0, 0) if sql is None else _counts(engine, sql, mine)
     if sql is None or not rows:
         engine.close()
-        left = (
-            f"; {known} of it cannot be taken: other definitions, or hashed keys" if known else ""
-        )
-        raise DataError(
-            f"the log has no vector of {service!r} since {since.isoformat()}{left}",
-            where=SERVED,
-            hint="`forebay serve --log-served 0.01` logs what it answers, `forebay served` carries "
-            "that into the lake, and --last says how far to go back",
-        )
+        raise _nothing(service, since, known)
     types = engine.column_types(sql)
     reading = SpineReading(service, {"relation": SERVED, "rows": rows}, TIMESTAMP)
     table = find_table(lake, SERVED)
@@ -92,6 +84,16 @@ def write_served_set(
         if not dry_run:
             found.write(out)
         return WrittenSet(service, str(out), rows, len(types), 0), known - rows
+
+
+def _nothing(service: str, since: datetime, known: int) -> DataError:
+    left = f"; {known} of it cannot be taken: other definitions, or hashed keys" if known else ""
+    return DataError(
+        f"the log has no vector of {service!r} since {since.isoformat()}{left}",
+        where=SERVED,
+        hint="`forebay serve --log-served 0.01` logs what it answers, `forebay served` carries "
+        "that into the lake, and --last says how far to go back",
+    )
 
 
 def _counts(engine: DuckDBEngine, sql: str, logged: str) -> tuple[int, int]:
