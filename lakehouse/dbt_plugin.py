@@ -36,6 +36,7 @@ from lakehouse.define_each import define_each
 from lakehouse.duckdb_types import column_types
 from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere
 from lakehouse.feature_tables.materialize import advance_view
+from lakehouse.feature_tables.table_owner import other_owner
 from lakehouse.lake import load_table, open_lake
 from lakehouse.plans import read_plan
 from lakehouse.relations import Relations, feature_relation_sql, leaf_relations, tune
@@ -171,6 +172,13 @@ class Plugin(BasePlugin):
             )
         check_view(catalog, view.unique_id)
         lake = self._lake(catalog)
+        in_full = bool(request.get("full_refresh"))
+        owner = other_owner(lake, view, catalog.project, take_over=in_full)
+        if owner is not None:
+            request["warnings"], request["notes"] = [], []
+            request["select"] = feature_relation_sql(lake, self.folder, view)
+            request["message"] = f"as project {owner} has built it"
+            return
         self._copy_leaves(cursor, catalog, view.leaves, request)
         self._require(catalog, view.leaves)
         with self.computing(lake) as compute:
@@ -181,7 +189,7 @@ class Plugin(BasePlugin):
                 read_plan(self.folder, view.name),
                 self.relations.pinned,
                 instant_of(request),
-                full_refresh=bool(request.get("full_refresh")),
+                full_refresh=in_full,
                 # To look for mistakes is to read the leaves here.
                 roles=catalog.leaves if compute is RowsHere else {},
                 clock=_clock(request),

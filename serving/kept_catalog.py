@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 
-from feature_specs.catalog import Catalog, parse_catalog
+from feature_specs.catalog import Catalog, ViewEntry, parse_catalog
 from feature_specs.errors import ForebayError
 from serving.lookup.held import Held
 from serving.lookup.merge import merge
@@ -44,6 +44,25 @@ def kept_catalog(store: OnlineStore, project: str) -> Catalog | None:
     """The catalog that the project's rows were written by; None where none is kept, or one of
     another version of forebay."""
     return _parse(_read(store, project))
+
+
+def refuse_other_projects(store: OnlineStore, catalog: Catalog, view: ViewEntry) -> None:
+    """Refuse to write rows under a name that is another project's view's in this store.
+
+    Raises:
+        ForebayError: another project's servers read rows by that name.
+    """
+    for key, raw in store.items(KEPT):
+        project = key.decode()
+        other = None if project == catalog.project else _parse(raw)
+        there = None if other is None else other.views.get(view.name)
+        if there is not None and there.unique_id != view.unique_id:
+            raise ForebayError(
+                f"the online store has rows of another feature view {view.name!r}, of project "
+                f"{project!r}",
+                where=view.file,
+                hint="rename one of them, or give this project an online store of its own",
+            )
 
 
 def _read(store: OnlineStore, project: str) -> bytes | None:

@@ -28,6 +28,7 @@ from forebay.compilation.gather_facts import gather_facts
 from forebay.compilation.generate_macros import ServiceSql
 from forebay.compilation.lineage_of import lineage_of, readers_of
 from forebay.compilation.read_leaves import copied_relations, refuse_shared_tables
+from forebay.compilation.refuse_one_name import refuse_one_name
 from forebay.compilation.stream_sources import create_tables, declared_streams, keep_streams
 from forebay.compilation.write_compiled import write_compiled
 from forebay.dbt_project.project import Project
@@ -240,6 +241,7 @@ def _access(manifest: Manifest, roles: Mapping[str, Role]) -> dict[str, ViewAcce
 def _chosen(manifest: Manifest, only: str | None) -> dict[str, str]:
     """Unique id to name of the views to compile. Raises UnknownNameError if there is none."""
     names = manifest.view_ids()
+    refuse_one_name(names)
     if only is None:
         return names
     if only not in names.values():

@@ -10,7 +10,7 @@ from feature_specs.errors import ForebayError
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.progress import Progress
 from lineage.events.run import NO_RUN, Run, current_run
-from serving.kept_catalog import keep_catalog
+from serving.kept_catalog import keep_catalog, refuse_other_projects
 from serving.offline import FeatureTable, open_feature_tables
 from serving.state import ViewState, load_state
 from serving.stores import NoStoreError, OnlineStore, StoredView, open_store
@@ -93,6 +93,8 @@ def _sync_view(
     view = table.view
     raw = None if store is None else store.get_state(StoredView.of(view))
     known = load_state(raw)
+    if store is not None and raw is None:
+        refuse_other_projects(store, catalog, view)
     same_query = known is not None and known.semantic_hash == view.semantic_hash
     here = (table.state.at, table.snapshot)
     if known is not None and same_query and (known.at, known.snapshot) == here:
