@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     CommitFailedException,
+    CommitStateUnknownException,
     NamespaceAlreadyExistsError,
     TableAlreadyExistsError,
     ValidationError,
@@ -40,6 +42,45 @@ TABLE_PROPERTIES = {
 }
 
 _TRIES = 5
+
+#: How long a commit is tried again where others are quicker, or the catalog is locked, in seconds.
+PATIENCE_S = 60.0
+#: Seconds between two tries.
+PAUSE_S = 0.05
+
+_Made = TypeVar("_Made")
+
+
+def uncertain_errors() -> tuple[type[Exception], ...]:
+    """Errors after which a commit may have landed, or may still land."""
+    return (CommitStateUnknownException, *catalog_errors())
+
+
+def commit_patiently(
+    attempt: Callable[[], _Made],
+    no_luck: Callable[[], DataError],
+    wait: Callable[[float], None] = time.sleep,
+) -> _Made:
+    """Call what looks at a table and commits to it, until that succeeds or a minute has passed.
+
+    Where another writer came first it is called again at once; where the catalog does not answer,
+    after a pause. It has to see by itself whether an earlier call has landed.
+
+    Args:
+        no_luck: the error once other writers came first each time.
+        wait: called with the seconds between calls.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return attempt()
+        except (CommitFailedException, TableAlreadyExistsError):
+            if time.monotonic() > deadline:
+                raise no_luck() from None
+        except uncertain_errors():
+            if time.monotonic() > deadline:
+                raise
+            wait(PAUSE_S)
 
 
 class OvertakenError(Exception):

@@ -14,6 +14,7 @@ from feature_specs.errors import DataError
 from feature_specs.instants import from_epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.dbt_project.project import Project
+from lakehouse.feature_tables.compute_rows import ComputeRows, RowsHere
 from lakehouse.feature_tables.materialize import Advance, advance_view
 from lakehouse.lake import find_table, load_table, open_lake, read_state
 from lakehouse.plans import instants_of, read_plan
@@ -47,6 +48,7 @@ def advance_project(
     *,
     check: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
+    compute: ComputeRows = RowsHere,
 ) -> Iterator[Step]:
     """Bring views (all where none is named) to ``until`` in equal steps.
 
@@ -54,6 +56,7 @@ def advance_project(
 
     Args:
         check: after each step compare the table with F computed in full.
+        compute: what computes the rows; DuckDB in this process by default.
 
     Raises:
         UnknownNameError: there is no such view.
@@ -88,7 +91,7 @@ def advance_project(
     for number in range(1, steps + 1):
         at = since + (until - since) * number / steps
         at = at.replace(microsecond=0) if number < steps else until
-        step = partial(_step, project, catalog, connection, pinned, at, check)
+        step = partial(_step, project, catalog, connection, pinned, at, check, compute)
         yield from _each(alive, at, step)
         if progress is not None:
             progress("advance", number, steps)
@@ -115,13 +118,15 @@ def _step(
     pinned: dict[str, Pinned],
     at: datetime,
     check: bool,
+    compute: ComputeRows,
     view: ViewEntry,
 ) -> Step:
     lake = open_lake(catalog.lake)
     plan = read_plan(project.folder, view.name)
     done = advance_view(
-        connection, lake, view, plan, pinned, at, roles=catalog.leaves, clock="--until"
-    )
+        connection, lake, view, plan, pinned, at, roles=catalog.leaves, clock="--until",
+        compute=compute,
+    )  # fmt: skip
     if not check:
         return Step(at, view.name, done)
     define_relation(

@@ -227,18 +227,20 @@ def _load(
             changes=changes,
             progress=report,
         )
-    if len(files) != 1 or again or strict or dry_run:
+    if len(files) != 1 or strict or dry_run:
         raise click.UsageError(
-            "Spark takes one FILE, folder or pattern, and no --again, --strict or --dry-run"
+            "Spark takes one FILE, folder or pattern, and no --strict or --dry-run"
         )
-    from forebay.engines.connect_engine import engine_connector
+    from forebay.engines.connect_engine import spark_connector
+
+    connect_to = spark_connector(declared.project)
     from lakehouse.ingest.ingest_on_spark import ingest_on_spark
 
-    connect_to = engine_connector(engine, declared.project)
     with closing(connect_to("ingest")) as spark:
         return ingest_on_spark(
-            spark, lake, table, str(files[0]), mode=mode, options=options, changes=changes
-        )
+            spark, lake, table, str(files[0]), mode=mode, options=options, changes=changes,
+            layout=declared.layout(), again=again,
+        )  # fmt: skip
 
 
 @dataclass

@@ -33,6 +33,13 @@ from forebay.terminal import emit_json
     type=click.FloatRange(1, 86400),
     help="Seconds between commits of feature tables; the online store is written at once.",
 )
+@click.option(
+    "--engine",
+    default="duckdb",
+    show_default=True,
+    type=click.Choice(["duckdb", "spark"]),
+    help="What reads the topics and steps the views.",
+)
 @now_option
 @click.option(
     "--speed",
@@ -64,6 +71,7 @@ def stream_command(
     dry_run: bool,
     events_only: bool,
     checkpoint: float,
+    engine: str,
     now: str | None,
     speed: float,
     upkeep: float,
@@ -99,6 +107,13 @@ def stream_command(
         speed,
         upkeep,
     )
-    report = run_stream(project, request)
+    if engine == "spark":
+        from forebay.streaming.stream_on_spark import stream_on_spark
+
+        if dry_run:
+            raise click.UsageError("--dry-run reads topics without --engine")
+        report = stream_on_spark(project, request)
+    else:
+        report = run_stream(project, request)
     if as_json:
         emit_json(report)

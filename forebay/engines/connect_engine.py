@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from feature_specs.errors import ForebayError, UnknownNameError, did_you_mean
 from forebay.dbt_project.project import Project
 from forebay.events.engine_used import note_engine
 from forebay.load_less import load_all
 from lakehouse.engines.sql_engine import SqlEngine
+
+if TYPE_CHECKING:
+    from lakehouse.engines.spark import SparkEngine
 
 #: The engine of this process.
 EMBEDDED = "duckdb"
@@ -53,7 +56,8 @@ def _trino(project: Project) -> ConnectTo:
     return lambda run: TrinoEngine(settings, run)
 
 
-def _spark(project: Project) -> ConnectTo:
+def spark_connector(project: Project) -> Callable[[str], SparkEngine]:
+    """What connects to Spark, as the project's profile says."""
     check_package("pyspark", "spark", "--engine spark")
     load_all()  # pyspark looks whether they are there
     from forebay.engines.spark_settings import spark_settings
@@ -74,4 +78,7 @@ def check_package(package: str, extra: str, where: str) -> None:
 
 
 #: Each is imported only where it is used.
-_CONNECTORS: Mapping[str, Callable[[Project], ConnectTo]] = {"trino": _trino, "spark": _spark}
+_CONNECTORS: Mapping[str, Callable[[Project], ConnectTo]] = {
+    "trino": _trino,
+    "spark": spark_connector,
+}

@@ -25,7 +25,7 @@ def training_files(project: Project, named: Iterable[Path]) -> Iterator[Path]:
         DataError: one that is named cannot be read.
     """
     for path in named:
-        if not _is_parquet(path):
+        if _footer(path) is None:
             raise DataError(
                 "it is not there, or no Parquet file",
                 where=str(path),
@@ -34,20 +34,19 @@ def training_files(project: Project, named: Iterable[Path]) -> Iterator[Path]:
         yield path
     given = {path.resolve() for path in named}
     for path in sorted((project.root / "target").rglob("*.parquet")):
-        if path.resolve() not in given and _is_parquet(path) and _is_set(path):
+        if path.resolve() in given:
+            continue
+        footer = _footer(path)
+        if footer is not None and FOOTER_KEY.encode() in (footer.metadata or {}):
             yield path
 
 
-def _is_set(path: Path) -> bool:
-    return FOOTER_KEY.encode() in (pq.read_metadata(path).metadata or {})
-
-
-def _is_parquet(path: Path) -> bool:
+def _footer(path: Path) -> pq.FileMetaData | None:
+    """What stands at a Parquet file's end; None of any other file."""
     try:
-        pq.read_metadata(path)
+        return pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid):
-        return False
-    return True
+        return None
 
 
 def count_in(path: Path, entity: Entity) -> int:

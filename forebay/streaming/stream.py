@@ -45,6 +45,11 @@ class StreamRequest:
     speed: float = 1.0
     upkeep: float = 60.0
 
+    @property
+    def pace(self) -> Pace:
+        """How long to collect between commits, and when to end."""
+        return Pace(self.every, self.once, self.until_caught_up)
+
 
 def run_stream(
     project: Project,
@@ -65,10 +70,9 @@ def run_stream(
     if request.dry_run:
         return _look(project, feeds, request)
     views = _views(project, feeds, request)
-    stop = threading.Event()
     over = () if views is None else views.views
     catalog = None if views is None else views.catalog
-    with _stopping(stop), stream_events(project, feeds, catalog, over) as events:
+    with catch_signals() as stop, stream_events(project, feeds, catalog, over) as events:
         reader = open_reader(feeds, group_of(project, entries), request.reset)
         reporter = Reporter(feeds, reader, views, request.as_json, request.metrics_port)
         upkeep = _upkeep(project, feeds, views, request)
@@ -78,14 +82,13 @@ def run_stream(
             if views is not None:
                 views.follow(cycle.added, leading, save=not upkeep.running)
             upkeep.go_on(leading and not (views is not None and views.saving))
-            reporter.tell(cycle)
+            reporter.tell()
             events.go_on()
             if not watch(views):
                 stop.set()
 
         try:
-            pace = Pace(request.every, request.once, request.until_caught_up)
-            run_feeds(feeds, reader, pace, stop, after)
+            run_feeds(feeds, reader, request.pace, stop, after)
         finally:
             reader.close()
             reporter.close()
@@ -137,8 +140,9 @@ def group_of(project: Project, entries: Sequence[StreamEntry]) -> str:
 
 
 @contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and ctrl-C let the present round end; a second one ends at once."""
+def catch_signals() -> Iterator[threading.Event]:
+    """What SIGTERM and ctrl-C set, so that the present round ends; a second one ends at once."""
+    stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
@@ -147,7 +151,7 @@ def _stopping(stop: threading.Event) -> Iterator[None]:
 
     before = {n: signal.signal(n, handle) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

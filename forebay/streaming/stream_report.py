@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
-from forebay.streaming.stream_views import StreamViews
+from feature_specs.catalog import ViewEntry
 from forebay.terminal import say
 from lakehouse.stream.feed import Feed
-from lakehouse.stream.run import Cycle
-from lakehouse.stream.topics import TopicReader
+from lakehouse.stream.topics import Partition
 
 #: Seconds between lines.
 _EVERY_S = 5.0
+
+
+class Lags(Protocol):
+    """Knows how many messages each partition has that were not committed."""
+
+    def lags(self) -> dict[Partition, int]: ...
+
+
+class SteppedViews(Protocol):
+    """Views that follow a stream.
+
+    Attributes:
+        at: the instant that the features online are of.
+        step_s: what the last step of all views took, in seconds.
+    """
+
+    @property
+    def views(self) -> Sequence[ViewEntry]: ...
+    @property
+    def at(self) -> datetime | None: ...
+    @property
+    def step_s(self) -> float: ...
 
 
 class Reporter:
@@ -27,8 +49,8 @@ class Reporter:
     def __init__(
         self,
         feeds: Sequence[Feed],
-        reader: TopicReader,
-        views: StreamViews | None = None,
+        reader: Lags,
+        views: SteppedViews | None = None,
         quiet: bool = False,
         port: int | None = None,
     ) -> None:
@@ -43,7 +65,7 @@ class Reporter:
             registry.register(self)
             self._server, _ = start_http_server(port, registry=registry)
 
-    def tell(self, cycle: Cycle) -> None:
+    def tell(self) -> None:
         """Take note of a round; a line for each source every few seconds."""
         self._lags = self._reader.lags()
         now = time.monotonic()

@@ -16,7 +16,8 @@ from feature_specs.errors import DataError, ForebayError
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.builds.advance import advance_project
 from forebay.dbt_project.project import Project
-from lakehouse.lake import catalog_errors, find_table, open_lake, read_state
+from forebay.streaming.built_views import built_views, kept_snapshots
+from lakehouse.lake import catalog_errors, open_lake
 from lakehouse.plans import read_plan
 from lakehouse.relations import connect
 from lakehouse.stream.live_leaves import LiveLeaves, RewrittenError
@@ -127,10 +128,7 @@ class StreamViews:
 
     def kept(self) -> set[int]:
         """The snapshots of streamed tables from which feature tables resume."""
-        lake = open_lake(self.catalog.lake)
-        states = (read_state(find_table(lake, v.history_table)) for v in self.views)
-        found = {s for state in states if state is not None for s in state.snapshots.values()}
-        return {s for s in found if s is not None}
+        return kept_snapshots(self.catalog, self.views)
 
     def _go_on(self, added: Mapping[str, Any]) -> None:
         if self._live is not None:
@@ -222,10 +220,7 @@ class StreamViews:
         """Bring the tables to an instant; the views whose table stands there now."""
         done: list[str] = []
         try:
-            lake = open_lake(self.catalog.lake)
-            tables = {v.name: find_table(lake, v.history_table) for v in self.views}
-            # One that was never built has no table to bring forward.
-            built = [name for name, table in tables.items() if read_state(table) is not None]
+            built = built_views(self.catalog, self.views)
             for step in advance_project(self.project, built, at, 1) if built else ():
                 if step.error is None:
                     done.append(step.view)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import IO, Any
 
+import pyarrow as pa
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from feature_specs.errors import DataError, ForebayError, first_line
 from feature_specs.progress import Share
@@ -39,6 +42,7 @@ _MEANING = {
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
     "spark.sql.decimalOperations.allowPrecisionLoss": "true",
     "spark.sql.storeAssignmentPolicy": "ANSI",
+    "spark.sql.sources.partitionOverwriteMode": "static",
 }
 #: Those of a session that this process starts; a profile may change them.
 _OWN = {
@@ -85,6 +89,7 @@ class SparkEngine:
     def __init__(self, settings: SparkSettings, run: str = "") -> None:
         self.names = TableNames("spark", settings.lake["name"])
         self._settings = settings
+        self.place = settings.place
         self._run_name = f"{SOURCE} {run}".strip()
         self._group = ""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=SOURCE)
@@ -98,13 +103,32 @@ class SparkEngine:
     def run(self, sql: str, report: Share | None = None) -> list[tuple[Any, ...]]:
         return self._run(sql, report)[1]
 
+    def use(self, work: Callable[[SparkSession], Any]) -> Any:
+        """What a function of the session returns, called in the thread that talks to Spark."""
+        return self._wait(lambda: work(self._session), None)
+
+    def compute(self, frame: Callable[[SparkSession], DataFrame], about: str) -> pa.Table:
+        """The rows of a data frame, collected as those of a statement are.
+
+        Args:
+            frame: makes it of the session, in the thread that talks to Spark.
+            about: what Spark's own pages list it under.
+        """
+        return self._wait(lambda: self._collect(frame, about), None)
+
     def columns(self, sql: str) -> dict[str, str]:
         return self._run(f"select * from (\n{sql}\n) limit 0", None)[0]
 
     def _run(self, sql: str, report: Share | None) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
+        found, types = self._wait(lambda: self._statement(sql), report)
+        columns = [column.to_pylist() for column in found.columns]
+        return types, list(zip(*columns, strict=True))
+
+    def _wait(self, work: Callable[[], Any], report: Share | None) -> Any:
+        """Do it in the thread that talks to Spark, and wait for it."""
         # Engines of one process share its Spark, where a group that is cancelled stays so.
         self._group = f"{self._run_name} {next(_numbers)}"
-        running = self._worker.submit(self._statement, sql, self._group)
+        running = self._worker.submit(work)
         try:
             while not wait([running], EVERY).done:
                 if report is not None:
@@ -119,12 +143,20 @@ class SparkEngine:
             report(1.0)
         return found
 
-    def _statement(self, sql: str, group: str) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
-        self._session.sparkContext.setJobGroup(group, sql[:200], interruptOnCancel=True)
-        frame = self._session.sql(sql)
-        types = {f.name: f.dataType.simpleString() for f in frame.schema.fields}
-        columns = [column.to_pylist() for column in frame.toArrow().columns]
-        return types, list(zip(*columns, strict=True))
+    def _statement(self, sql: str) -> tuple[pa.Table, dict[str, str]]:
+        types: dict[str, str] = {}
+
+        def frame(session: SparkSession) -> DataFrame:
+            made = session.sql(sql)
+            types.update({f.name: f.dataType.simpleString() for f in made.schema.fields})
+            return made
+
+        return self._collect(frame, sql), types
+
+    def _collect(self, frame: Callable[[SparkSession], DataFrame], about: str) -> pa.Table:
+        context = self._session.sparkContext
+        context.setJobGroup(self._group, about[:200], interruptOnCancel=True)
+        return frame(self._session).toArrow()
 
     def _share(self) -> float:
         """The share of tasks that are done, of the stages that Spark has planned by now."""
@@ -191,7 +223,7 @@ def _start(settings: SparkSettings, given: Mapping[str, str]) -> SparkContext:
     with tempfile.TemporaryFile() as log:
         try:
             gateway = launch_gateway(conf, {"stdout": log, "stderr": log})
-            return SparkContext(conf=conf, gateway=gateway)
+            context = SparkContext(conf=conf, gateway=gateway)
         except (PySparkException, Py4JError, OSError) as error:
             raise ForebayError(
                 f"Spark does not start: {_reason(log) or first_line(error)}",
@@ -199,6 +231,9 @@ def _start(settings: SparkSettings, given: Mapping[str, str]) -> SparkContext:
                 hint="Spark 4.1 needs Java 17 or 21 (export JAVA_HOME=...); "
                 "check `master`, `jars`, `packages` and `conf` of the `spark` section",
             ) from None
+    if local and not {"PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"} & os.environ.keys():
+        context.pythonExec = sys.executable  # its workers have what this process has
+    return context
 
 
 def _reason(log: IO[bytes]) -> str:
@@ -212,7 +247,7 @@ def _reason(log: IO[bytes]) -> str:
 
 
 def _explained(error: Exception, settings: SparkSettings) -> ForebayError:
-    said = _message(error)
+    said = explain_message(error)
     name = settings.lake["name"]
     whole = str(error)  # with all causes, of which `said` is the innermost
     if "Cannot find catalog plugin class" in whole:
@@ -242,8 +277,10 @@ def _explained(error: Exception, settings: SparkSettings) -> ForebayError:
     )
 
 
-def _message(error: Exception) -> str:
+def explain_message(error: Exception) -> str:
     """What went wrong, in one line; of a failed job, what its task said."""
+    while (inner := getattr(error, "_cause", None)) is not None:
+        error = inner  # pyspark keeps what an exception of Spark's own came of there
     if isinstance(error, Py4JJavaError):
         cause = error.java_exception
         while cause.getCause() is not None:
@@ -251,6 +288,11 @@ def _message(error: Exception) -> str:
         text = str(cause.getMessage() or cause.toString())
     else:
         text = str(error)
+    # Of an error in a worker's Python, the last line of the first trace says what it was.
+    _, told, trace = text.partition("Traceback (most recent call last):")
+    if told:
+        raised = (line for line in trace.splitlines()[1:] if line and not line[0].isspace())
+        text = next(raised, text)
     return re.sub(r"^\[\w+(\.\w+)*\] | SQLSTATE: \w+$", "", text.strip().split("\n")[0])
 
 

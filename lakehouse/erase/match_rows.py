@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import duckdb
 from pyiceberg.schema import Schema
@@ -94,6 +94,7 @@ class Entity:
         return f"coalesce({text} = {literal(value)}{same}, false)"
 
 
+@cache
 def _is_written_so(text: str, kind: str) -> bool:
     """Whether a text is a value of a type as it is: DuckDB's cast would take 7.6 for the integer 8.
 

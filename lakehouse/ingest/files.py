@@ -123,6 +123,7 @@ def ingest_files(
     layout: Layout | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
+    draft: Callable[..., UncommittedFiles] = UncommittedFiles,
 ) -> Ingested:
     """Append the rows of files to a table, or make them its whole content, in one commit.
 
@@ -142,6 +143,7 @@ def ingest_files(
         layout: partitions and order that the table is to have from now on.
         dry_run: look at everything, and write nothing.
         progress: called as (label, done, total) with rows.
+        draft: makes what writes and commits the rows, given what `UncommittedFiles` is.
 
     Raises:
         ForebayError: the table's name or an option is not one we know.
@@ -159,9 +161,9 @@ def ingest_files(
         for _ in range(_TRIES):
             table = find_table(catalog, identifier)
             known = {} if again or mode == "replace" else loaded_files(table)
-            new = _new_files(contents, known, again)
-            _check_changes(changes, new, paths)
-            load.begin(UncommittedFiles(catalog, identifier, table, layout or Layout()), new)
+            new = new_files(contents, known, again)
+            check_changes(changes, new, paths)
+            load.begin(draft(catalog, identifier, table, layout or Layout()), new)
             try:
                 return load.end(mode, again)
             except OvertakenError:
@@ -170,8 +172,8 @@ def ingest_files(
         raise load.draft.no_luck()
 
 
-def _check_changes(changes: SchemaChanges, new: Sequence[Path], paths: Sequence[Path]) -> None:
-    """Columns change with rows that need it: with none, what was asked for would not be done."""
+def check_changes(changes: SchemaChanges, new: Sequence[Path], paths: Sequence[Path]) -> None:
+    """Raise DataError if columns are to change and there are no rows to change them for."""
     if new or not (changes.rename or changes.drop):
         return
     option = "--rename" if changes.rename else "--drop-column"
@@ -183,7 +185,7 @@ def _check_changes(changes: SchemaChanges, new: Sequence[Path], paths: Sequence[
     )
 
 
-def _new_files(
+def new_files(
     contents: Mapping[Path, Content], known: Mapping[str, int], again: bool
 ) -> list[Path]:
     """The files that the table has not, each content once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,11 +9,6 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    CommitStateUnknownException,
-    TableAlreadyExistsError,
-)
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update import AssertCurrentSchemaId, AssertDefaultSpecId
@@ -26,28 +20,21 @@ from lakehouse.commit import (
     TABLE_PROPERTIES,
     Mode,
     OvertakenError,
+    commit_patiently,
     ensure_namespace,
     fit_columns,
+    uncertain_errors,
 )
 from lakehouse.data_files.infinite_times import without_bounds
 from lakehouse.ingest.loaded_files import LOADED, dumps, loaded_files, next_sequence
 from lakehouse.ingest.read_rows import Reading
-from lakehouse.lake import catalog_errors, find_table
+from lakehouse.lake import find_table
 from lakehouse.layout import Layout, apply_layout, partitions_of, sort_terms
 from lakehouse.pyiceberg_internals import SteadyTransaction, changed_table
 from lakehouse.row_stream import write_stream
 from lakehouse.watch_query import watch_query
 from lakehouse.write_partitions import write_partitions
 from lakehouse.write_rows import may_copy_columns, stage_files, write_file
-
-#: How long a commit is tried again where others are quicker, or the catalog is locked, in seconds.
-PATIENCE_S = 60.0
-_PAUSE_S = 0.05
-
-
-def _of_the_catalog() -> tuple[type[Exception], ...]:
-    """Errors after which a commit may have landed or not."""
-    return (CommitStateUnknownException, *catalog_errors())
 
 
 def _steady(table: Table) -> SteadyTransaction:
@@ -76,6 +63,9 @@ class UncommittedFiles:
     layout: Layout = field(default_factory=Layout)
     files: dict[Path, list[DataFile]] = field(default_factory=dict)
     _transaction: Transaction | None = None
+    _bare: dict[str, str] = field(default_factory=dict)  # properties without which no row fits
+    _tried: set[int] = field(default_factory=set)
+    _unknown: bool = False
 
     @property
     def table(self) -> Table | None:
@@ -136,36 +126,32 @@ class UncommittedFiles:
             OvertakenError: the table's columns are others now: the rows have to be read again.
         """
         assert self._transaction is not None
-        table, transaction = self.base, self._transaction
-        deadline, tried = time.monotonic() + PATIENCE_S, set[int]()
-        while True:
+        begun: list[tuple[Table | None, Transaction]] = [(self.base, self._transaction)]
+
+        def attempt() -> Table:
+            table, transaction = begun.pop() if begun else (None, None)
+            if transaction is None:
+                table = find_table(self.catalog, self.identifier)
+                if table is not None and any(
+                    table.snapshot_by_id(i) is not None for i in self._tried
+                ):
+                    return table  # a try that was reported as failed had landed
+                transaction = self._begin_again(table)
             known = {} if mode == "replace" else loaded_files(table)
             if not again:
                 self._leave_out(path for path in digests if digests[path] in known)
             if not self.files and table is not None:
                 return table
-            try:
-                return self._try(transaction, mode, known, digests, tried)
-            except (CommitFailedException, TableAlreadyExistsError):
-                if time.monotonic() > deadline:
-                    self.forget()
-                    raise self.no_luck() from None
-            except _of_the_catalog():
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_PAUSE_S)
-            table = find_table(self.catalog, self.identifier)
-            if table is not None and any(table.snapshot_by_id(i) is not None for i in tried):
-                return table  # a try that was reported as failed had landed
-            if not self._still_fits(table):
-                raise OvertakenError
-            assert table is not None
-            transaction = _steady(table)
+            return self._try(transaction, mode, known, digests)
+
+        return commit_patiently(attempt, self._give_up)
 
     def forget(self) -> None:
-        """Delete the written files; only if surely no commit references them."""
+        """Delete the written files, unless a commit may refer to them, or may yet."""
         for path in list(self.files):
-            self._remove(self.files.pop(path))
+            files = self.files.pop(path)
+            if not self._unknown:
+                self._remove(files)
 
     def _begin(self, wanted: pa.Schema) -> Transaction:
         if self.base is not None:
@@ -193,7 +179,8 @@ class UncommittedFiles:
         try:
             return write_stream(self._transaction, rows)
         except OverflowError:
-            self._transaction.set_properties(without_bounds(rows.schema))
+            self._bare |= without_bounds(rows.schema)
+            self._transaction.set_properties(self._bare)
             return write_stream(self._transaction, rows)
 
     def _try(
@@ -202,7 +189,6 @@ class UncommittedFiles:
         mode: Mode,
         known: Mapping[str, int],
         digests: Mapping[Path, str],
-        tried: set[int],
     ) -> Table:
         table = changed_table(transaction)
         loaded = dumps(known, (digests[path] for path in self.files), next_sequence(table))
@@ -211,14 +197,32 @@ class UncommittedFiles:
             snapshot = stage_files(transaction, table, written, mode)
             transaction.set_properties({LOADED: loaded})
         except BaseException:
-            if not tried:
+            if not self._tried:
                 self.forget()  # nothing was committed, such as on a disk that is full
             raise
-        tried.add(snapshot)
-        transaction.commit_transaction()
+        self._tried.add(snapshot)
+        try:
+            transaction.commit_transaction()
+        except uncertain_errors():
+            self._unknown = True
+            raise
         found = find_table(self.catalog, self.identifier)
         assert found is not None
         return found
+
+    def _begin_again(self, table: Table | None) -> Transaction:
+        """The same changes on the table as another writer has left it.
+
+        Raises:
+            OvertakenError: the rows have to be read again for it.
+        """
+        if table is None or not self._still_fits(table):
+            raise OvertakenError
+        transaction = _steady(table)
+        apply_layout(transaction, self.layout)
+        if self._bare:
+            transaction.set_properties(self._bare)
+        return transaction
 
     def _still_fits(self, table: Table | None) -> bool:
         """Whether the files are right for a table as it is now, as they are."""
@@ -241,6 +245,10 @@ class UncommittedFiles:
         io = changed_table(self._transaction).io
         for file in files:
             io.delete(file.file_path)
+
+    def _give_up(self) -> DataError:
+        self.forget()
+        return self.no_luck()
 
     def no_luck(self) -> DataError:
         """The error after too many lost races with other writers."""

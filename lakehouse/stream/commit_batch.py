@@ -5,26 +5,21 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
 from feature_specs.errors import DataError
-from lakehouse.lake import catalog_errors, load_table
+from lakehouse.commit import PATIENCE_S, commit_patiently, uncertain_errors
+from lakehouse.lake import load_table
 from lakehouse.pyiceberg_internals import AppendFile, SteadyTransaction, check_columns, write_files
 from lakehouse.stream.fence import FENCE, Fence, Place, line_of, read_fence
-from lakehouse.stream.persist import PATIENCE_S, PAUSE_S
-
-
-def _of_the_catalog() -> tuple[type[Exception], ...]:
-    """Errors after which a commit may have landed, or may still land."""
-    return (CommitStateUnknownException, *catalog_errors())
 
 
 class OvertakenError(Exception):
@@ -84,31 +79,23 @@ class BatchCommit:
             DataError: the topic is another than the one that the table was read from.
         """
         try:
-            return self._commit()
+            return commit_patiently(self._commit, self._no_luck, self.wait)
         except (OvertakenError, DataError):
             self._remove_files()
             raise
 
     def _commit(self) -> Table:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                table = load_table(self.catalog, self.identifier)
-                if any(s.snapshot_id in self._tried for s in line_of(table)):
-                    return table  # a try that was reported as failed had landed
-                fence = self._next_fence(read_fence(table))
-                self._write(table)
-                self._try(table, fence)
-                return table
-            except CommitFailedException:
-                # Another writer came first: look again, at once.
-                if time.monotonic() > deadline:
-                    raise self._no_luck() from None
-            except _of_the_catalog():
-                self._unknown = self._unknown or bool(self._tried)
-                if time.monotonic() > deadline:
-                    raise
-                self.wait(PAUSE_S)
+        try:
+            table = load_table(self.catalog, self.identifier)
+            if any(s.snapshot_id in self._tried for s in line_of(table)):
+                return table  # a try that was reported as failed had landed
+            fence = self._next_fence(read_fence(table))
+            self._write(table)
+            self._try(table, fence)
+        except uncertain_errors():
+            self._unknown = self._unknown or bool(self._tried)
+            raise
+        return table
 
     def _next_fence(self, fence: Fence | None) -> Fence:
         batch = self.batch
@@ -165,6 +152,24 @@ class BatchCommit:
             where=f"table {self.identifier}",
             hint="run it again once they are done; nothing was lost",
         )
+
+
+@dataclass
+class StagedCommit(BatchCommit):
+    """Commits files that were written already, for a table with certain columns and partitions.
+
+    Attributes:
+        staged: the files.
+        written_for: the table's schema and partition spec.
+    """
+
+    staged: Sequence[DataFile] = ()
+    written_for: tuple[int, int] = (-1, -1)
+
+    def _write(self, table: Table) -> None:
+        self._files = list(self.staged)
+        if (table.metadata.current_schema_id, table.metadata.default_spec_id) != self.written_for:
+            raise OvertakenError  # the messages have to be read again, for what it is now
 
 
 def set_fence(catalog: Catalog, identifier: str, moved: Callable[[Fence | None], Fence]) -> None:

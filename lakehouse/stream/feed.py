@@ -101,7 +101,7 @@ class Feed:
         if persist(lambda: self.broker.topic_ids([topic]), wait)[topic] != reader.topic_ids[topic]:
             raise created_anew(topic)
         if read.bad:
-            self._set_aside(messages, read.bad)
+            self.set_aside(messages, read.bad)
         batch = Batch(topic, reader.topic_ids[topic], read.rows, taken.starts, taken.ends)
         committing = BatchCommit(
             self.catalog,
@@ -136,7 +136,7 @@ class Feed:
             self._seen = SeenEvents(self.entry, table)
         return self._seen.new_of(table, rows)
 
-    def _set_aside(self, messages: Sequence[Any], bad: Sequence[BadRow]) -> None:
+    def set_aside(self, messages: Sequence[Any], bad: Sequence[BadRow]) -> None:
         """Send messages that are not valid rows to the dead-letter topic, with the reason, or stop.
 
         They are sent before the batch is committed, so that none is lost; a crash in between sends

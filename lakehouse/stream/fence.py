@@ -6,6 +6,7 @@ The summary shows that a table was rolled back; the property survives the expiry
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,16 @@ class Fence:
     def dumps(self) -> str:
         places = {str(p): [at.offset, at.epoch, at.last] for p, at in sorted(self.places.items())}
         return json.dumps({"topic": self.topic, "id": self.topic_id, "next": places})
+
+
+def digest_of(timestamp: tuple[int, int], key: bytes | None, value: bytes | None) -> str:
+    """What tells a message from another one at its offset.
+
+    Args:
+        timestamp: its kind, as Kafka's client counts them, and milliseconds since the epoch.
+    """
+    told = repr((timestamp, key, value)).encode()
+    return hashlib.blake2b(told, digest_size=8).hexdigest()
 
 
 def read_fence(table: Table) -> Fence | None:

@@ -6,14 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from lakehouse.commit import PATIENCE_S, PAUSE_S
 from lakehouse.lake import catalog_errors
 from lakehouse.stream.broker import BrokerDownError
 from lakehouse.stream.schema_registry import RegistryDownError
-
-#: How long a catalog that is locked or away is tried again, in seconds.
-PATIENCE_S = 60.0
-#: Seconds between two tries.
-PAUSE_S = 0.05
 
 _T = TypeVar("_T")
 

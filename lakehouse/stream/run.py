@@ -49,6 +49,20 @@ class Cycle:
     commit_s: float = 0.0
 
 
+def reset_feeds(feeds: Sequence[Feed], where: str | None) -> None:
+    """Set where each source's topic is read from next, as `reset_fence` takes it; None leaves it.
+
+    Raises:
+        DataError: a topic is not there.
+    """
+    broker = feeds[0].broker
+    ids = broker.topic_ids([f.entry.topic for f in feeds])
+    for feed in feeds if where is not None else ():
+        assert where is not None
+        moved = reset_fence(feed.entry.topic, broker, ids[feed.entry.topic], where)
+        set_fence(feed.catalog, feed.entry.table, moved)
+
+
 def open_reader(feeds: Sequence[Feed], group: str, reset: str | None = None) -> TopicReader:
     """Join the group, after checking that each table was read from the topic of today.
 
@@ -60,11 +74,9 @@ def open_reader(feeds: Sequence[Feed], group: str, reset: str | None = None) -> 
     """
     broker = feeds[0].broker
     by_topic = {f.entry.topic: f for f in feeds}
+    reset_feeds(feeds, reset)
     ids = broker.topic_ids(list(by_topic))
     for topic, feed in by_topic.items():
-        if reset is not None:
-            moved = reset_fence(topic, broker, ids[topic], reset)
-            set_fence(feed.catalog, feed.entry.table, moved)
         known = feed.fence()
         if known is not None:
             check_same_topic(known, topic, ids[topic], feed.entry.table)

@@ -10,7 +10,6 @@ they are read from next is looked up in the tables only at the beginning of a ro
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,10 +19,10 @@ from typing import Any
 import confluent_kafka as kafka
 
 from feature_specs.errors import DataError, ForebayError
+from lakehouse.commit import PATIENCE_S
 from lakehouse.lake import catalog_errors
 from lakehouse.stream.broker import PASSING, Broker
-from lakehouse.stream.fence import Fence, Place
-from lakehouse.stream.persist import PATIENCE_S
+from lakehouse.stream.fence import Fence, Place, digest_of
 
 #: How often the client is asked for what has come, and a catalog or broker that is away.
 _LOOK_S, _RETRY_S = 0.02, 0.25
@@ -228,7 +227,7 @@ class TopicReader:
         if position.expected and message.offset() == position.next.offset - 1:
             if digest(message) != position.expected:
                 topic, partition = str(message.topic()), int(message.partition())
-                self._fault = self._cut_off(topic, partition, position)
+                self._fault = cut_off(topic, partition, position.next.offset)
             position.expected = ""
 
     def _explain(self, error: Any, topic: str, partition: int) -> ForebayError:
@@ -244,27 +243,9 @@ class TopicReader:
         position = self.positions[topic, partition]
         place = kafka.TopicPartition(topic, partition)
         first, _ = self._consumer.get_watermark_offsets(place, timeout=10)
-        here = f"partition {partition} of topic {topic!r}"
         if position.next.offset < first:
-            return DataError(
-                f"{here} was read up to offset {position.next.offset}, and the broker has deleted "
-                f"what came before {first}: {first - position.next.offset:,} messages are lost",
-                where=f"topic {topic}",
-                hint="`forebay stream SOURCE --reset earliest` goes on with what is left; let the "
-                "topic keep its messages for longer than the stream may stand still",
-            )
-        return self._cut_off(topic, partition, position)
-
-    def _cut_off(self, topic: str, partition: int, position: Position) -> ForebayError:
-        return DataError(
-            f"partition {partition} of topic {topic!r} was read up to offset "
-            f"{position.next.offset}, and its log is another one since: it was cut off there or "
-            "before, or rewound",
-            where=f"topic {topic}",
-            hint="`forebay stream SOURCE --reset earliest` reads the topic from its beginning, "
-            "beside the rows that are there; `--reset latest` what comes from now on; "
-            f"`--reset {partition}:OFFSET` from an offset",
-        )
+            return messages_lost(topic, partition, position.next.offset, first)
+        return cut_off(topic, partition, position.next.offset)
 
     def _assigned(self, consumer: Any, partitions: list[Any]) -> None:
         self._deal({(p.topic, p.partition) for p in partitions})
@@ -360,8 +341,7 @@ def place_after(message: Any) -> Place:
 
 def digest(message: Any) -> str:
     """What tells a message from another one at its offset."""
-    told = repr((message.timestamp(), message.key(), message.value())).encode()
-    return hashlib.blake2b(told, digest_size=8).hexdigest()
+    return digest_of(message.timestamp(), message.key(), message.value())
 
 
 def _as_of_client(topic: str, partition: int, place: Place) -> Any:
@@ -369,6 +349,29 @@ def _as_of_client(topic: str, partition: int, place: Place) -> Any:
     if place.epoch is None:
         return kafka.TopicPartition(topic, partition, place.offset)
     return kafka.TopicPartition(topic, partition, place.offset, leader_epoch=place.epoch)
+
+
+def messages_lost(topic: str, partition: int, offset: int, first: int) -> DataError:
+    """The broker has deleted messages, from an offset up to the first that it has, before they were read."""
+    return DataError(
+        f"partition {partition} of topic {topic!r} was read up to offset {offset}, and the broker "
+        f"has deleted what came before {first}: {first - offset:,} messages are lost",
+        where=f"topic {topic}",
+        hint="`forebay stream SOURCE --reset earliest` goes on with what is left; let the "
+        "topic keep its messages for longer than the stream may stand still",
+    )
+
+
+def cut_off(topic: str, partition: int, offset: int) -> DataError:
+    """A partition's log is no longer the one that was read up to an offset."""
+    return DataError(
+        f"partition {partition} of topic {topic!r} was read up to offset {offset}, and its log is "
+        "another one since: it was cut off there or before, or rewound",
+        where=f"topic {topic}",
+        hint="`forebay stream SOURCE --reset earliest` reads the topic from its beginning, "
+        "beside the rows that are there; `--reset latest` what comes from now on; "
+        f"`--reset {partition}:OFFSET` from an offset",
+    )
 
 
 def created_anew(topic: str) -> DataError:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,13 +19,17 @@ from pyiceberg.catalog import Catalog as Lake
 
 from feature_specs.errors import DataError
 from lakehouse.duckdb_types import column_types
-from lakehouse.ingest.files import ingest_file
+from lakehouse.engines.spark import SparkEngine
+from lakehouse.ingest.files import ingest_file, ingest_files
 from lakehouse.ingest.fit_table import SchemaChanges
 from lakehouse.ingest.ingest_on_spark import ingest_on_spark
 from lakehouse.ingest.source import FileOptions
 from lakehouse.lake import load_table, table_names
+from lakehouse.layout import read_layout, sort_terms
+from lakehouse.local_path import local_path
 from lakehouse.scan import pin
-from tests.forebay.engines.conftest import SharedProject
+from tests.forebay.engines.conftest import QUICK, SharedProject
+from tests.servers.spark import iceberg_jars
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -57,6 +66,12 @@ def files(tmp_path: Path) -> Path:
     return tmp_path / "rows"
 
 
+def _connect(project: SharedProject) -> SparkEngine:
+    engine = project.connect()
+    assert isinstance(engine, SparkEngine)
+    return engine
+
+
 def _held(lake: Lake, table: str) -> tuple[dict[str, str], list[tuple[object, ...]]]:
     found = load_table(lake, table)
     with duckdb.connect() as connection:
@@ -71,12 +86,16 @@ def test_a_folder_gives_the_table_of_the_embedded_ingest(
     lake = on_spark.open_lake()
     for path in sorted(files.rglob("*.parquet")):
         ingest_file(lake, "there.embedded", path, mode="append", options=_KEEPS)
-    spark = on_spark.connect()
+    spark = _connect(on_spark)
     done = ingest_on_spark(spark, lake, "there.spark", str(files), mode="append", options=_KEEPS)
     assert (done.rows, done.before, done.after.rows) == (42, None, 42)
     assert _held(lake, "there.spark") == _held(lake, "there.embedded")
     pattern = f"{files}/*.parquet"
     added = ingest_on_spark(spark, lake, "there.spark", pattern, mode="append", options=_KEEPS)
+    assert (added.rows, added.after.rows, added.files[0].known) == (0, 42, True)
+    added = ingest_on_spark(
+        spark, lake, "there.spark", pattern, mode="append", options=_KEEPS, again=True
+    )
     assert (added.rows, added.after.rows) == (30, 72)
     again = ingest_on_spark(spark, lake, "there.spark", str(files), mode="replace", options=_KEEPS)
     assert (again.rows, again.after.rows) == (42, 42)
@@ -104,7 +123,7 @@ def test_the_command_says_what_it_loaded(on_spark: SharedProject, files: Path) -
 
 
 def test_what_spark_reads_otherwise_is_refused(on_spark: SharedProject, tmp_path: Path) -> None:
-    lake, spark = on_spark.open_lake(), on_spark.connect()
+    lake, spark = on_spark.open_lake(), _connect(on_spark)
     odd = tmp_path / "odd.parquet"
 
     def refused(table: pa.Table, *, early: bool = False) -> str:
@@ -121,9 +140,92 @@ def test_what_spark_reads_otherwise_is_refused(on_spark: SharedProject, tmp_path
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     with pytest.raises(DataError, match="its columns are not those of"):
         ingest_on_spark(spark, lake, "there.odd", str(tmp_path), mode="append")
-    with pytest.raises(DataError, match="no such Parquet file"):
+    with pytest.raises(DataError, match=r"the format of .none. is not known"):
         ingest_on_spark(spark, lake, "there.odd", str(tmp_path / "none"), mode="append")
     (tmp_path / "rows.csv").write_text("a\n1\n")
-    with pytest.raises(DataError, match="not all of it is Parquet"):
+    with pytest.raises(DataError, match="it is no Parquet file"):
         ingest_on_spark(spark, lake, "there.odd", str(tmp_path / "rows.csv"), mode="append")
     spark.close()
+
+
+def test_what_replaced_the_rows_is_what_counts_as_loaded(
+    on_spark: SharedProject, tmp_path: Path
+) -> None:
+    """A file whose rows were replaced is loaded anew, by either engine; what is beside files is not."""
+    lake, spark = on_spark.open_lake(), _connect(on_spark)
+    one, two = tmp_path / "one.parquet", tmp_path / "two"
+    (two / "_temporary").mkdir(parents=True)
+    pq.write_table(pa.table({"n": [1, 2]}), one)
+    pq.write_table(pa.table({"n": [3]}), two / "b.parquet")
+    pq.write_table(pa.table({"n": [99]}), two / "_temporary" / "half.parquet")
+    table = "there.replaced"
+    ingest_files(lake, table, [one], mode="append")
+    ingest_on_spark(spark, lake, table, str(two), mode="replace")
+    assert _numbers(lake, table) == [3]
+    assert ingest_files(lake, table, [one], mode="append").rows == 2
+    assert ingest_files(lake, table, [two / "b.parquet"], mode="append").rows == 0
+    assert ingest_on_spark(spark, lake, table, str(one), mode="append").rows == 0
+    assert _numbers(lake, table) == [1, 2, 3]
+    spark.close()
+
+
+def test_files_lie_as_the_source_declares(on_spark: SharedProject, tmp_path: Path) -> None:
+    lake, spark = on_spark.open_lake(), _connect(on_spark)
+    days = [date(2024, 1, 1 + n % 3) for n in range(30)]
+    pq.write_table(pa.table({"n": list(range(30)), "day": days}), tmp_path / "a.parquet")
+    layout = read_layout(["day"], ["n desc"], "sources.yml")
+    ingest_on_spark(spark, lake, "there.laid", str(tmp_path), mode="append", layout=layout)
+    table = load_table(lake, "there.laid")
+    assert sort_terms(table.metadata) == ['"n" desc nulls last']
+    found = {}
+    for entry in pin(table).files:
+        path = local_path(entry.data_file.file_path)
+        found[str(entry.data_file.partition[0])] = pq.read_table(path)["n"].to_pylist()
+    first = (date(2024, 1, 1) - date(1970, 1, 1)).days
+    assert found == {str(first + d): list(range(27 + d, -1, -3)) for d in range(3)}
+    spark.close()
+
+
+_DIES = """
+import os, signal, sys
+from pathlib import Path
+from lakehouse.engines.spark import SparkEngine, SparkSettings
+from lakehouse.ingest.ingest_on_spark import ingest_on_spark
+from lakehouse.ingest.fit_table import SchemaChanges
+from lakehouse.lake import open_lake
+import json
+lake, jars, conf, source = json.loads(sys.argv[1])
+spark = SparkEngine(SparkSettings(lake, jars=jars, conf=conf))
+opened = open_lake(lake)
+type(opened).commit_table = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+ingest_on_spark(spark, opened, "there.killed", source, mode="replace",
+                changes=SchemaChanges(evolve=True))
+"""
+
+
+def test_killed_before_its_commit_nothing_has_changed(
+    on_spark: SharedProject, tmp_path: Path
+) -> None:
+    lake = on_spark.open_lake()
+    one, two = tmp_path / "one.parquet", tmp_path / "two.parquet"
+    pq.write_table(pa.table({"n": [1, 2]}), one)
+    pq.write_table(pa.table({"n": [3], "more": [4]}), two)
+    ingest_files(lake, "there.killed", [one], mode="append")
+    before = load_table(lake, "there.killed").metadata
+    jars = [str(jar) for jar in iceberg_jars()]
+    given = json.dumps([on_spark.lake, jars, QUICK, str(two)])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    killed = subprocess.run([sys.executable, "-c", _DIES, given], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert load_table(lake, "there.killed").metadata == before  # neither rows nor columns
+    spark, changes = _connect(on_spark), SchemaChanges(evolve=True)
+    ingest_on_spark(spark, lake, "there.killed", str(two), mode="replace", changes=changes)
+    assert _numbers(lake, "there.killed") == [3]
+    assert len(load_table(lake, "there.killed").snapshots()) == len(before.snapshots) + 1
+    spark.close()
+
+
+def _numbers(lake: Lake, table: str) -> list[int]:
+    with duckdb.connect() as connection:
+        found = connection.sql(f"select n from ({pin(load_table(lake, table)).sql}) order by n")
+        return [n for (n,) in found.fetchall()]

@@ -35,6 +35,11 @@ _MODULE = "tests.lakehouse.stream.world"
 EMPTY = pa.table({"id": pa.array([], pa.int64()), "who": pa.array([], pa.string())})
 
 
+def values_of(ids: Iterable[int]) -> list[bytes]:
+    """A message of each id."""
+    return [json.dumps({"id": n, "who": f"w{n % 7}"}).encode() for n in ids]
+
+
 @dataclass
 class World:
     """A topic of its own, and the table that it feeds."""
@@ -48,9 +53,11 @@ class World:
     schema: str = ""
     more: dict[str, str] = field(default_factory=dict)
     topic: str = field(default_factory=lambda: f"clicks-{uuid.uuid4().hex[:8]}")
+    made: bool = False  # whether the topic is there
 
     def __post_init__(self) -> None:
-        self.kafka.create(self.topic, self.partitions)
+        if not self.made:
+            self.kafka.create(self.topic, self.partitions)
         commit_rows(self.lake, TABLE, EMPTY, mode="append")
 
     @property
@@ -80,8 +87,7 @@ class World:
         return {**given, **self.more}
 
     def produce(self, ids: Iterable[int], partition: int = 0) -> None:
-        values = [json.dumps({"id": n, "who": f"w{n % 7}"}).encode() for n in ids]
-        self.kafka.produce(self.topic, values, partition=partition)
+        self.kafka.produce(self.topic, values_of(ids), partition=partition)
 
     def catch_up(
         self, *, reset: str | None = None, after: Callable[[Cycle], None] | None = None

@@ -90,7 +90,7 @@ def spark_server() -> Iterator[SparkServer]:
 
 
 def iceberg_jars() -> list[Path]:
-    """The Iceberg of Spark 4.1 and the JDBC drivers of catalogs that tests make: 60 MB."""
+    """Iceberg and the connector to Kafka of Spark 4.1, and JDBC drivers of catalogs: 70 MB."""
     return sorted(fetch_jars("spark-iceberg", Path(__file__).with_name("pom.xml")).glob("*.jar"))
 
 

@@ -1,0 +1,23 @@
+"""What the tables of streamed views say: which were built, and from which snapshots they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feature_specs.catalog import Catalog, ViewEntry
+from lakehouse.lake import find_table, open_lake, read_state
+
+
+def built_views(catalog: Catalog, views: Sequence[ViewEntry]) -> list[str]:
+    """The views that have a table; one that was never built has none to bring forward."""
+    lake = open_lake(catalog.lake)
+    tables = {v.name: find_table(lake, v.history_table) for v in views}
+    return [name for name, table in tables.items() if read_state(table) is not None]
+
+
+def kept_snapshots(catalog: Catalog, views: Sequence[ViewEntry]) -> set[int]:
+    """The snapshots of leaves from which the views' tables go on."""
+    lake = open_lake(catalog.lake)
+    states = (read_state(find_table(lake, v.history_table)) for v in views)
+    found = {s for state in states if state is not None for s in state.snapshots.values()}
+    return {s for s in found if s is not None}
