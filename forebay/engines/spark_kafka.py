@@ -18,6 +18,8 @@ _JAAS = {
 }
 _SASL = ("sasl.username", "sasl.password")
 _CA = "ssl.ca.location"
+#: Of a schema registry, which is no part of the broker.
+_REGISTRY = "schema.registry."
 
 
 def kafka_options(config: Mapping[str, str]) -> dict[str, str]:
@@ -31,7 +33,7 @@ def kafka_options(config: Mapping[str, str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for key, value in config.items():
-        if key in _OF_GROUPS or key in _SASL:
+        if key in _OF_GROUPS or key in _SASL or key.startswith(_REGISTRY):
             continue
         if key in _ALIKE:
             found[key] = value

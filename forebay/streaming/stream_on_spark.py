@@ -91,6 +91,13 @@ def _refuse(entries: Sequence[StreamEntry]) -> None:
                 hint="leave it out and take the duplicates out in the view, or stream it without "
                 "--engine",
             )
+        if entry.format == "avro" and not entry.schema:
+            raise SpecError(
+                f"the messages of source {entry.name} name schemas of a registry, which Spark's "
+                "workers do not ask",
+                where=entry.where,
+                hint="stream it without --engine",
+            )
 
 
 def _views(

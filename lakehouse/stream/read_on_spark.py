@@ -14,10 +14,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
 
+from feature_specs.stream_options import StreamEntry
 from feature_specs.time_zones import SESSION_AT_UTC
 from lakehouse.stream.fence import Place, digest_of
 from lakehouse.stream.read_json import JsonReader
+from lakehouse.stream.rows import RowReader
 from lakehouse.write_arrow import DetachedTable, write_arrow
 
 #: The columns that `ReadMessages` gives, in Spark's words.
@@ -86,10 +89,11 @@ class ReadMessages:
     """What ``mapInArrow`` is given, over the columns that Spark has of Kafka."""
 
     table: DetachedTable
+    entry: StreamEntry
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = self.table.open()
-        reader = JsonReader(table.schema())
+        reader = _reader(self.entry, table)
         with duckdb.connect() as connection:
             connection.execute(SESSION_AT_UTC)
             for messages in _chunks(batches):
@@ -108,7 +112,16 @@ def told_of(found: pa.Table) -> Told:
     return told
 
 
-def _read(messages: pa.Table, reader: JsonReader) -> tuple[pa.Table, Told]:
+def _reader(entry: StreamEntry, table: Table) -> RowReader:
+    if entry.format == "json":
+        return JsonReader(table.schema())
+    from lakehouse.stream.read_avro import AvroReader  # its library is not for every worker
+
+    # The stream does not start for a source whose messages name schemas of a registry.
+    return AvroReader(table.schema(), entry.schema, where=f"topic {entry.topic}")
+
+
+def _read(messages: pa.Table, reader: RowReader) -> tuple[pa.Table, Told]:
     values = messages["value"].to_pylist()
     read = reader.read(values)
     partitions, offsets = (messages[name].to_pylist() for name in ("partition", "offset"))

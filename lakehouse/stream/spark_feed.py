@@ -179,7 +179,8 @@ class SparkFeed:
     def _commit(self, frame: DataFrame) -> None:
         feed, topic = self.feed, self.feed.entry.topic
         table = persist(lambda: load_table(feed.catalog, feed.entry.table))
-        told = told_of(frame.mapInArrow(ReadMessages(DetachedTable.of(table)), TOLD).toArrow())
+        read = ReadMessages(DetachedTable.of(table), feed.entry)
+        told = told_of(frame.mapInArrow(read, TOLD).toArrow())
         if not told.ends:
             return
         # Asked for after they were read: before, the log might have been replaced in between.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.lakehouse.stream.spark_world import (
     run_until_killed,
     spark_over,
 )
+from tests.lakehouse.stream.test_avro_topics import ROW, encode
 from tests.lakehouse.stream.world import EMPTY, TABLE, World
 from tests.servers.kafka import KafkaServer
 
@@ -151,6 +153,16 @@ def test_a_topic_created_anew_stops(spark: SparkEngine, world: World) -> None:
     with pytest.raises(DataError, match=r"created anew.*--reset earliest"):
         catch_up_on_spark(spark, world)
     assert world.ids() == list(range(4))
+
+
+def test_avro_is_read_by_the_schema_of_a_file(
+    spark: SparkEngine, tmp_path: Path, kafka: KafkaServer
+) -> None:
+    world = World(tmp_path, kafka, format="avro", schema=json.dumps(ROW))
+    kafka.produce(world.topic, [encode({"id": 1, "who": "ä"}), b"\x02", b'{"id": 2}'])
+    counts = catch_up_on_spark(spark, world).feed.counts
+    assert (counts.rows, counts.bad) == (1, 2)
+    assert read_arrow(world.table()).to_pylist() == [{"id": 1, "who": "ä"}]
 
 
 def test_a_message_is_as_the_client_has_it() -> None:
