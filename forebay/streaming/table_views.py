@@ -52,6 +52,8 @@ class TableViews:
         now = self.clock()
         at = now if self.at is None else max(now, self.at)
         built = built_views(self.catalog, self.views)
+        if not built:
+            return  # of no names all views would be stepped
         try:
             for step in advance_project(self.project, built, at, 1, compute=self.compute):
                 if step.error is not None:
