@@ -51,10 +51,10 @@ class TableViews:
         begun = self._stepped_at = time.monotonic()
         now = self.clock()
         at = now if self.at is None else max(now, self.at)
-        built = built_views(self.catalog, self.views)
-        if not built:
-            return  # of no names all views would be stepped
         try:
+            built = built_views(self.catalog, self.views)
+            if not built:
+                return  # of no names all views would be stepped
             for step in advance_project(self.project, built, at, 1, compute=self.compute):
                 if step.error is not None:
                     self._tell(step.view, step.error)
