@@ -1,7 +1,7 @@
-"""An Iceberg catalog in a SQLite file, read without SQLAlchemy.
+"""An Iceberg catalog in a SQLite file, read and committed to without SQLAlchemy.
 
-Most commands only look tables up. PyIceberg's SqlCatalog takes a quarter of their time to be
-imported, so it is opened once something is written, or listed; both see the same file.
+Most commands look tables up, and some commit to them. PyIceberg's SqlCatalog takes a quarter of
+their time to be imported, so it is opened for all else alone; both see the same file.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyiceberg.catalog import Catalog, MetastoreCatalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.io import load_file_io
 from pyiceberg.serializers import FromInputFile
-from pyiceberg.table import Table
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.update import TableRequirement, TableUpdate
 from pyiceberg.typedef import Identifier
 
 if TYPE_CHECKING:
@@ -85,6 +86,40 @@ class SqliteCatalog(MetastoreCatalog):
         io = self._load_file_io(metadata.properties, location)
         return Table(names, metadata, location, io, self)
 
+    def commit_table(
+        self,
+        table: Table,
+        requirements: tuple[TableRequirement, ...],
+        updates: tuple[TableUpdate, ...],
+    ) -> CommitTableResponse:
+        """Write a table's next metadata file and name it in the catalog, as SqlCatalog does.
+
+        Raises:
+            CommitFailedException: a requirement is not met, or another writer came first.
+            sqlite3.Error: the catalog cannot be written.
+        """
+        name = table.name()
+        if self.metadata_location(name) is None:
+            return self.full().commit_table(table, requirements, updates)  # makes the table
+        current = self.load_table(name)
+        staged = self._update_and_stage_table(current, name, requirements, updates)
+        if staged.metadata != current.metadata:
+            self._write_metadata(staged.metadata, staged.io, staged.metadata_location)
+            self._name_metadata(name, current.metadata_location, staged.metadata_location)
+            current = staged
+        return CommitTableResponse.model_construct(
+            metadata=current.metadata, metadata_location=current.metadata_location
+        )
+
+    def _name_metadata(self, name: Identifier, seen: str, new: str) -> None:
+        *namespace, table = name
+        row = (new, seen, self.name, ".".join(namespace), table, seen)
+        with closing(sqlite3.connect(self._file)) as connection, connection:
+            if connection.execute(_COMPARE_AND_SET, row).rowcount < 1:
+                raise CommitFailedException(
+                    f"Table has been updated by another process: {'.'.join(name)}"
+                )
+
     def metadata_location(self, identifier: str | Identifier) -> str | None:
         """The metadata file that the catalog names for a table, whether it is there or not."""
         *namespace, name = Catalog.identifier_to_tuple(identifier)
@@ -103,6 +138,10 @@ class SqliteCatalog(MetastoreCatalog):
 
 
 _HAS_TABLES = "select 1 from sqlite_schema where type = 'table' and name = 'iceberg_tables'"
+_COMPARE_AND_SET = (
+    "update iceberg_tables set metadata_location = ?, previous_metadata_location = ? where "
+    "catalog_name = ? and table_namespace = ? and table_name = ? and metadata_location = ?"
+)
 _LOOK_UP = (
     "select * from iceberg_tables where catalog_name = ? and table_namespace = ? and table_name = ?"
 )

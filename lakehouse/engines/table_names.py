@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from feature_specs.compile.engines import Engine
 from feature_specs.errors import DataError
 from feature_specs.quote import quoted
+
+if TYPE_CHECKING:
+    from feature_specs.compile.engines import Engine  # loads the compiler
 
 
 @dataclass(frozen=True)
