@@ -39,7 +39,7 @@ def read_aliases(raw: object, path: str, where: Location | str) -> dict[str, Ali
     """The aliases of a view, by name.
 
     Raises:
-        SpecError: it is no mapping of such, or a name cannot be a feature's.
+        SpecError: it is not a mapping of such, or a name cannot be a feature's.
     """
     if raw is None:
         return {}

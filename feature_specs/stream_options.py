@@ -26,7 +26,7 @@ class StreamEntry:
         topic: the Kafka topic.
         format: of a message's value: ``json`` or ``avro``.
         schema: text of the Avro schema of all messages; empty where each names one of a registry.
-        on_bad_row: what becomes of a message that is no row of the table: to the
+        on_bad_row: what happens to a message that is not a row of the table: to the
             ``dead_letter`` topic, or ``stop``.
         dead_letter_topic: where such messages go.
         dedupe_by: columns by which an event is the same as one before; empty where each counts.

@@ -113,7 +113,7 @@ class OpenProject(Closing):
 
         if not isinstance(service, str):
             raise DataError(
-                f"{service!r} is no service's name",
+                f"{service!r} is not a service's name",
                 where="training_set()",
                 hint="features of a list: get_historical_features(frame, features=[...])",
             )

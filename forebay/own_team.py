@@ -27,7 +27,7 @@ def own_team(project: Project) -> Team:
     """The user's team: from FOREBAY_TEAM, else from the profile; without a name if neither is set.
 
     Raises:
-        ForebayError: what is named is no team's name.
+        ForebayError: what is named is not a team's name.
     """
     named: object = os.environ.get(VARIABLE) or project.plugin.get(TEAM)
     if named is None:

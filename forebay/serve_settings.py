@@ -59,7 +59,7 @@ def _limit(text: str) -> tuple[str, float]:
         return name, float(number)
     except ValueError:
         raise ForebayError(
-            f"{text!r} is no limit", where="--limit", hint="write such as --limit cells=500000"
+            f"{text!r} is not a limit", where="--limit", hint="write such as --limit cells=500000"
         ) from None
 
 

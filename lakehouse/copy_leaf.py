@@ -197,5 +197,5 @@ def _check_versions(
             f"{lost} versions that Iceberg table {leaf.table!r} holds are gone from the snapshot",
             where=leaf.origin.node,
             hint="bring back the database file that dbt wrote it to, or drop the Iceberg table to "
-            "begin its history anew",
+            "start its history again",
         )

@@ -99,7 +99,7 @@ def read_layout(partition_by: object, sort_by: object, where: str) -> Layout:
     """The layout that a source's meta declares; each part may be missing.
 
     Raises:
-        SpecError: it is no list of such.
+        SpecError: it is not a list of such.
     """
     partitions = tuple(_partition(text, where) for text in _texts(partition_by, where, _FORMS))
     wanted = "columns, each perhaps with `desc`"
@@ -126,7 +126,7 @@ def apply_layout(transaction: Transaction, layout: Layout) -> None:
     for name in (*(p.column for p in layout.partition_by), *(c for c, _ in layout.sort_by)):
         if name not in names:
             raise UnknownNameError(
-                f"partition_by and sort_by name {name!r}, which is no column of the table",
+                f"partition_by and sort_by name {name!r}, which is not a column of the table",
                 where=layout.where,
                 hint=did_you_mean(name, names),
             )

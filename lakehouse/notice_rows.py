@@ -1,7 +1,7 @@
 """Warn about rows of leaves that are valid but commonly a mistake, and name a key.
 
 Versions that overlap are all visible, and versions that end before they begin never are; a row
-without a key is no entity, and one without a time is never visible. That is what these tables mean,
+without a key is not an entity, and one without a time is never visible. That is what these tables mean,
 but whoever made them hardly meant it, so a build says so. What is read is all of a leaf where a
 view is computed in full, and what came where it takes a step.
 """
@@ -145,7 +145,7 @@ class _Question:
         times = [self.instant(role) for role in ("event_time", "loaded_at", "valid_from")]
         held = [t for t in times if t is not None]
         visible = f"greatest({', '.join(held)})" if held else None
-        # Null and infinite times are no instants; rows with a null are never visible.
+        # Null and infinite times are not instants; rows with a null are never visible.
         where = " and ".join(f"isfinite({t})" for t in held)
         bounds = (
             [f"epoch_us({end}({visible}) filter (where {where}))" for end in ("min", "max")]

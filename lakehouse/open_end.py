@@ -24,7 +24,7 @@ def open_end(expression: str, where: str) -> str | None:
     '9999-12-31 00:00:00+00'
 
     Raises:
-        SpecError: it is no constant, or no point in time.
+        SpecError: it is not a constant, or not a point in time.
     """
     connection = duckdb.connect()
     connection.execute(SESSION_AT_UTC)

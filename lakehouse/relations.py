@@ -103,7 +103,7 @@ def define_named(
     Returns those tables by relation.
 
     Raises:
-        ForebayError: one of them cannot be read. Names that are no table of the lake are left to the
+        ForebayError: one of them cannot be read. Names that are not tables of the lake are left to the
             query's own run.
     """
     try:

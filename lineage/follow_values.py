@@ -172,7 +172,7 @@ def _lambda(node: exp.Expr, reader: Reader) -> Effects:
 
 
 class _WithoutColumns:
-    """A reader inside a lambda, whose parameters are no columns."""
+    """A reader inside a lambda, whose parameters are not columns."""
 
     def __init__(self, outer: Reader, parameters: set[str]) -> None:
         self.outer, self.parameters = outer, parameters

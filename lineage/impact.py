@@ -37,7 +37,7 @@ def training_sets_touched(catalog: Catalog, view: str) -> tuple[str, ...]:
 
 
 def exposures_touched(lineage: ProjectLineage, view: str) -> tuple[str, ...]:
-    """Names of the exposures that read a view, or a training set of it, and are no services; sorted."""
+    """Names of the exposures that read a view, or a training set of it, and are not services; sorted."""
     services = {
         s for s, features in lineage.services.items() if any(v == view for v, _ in features)
     }

@@ -195,7 +195,7 @@ class Graph:
             yield from self._consumers(node, node.name)
 
     def _consumers(self, node: Node, read: str) -> Iterator[Edge]:
-        """The exposures that read a view or a training set and are no feature service."""
+        """The exposures that read a view or a training set and are not feature services."""
         for name in self._readers.get(read, ()):
             yield Edge(node, Node("exposure", name))
 

@@ -23,7 +23,7 @@ from serving.tls import VERSIONS, Tls
 if TYPE_CHECKING:
     from serving.access.tokens import Tokens
 
-_KINDS = {"str": "text", "bool": "boolean", "float": "number above 0"}
+_KINDS = {"str": "text", "bool": "a boolean", "float": "a number above 0"}
 #: A shorter secret could be guessed, and with it keys.
 _SECRET_BYTES = 16
 _SHOWN = {"str": "'...'", "bool": "true", "float": "100"}
@@ -87,7 +87,7 @@ class ServeSettings:
             said = "float" if type(value) is int else type(value).__name__
             if said != kind or (kind == "float" and not 0 < value < float("inf")):
                 raise ForebayError(
-                    f"{name} is no {_KINDS[kind]}",
+                    f"{name} is not {_KINDS[kind]}",
                     where=where,
                     hint=f"write `{name}: {_SHOWN[kind]}`",
                 )
@@ -311,7 +311,7 @@ def _check_limits(given: object, where: str) -> None:
     known = [each.name for kind in (LIMITS, CLIENT_LIMITS) for each in fields(kind)]
     if not isinstance(given, Mapping):
         raise ForebayError(
-            "limits are no mapping", where=where, hint="write `limits: {cells: 500000}`"
+            "limits are not a mapping", where=where, hint="write `limits: {cells: 500000}`"
         )
     for name, value in given.items():
         if name not in known:
@@ -320,11 +320,11 @@ def _check_limits(given: object, where: str) -> None:
             )
         if type(value) not in (int, float) or not 0 < value < float("inf"):
             raise ForebayError(
-                f"limit {name} is no number above 0", where=where, hint=f"write `{name}: 100`"
+                f"limit {name} is not a number above 0", where=where, hint=f"write `{name}: 100`"
             )
         if not name.endswith("_s") and value != int(value):
             raise ForebayError(
-                f"limit {name} is no whole number", where=where, hint=f"write `{name}: 100`"
+                f"limit {name} is not a whole number", where=where, hint=f"write `{name}: 100`"
             )
 
 

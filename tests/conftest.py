@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.servers.trino import TrinoServer
 
 # The same examples in every run, so that CI fails only for a change; nor for a slow machine: how
-# long it takes to draw is no property of the code.
+# long it takes to draw is not a property of the code.
 settings.register_profile(
     "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -166,7 +166,7 @@ class Backfill:
         if found is None or self._reset:
             if table is not None and found is None:
                 raise DataError(
-                    "a table of that name is there, and is no view's history",
+                    "a table of that name is there, and is not a view's history",
                     where=self.table,
                     hint="drop or rename it",
                 )

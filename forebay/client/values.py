@@ -37,7 +37,7 @@ def sendable_columns(columns: Columns, field: str) -> dict[str, list[Any]]:
         field: where they are sent, for errors.
 
     Raises:
-        DataError: a column is no sequence, or a value cannot be sent exactly.
+        DataError: a column is not a sequence, or a value cannot be sent exactly.
     """
     return {
         name: _sendable(_listed(column, name, field), name, field)

@@ -48,7 +48,7 @@ def drop_command(
             f"{', '.join(readers)} {'read' if len(readers) > 1 else 'reads'} table {table}",
             where="forebay drop",
             hint="take it out of them and run `forebay compile`, or say --force to drop it all the "
-            "same: `forebay ingest` can then make it anew",
+            "same: `forebay ingest` can then recreate it",
         )
     kept = KeptFiles()
     if not dry_run:

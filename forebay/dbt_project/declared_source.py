@@ -33,7 +33,7 @@ class DeclaredSource:
 def declared_sources(project: Project, table: str) -> Iterator[DeclaredSource]:
     """The sources that read an Iceberg table, in the order of their files.
 
-    A file that is no plain YAML declares nothing here; compiling tells what is wrong with it.
+    A file that is not plain YAML declares nothing here; compiling tells what is wrong with it.
     """
     folders = project.settings.get("model-paths") or ["models"]
     for folder in folders:

@@ -47,7 +47,7 @@ class _Test:
         """The feature view. Raises ForebayError where the node is none."""
         if self.view is None:
             raise ForebayError(
-                f"{self.node} is no feature view, and {self.name} tests one",
+                f"{self.node} is not a feature view, and {self.name} tests one",
                 where=f"test {self.name}",
                 hint="put the test under a model with materialized='feature_view', and run "
                 "`forebay compile`",

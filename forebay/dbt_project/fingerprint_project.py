@@ -69,7 +69,7 @@ def fingerprint_project(project: Project) -> Fingerprint | None:
         try:
             content = path.read_bytes()
         except OSError:
-            return None  # it went away, or is no file: whoever knows is dbt
+            return None  # it went away, or is not a file: whoever knows is dbt
         _add(digest, str(path), hashlib.blake2b(content).hexdigest())
         if path.is_relative_to(project.root):
             short = hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -131,12 +131,12 @@ class Project:
         """What the plugin's config says of serving, as it is written.
 
         Raises:
-            ForebayError: it is no mapping.
+            ForebayError: it is not a mapping.
         """
         found: object = self.plugin.get(SERVE) or {}
         if not isinstance(found, Mapping):
             raise ForebayError(
-                f"{SERVE!r} in the plugin's config is no mapping",
+                f"{SERVE!r} in the plugin's config is not a mapping",
                 where=str(self.profile_target.file),
                 hint=f"write `{SERVE}: {{keys: keys.json}}`",
             )

@@ -157,7 +157,7 @@ def read_manifest_file(path: Path) -> Any:
     """dbt's manifest from its file, of whatever version: what is read of it has always been there.
 
     Raises:
-        ForebayError: it is no manifest.
+        ForebayError: it is not a manifest.
     """
     try:
         found = json.loads(path.read_text(), object_hook=_Object)

@@ -42,7 +42,7 @@ def check_permissions(project: Project) -> Iterator[Diagnosis]:
         place = existing(folder)
         if not place.is_dir():
             wrong = True
-            yield fail(RIGHTS, f"the {what}, {place}, is no folder", f"move {place} aside")
+            yield fail(RIGHTS, f"the {what}, {place}, is not a folder", f"move {place} aside")
         elif not os.access(place, os.W_OK | os.X_OK):
             wrong = True
             yield fail(

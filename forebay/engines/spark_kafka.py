@@ -18,7 +18,7 @@ _JAAS = {
 }
 _SASL = ("sasl.username", "sasl.password")
 _CA = "ssl.ca.location"
-#: Of a schema registry, which is no part of the broker.
+#: Of a schema registry, which is not part of the broker.
 _REGISTRY = "schema.registry."
 
 

@@ -25,7 +25,7 @@ def spark_settings(project: Project) -> SparkSettings:
     for key in section:
         if key not in _KNOWN:
             raise ForebayError(
-                f"{key!r} is no setting", where=place, hint=did_you_mean(str(key), _KNOWN)
+                f"{key!r} is not a setting", where=place, hint=did_you_mean(str(key), _KNOWN)
             )
     conf = _mapping(section.get("conf"), "conf", place)
     jars, packages = (_texts(section.get(key), key, place) for key in _LISTS)
@@ -44,7 +44,7 @@ def _mapping(value: Any, name: str, place: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ForebayError(
-            f"{name!r} is no mapping",
+            f"{name!r} is not a mapping",
             where=place,
             hint="write such as `spark: {conf: {spark.driver.memory: 8g}}`",
         )
@@ -56,7 +56,7 @@ def _texts(value: Any, name: str, place: str) -> list[str]:
         return []
     if not isinstance(value, list):
         raise ForebayError(
-            f"{name!r} is no list", where=place, hint=f"write such as `{name}: [{value}]`"
+            f"{name!r} is not a list", where=place, hint=f"write such as `{name}: [{value}]`"
         )
     return [str(item) for item in value]
 

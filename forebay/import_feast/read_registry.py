@@ -22,7 +22,7 @@ def read_registry(repository: Path, python: str | None = None) -> Registry:
         python: the Python that has Feast; by default this one.
 
     Raises:
-        ForebayError: it is no Feast repository, that Python has no Feast, Feast fails, or nothing
+        ForebayError: it is not a Feast repository, that Python has no Feast, Feast fails, or nothing
             has been applied.
     """
     if not (repository / "feature_store.yaml").is_file():

@@ -98,7 +98,7 @@ def _post(url: str, body: bytes, option: str, timeout_s: float) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ForebayError(
-            "it is no URL of http or https", where=option, hint="write such as https://HOST/..."
+            "it is not a URL of http or https", where=option, hint="write such as https://HOST/..."
         )
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     fault = _within(timeout_s, lambda: _fault_of(request, timeout_s))

@@ -30,7 +30,7 @@ def add_to_list(text: str, key: str, item: str, *, first: bool = False) -> str:
         space = "" if text[node.start_mark.index - 1] in " \t" else " "
         return _replace(text, node, f"{space}[{', '.join(items)}]")
     if not isinstance(node, yaml.SequenceNode):
-        raise ValueError(f"{key} is no list")
+        raise ValueError(f"{key} is not a list")
     if node.flow_style:
         return _add_to_flow(text, node, written, first)
     line = f"{' ' * node.start_mark.column}- {written}\n"
@@ -48,7 +48,7 @@ def add_to_mapping(text: str, path: Sequence[str], key: str, block: str, flow: s
     """
     node = find(text, path)
     if not isinstance(node, yaml.MappingNode) or not node.value:
-        raise ValueError(f"{'.'.join(path)} is no mapping with keys")
+        raise ValueError(f"{'.'.join(path)} is not a mapping with keys")
     if node.flow_style:
         return _insert(text, node.value[-1][1].end_mark.index, f", {key}: {flow}")
     indent = " " * node.value[0][0].start_mark.column
@@ -66,7 +66,7 @@ def add_item(text: str, path: Sequence[str], block: str, flow: str) -> str:
     """
     node = find(text, path)
     if not isinstance(node, yaml.SequenceNode):
-        raise ValueError(f"{'.'.join(path)} is no list")
+        raise ValueError(f"{'.'.join(path)} is not a list")
     if node.flow_style:
         return _add_to_flow(text, node, flow, first=False)
     lines = indented(block, " " * node.start_mark.column)
@@ -77,7 +77,7 @@ def replace_item(text: str, path: Sequence[str], number: int, block: str, flow: 
     """Put another item in the place of one in a list of mappings."""
     node = find(text, path)
     if not isinstance(node, yaml.SequenceNode):
-        raise ValueError(f"{'.'.join(path)} is no list")
+        raise ValueError(f"{'.'.join(path)} is not a list")
     item = node.value[number]
     if node.flow_style or item.flow_style:
         return _replace(text, item, flow)

@@ -170,6 +170,6 @@ def parse_speed(text: str) -> float:
         speed = 0
     if not 0 < speed <= 1e6:
         raise ForebayError(
-            f"{text!r} is no speed", where="--speed", hint="write how many times as fast: 3600x"
+            f"{text!r} is not a speed", where="--speed", hint="write how many times as fast: 3600x"
         )
     return speed

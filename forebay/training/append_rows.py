@@ -182,7 +182,7 @@ def _find_new(
             define_named(connection, catalog, source.sql)
             found = read_spine_query(connection, source.sql, **given)
         else:
-            assert isinstance(source, SpineFile), "a path or a query is no frame"
+            assert isinstance(source, SpineFile), "a path or a query is not a frame"
             found = read_spine(connection, source.path, **given)
         _check_columns(columns, found, out)
         ((total,),) = connection.execute(f"select count(*) from ({found.sql})").fetchall()

@@ -79,7 +79,7 @@ def last_record(project: Project, service: str, out: Path) -> Record | None:
     try:
         found = parse_record((pq.read_metadata(out).metadata or {}).get(FOOTER_KEY.encode()))
     except (OSError, pa.ArrowInvalid):
-        found = None  # there is no file, or it is no Parquet
+        found = None  # there is no file, or it is not Parquet
     if found is not None and found.get("service") == service:
         return found
     kept = _kept(project, service)

@@ -32,7 +32,7 @@ class Difference:
 
     Attributes:
         row: of the file, from 0.
-        spine: the row's columns that are no features.
+        spine: the row's columns that are not features.
         recorded, now: both as text; None of null.
         why: what explains it; ``unexplained`` where nothing that the record tells of has changed.
     """
@@ -79,7 +79,7 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
     """
     if not path.is_file() or not is_parquet(path):
         raise DataError(
-            "it is no Parquet file", where=str(path), hint="name the file of a training set"
+            "it is not a Parquet file", where=str(path), hint="name the file of a training set"
         )
     record = read_recorded(path)
     if record.get("others"):

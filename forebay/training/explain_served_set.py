@@ -28,7 +28,7 @@ def explain_served_rows(
     """Why each of some values differs; None where the log does not hold its row any more.
 
     Args:
-        rows: of the set, the columns that are no features, as text.
+        rows: of the set, the columns that are not features, as text.
         features: of each row the feature, as the set's record has it.
     """
     compiled = compile_project(project, write=False)

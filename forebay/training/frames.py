@@ -105,7 +105,7 @@ def _doubles(name: str, column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dt
         or any(t(kind) for t in (pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal))
     ):
         raise DataError(
-            f"column {name!r} is {kind}, which is no number",
+            f"column {name!r} is {kind}, which is not a number",
             where="to_numpy()",
             hint="name the columns that you want: to_numpy(columns=[...])",
         )

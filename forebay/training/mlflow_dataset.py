@@ -46,7 +46,7 @@ class TablesSource(DatasetSource):
     @classmethod
     def _resolve(cls, raw_source: Any) -> TablesSource:
         raise DataError(
-            f"a {type(raw_source).__name__} is no training set",
+            f"a {type(raw_source).__name__} is not a training set",
             where="MLflow",
             hint="call log_to_mlflow() of a training set",
         )
@@ -55,7 +55,7 @@ class TablesSource(DatasetSource):
         raise DataError(
             "MLflow has what a training set was made of, not its rows",
             where="MLflow",
-            hint="make the set anew: forebay.open(...).training_set(...)",
+            hint="make the set again: forebay.open(...).training_set(...)",
         )
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from feature_specs.errors import DataError, first_line
 from lakehouse.ingest.source import check_names
 
-#: What errors call a spine that is no file.
+#: What errors call a spine that is not a file.
 SPINE = "spine"
 #: Rows of a stream that are held at once.
 _CHUNK = 65_536

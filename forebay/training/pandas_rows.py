@@ -34,7 +34,7 @@ def rows_of_pandas(frame: pd.DataFrame) -> TableRows:
     is a number.
 
     Raises:
-        DataError: a column's name is no text, or SQL cannot tell two of them apart.
+        DataError: a column's name is not text, or SQL cannot tell two of them apart.
     """
     wrong = next((name for name in frame.columns if not isinstance(name, str)), None)
     if wrong is not None:

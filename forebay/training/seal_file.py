@@ -47,7 +47,7 @@ def seal(path: Path) -> str:
             raise DataError(
                 "its footer has no place for the hash of its rows",
                 where=str(path),
-                hint="write it anew; nothing was replaced",
+                hint="write it again; nothing was replaced",
             )
         file.seek(start)
         file.write(footer.replace(UNKNOWN.encode(), found.encode()))

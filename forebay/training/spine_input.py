@@ -74,12 +74,12 @@ def read_input(spine: Any, folder: Path) -> SpineFile | SpineQuery | OwnRows:
             return keep_stream(reader, folder / "spine.arrows", "arrow")
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"a {type(spine).__name__} that is no table of Arrow's: {first_line(error)}",
+            f"a {type(spine).__name__} that is not an Arrow table: {first_line(error)}",
             where=SPINE,
             hint="give a frame whose columns are of types that Arrow has",
         ) from None
     raise DataError(
-        f"a {type(spine).__name__} is no spine",
+        f"a {type(spine).__name__} is not a spine",
         where=SPINE,
         hint="give a frame of pandas or polars, an Arrow table or reader, a DuckDB relation, a "
         "path, or a SELECT",

@@ -132,11 +132,11 @@ class TrainingSet(Closing):
         Memory holds a batch, not the set. Each iteration starts from the first row.
 
         Raises:
-            DataError: that is no number of rows.
+            DataError: that is not a number of rows.
         """
         if type(rows) is not int or rows < 1:
             raise DataError(
-                f"{rows!r} is no number of rows", where="batches()", hint="write batches(65_536)"
+                f"{rows!r} is not a number of rows", where="batches()", hint="write batches(65_536)"
             )
         return Batches(rows, lambda size: self._batches(size, report))
 
@@ -178,7 +178,7 @@ class TrainingSet(Closing):
             columns: which; by default all features.
 
         Raises:
-            DataError: a column is no number, holds one that a double does not hold, or has lists
+            DataError: a column is not a number, holds one that a double does not hold, or has lists
                 that may differ in length.
         """
         from forebay.training.frames import matrix

@@ -11,7 +11,7 @@ from pyiceberg.exceptions import ValidationError
 
 from feature_specs.errors import DataError, first_line
 
-#: What pyiceberg's parsers raise over bytes that are no JSON, no Avro, or cut off. They say it in
+#: What pyiceberg's parsers raise over bytes that are not JSON or Avro, or cut off. They say it in
 #: no class of their own: a wrong byte may end in any of these.
 _DAMAGE = (
     ArithmeticError,

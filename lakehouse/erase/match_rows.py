@@ -79,7 +79,7 @@ class Entity:
     def _is_in_column(table: str, value: str, column: str, kind: str) -> str:
         if not _is_written_so(value, kind):
             raise DataError(
-                f"{value!r} is no {kind}, which column {column!r} is",
+                f"{value!r} is not a valid {kind}, which column {column!r} is",
                 where=f"table {table}",
                 hint="write the value as that type is written",
             )

@@ -115,7 +115,7 @@ def _deletes_in(path: str) -> Mapping[str, Positions]:
 
 
 def _hash_of(keys: Sequence[str], types: Mapping[str, str]) -> str:
-    # Of one type on both sides: DuckDB hashes a value by its type. What does not fit is no row's.
+    # Of one type on both sides: DuckDB hashes a value by its type. What does not fit is not a row's.
     return f"hash({', '.join(f'try_cast({quoted(k)} as {types[k]})' for k in keys)})"
 
 

@@ -86,7 +86,7 @@ def fit_table(
                 f"column {name!r} is {kind} in table {identifier}, and --types says {wanted}",
                 where=str(source.path),
                 hint="with --evolve an INTEGER may become BIGINT, a FLOAT DOUBLE and a DECIMAL one "
-                "of more digits; for another type drop the table and load it anew",
+                "of more digits; for another type drop the table and load it again",
             )
     types |= {name: options.types.get(name) for name in more}
     return Fit(types, changes.apply if changes.rename or changes.drop else None)

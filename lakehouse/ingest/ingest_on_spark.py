@@ -214,7 +214,7 @@ def _files(source: str) -> list[Path]:
     other = next((p for p in paths if p.suffix.lower() != ".parquet"), None)
     if other is not None:
         raise DataError(
-            "it is no Parquet file",
+            "it is not a Parquet file",
             where=str(other),
             hint="on Spark name a Parquet file, a folder of such, or a pattern in quotes; other "
             "formats load without --engine",

@@ -29,7 +29,7 @@ def open_json(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, nam
     A key that an object lacks is null there, as one whose value is null.
 
     Raises:
-        DataError: a line is no JSON object, or names a key twice.
+        DataError: a line is not a JSON object, or names a key twice.
     """
     try:
         _read_objects(connection, text, path, name)
@@ -40,7 +40,7 @@ def open_json(connection: duckdb.DuckDBPyConnection, text: Path, path: Path, nam
         )
         if wrong is not None:
             raise DataError(
-                f"{str(wrong[1])[:40]!r} is no JSON object",
+                f"{str(wrong[1])[:40]!r} is not a JSON object",
                 where=_place(text, path, wrong[0]),
                 hint='write objects: {"key": "value"}, one a line',
             )

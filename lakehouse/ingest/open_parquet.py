@@ -26,10 +26,10 @@ from lakehouse.ingest.source import Source, check_names, first_row, unreadable_f
 
 
 def open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> Source:
-    """The columns of a Parquet file; its folders' names are no columns.
+    """The columns of a Parquet file; its folders' names are not columns.
 
     Raises:
-        DataError: it is no Parquet file, or has columns whose values DuckDB does not read as they are.
+        DataError: it is not a Parquet file, or has columns whose values DuckDB does not read as they are.
     """
     try:
         call = _read_parquet(connection, path)
@@ -59,7 +59,7 @@ def _read_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
             f"column {early[0].name!r} holds days of the calendar before 1582, or instants by the "
             "clocks before 1900, as old versions of Spark and Hive write them",
             where=str(path),
-            hint="read it with spark.read.parquet, and write it anew with "
+            hint="read it with spark.read.parquet, and rewrite it with "
             "spark.sql.parquet.datetimeRebaseModeInWrite and int96RebaseModeInWrite = CORRECTED",
         )
     as_structs = f"{call}, {INT96_AS_STRUCT})"

@@ -52,7 +52,7 @@ class Tests:
 
 @dataclass(frozen=True)
 class Misfit:
-    """A row that is no row of the table: its number in the file, from 1, why, and what it held."""
+    """A row that is not a row of the table: its number in the file, from 1, why, and what it held."""
 
     row: int
     reason: str

@@ -212,7 +212,7 @@ def explain_value(
         nothing = "write its times with their offset, as 2024-01-31T13:30:00Z; nothing was written"
     if target in (INSTANT, "TIMESTAMP", "DATE", "TIME"):
         form = {"DATE": "2024-01-31", "TIME": "13:30:00"}.get(target, "2024-01-31T13:30:00Z")
-        return f"{shown} in column {name!r} is no {target.lower()} in ISO 8601", f"write {form}"
+        return f"{shown} in column {name!r} is not a {target.lower()} in ISO 8601", f"write {form}"
     return (
         f"column {name!r} is {target}, which does not hold {shown} unchanged",
         nothing

@@ -211,7 +211,7 @@ def check_same_topic(fence: Fence, topic: str, topic_id: str, identifier: str) -
         )
     if fence.topic_id != topic_id:
         raise DataError(
-            f"topic {topic!r} was created anew since it was last read: it is {topic_id} now, and "
+            f"topic {topic!r} was re-created since it was last read: it is {topic_id} now, and "
             f"was {fence.topic_id}",
             where=f"table {identifier}",
             hint="`forebay stream SOURCE --reset earliest` reads the new one from its beginning, "

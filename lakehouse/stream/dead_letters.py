@@ -1,4 +1,4 @@
-"""Send messages that are no rows to the dead-letter topic, with the reason."""
+"""Send messages that are not rows to the dead-letter topic, with the reason."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class DeadLetters:
 
     def _failed(self, reason: str) -> DataError:
         return DataError(
-            f"messages that are no rows could not be sent on: {reason}",
+            f"messages that are not rows could not be sent on: {reason}",
             where=f"topic {self._entry.dead_letter_topic}",
             hint="check that the broker takes messages there, and as large ones; nothing of this "
             "batch was written",

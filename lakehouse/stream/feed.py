@@ -146,7 +146,7 @@ class Feed:
         if entry.on_bad_row == "stop":
             message, reason = messages[bad[0].place], bad[0].reason
             raise DataError(
-                f"message {message.offset()} of partition {message.partition()} is no row of "
+                f"message {message.offset()} of partition {message.partition()} is not a row of "
                 f"{entry.table}: {reason}",
                 where=f"topic {entry.topic}",
                 hint="fix the table or the producer, or set such messages aside with "
@@ -179,7 +179,7 @@ def reset_fence(
         named = {int(p): Place(int(at)) for p, at in pairs}
     except ValueError:
         raise DataError(
-            f"{where!r} is no place in a topic",
+            f"{where!r} is not a place in a topic",
             where="--reset",
             hint="write earliest, latest, or partitions with offsets: 0:120,1:98",
         ) from None

@@ -61,7 +61,7 @@ class RecordReader:
         """A message's values in the order of the columns.
 
         Raises:
-            MisfitError: it is no row; says why.
+            MisfitError: it is not a row; says why.
         """
         stream = io.BytesIO(value)
         stream.seek(start)

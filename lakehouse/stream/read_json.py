@@ -117,7 +117,7 @@ class JsonReader:
                 return "it is nested too deeply"
             return "it is not JSON: a half character, or a comma before a closing bracket"
         if fault == "no object":
-            return f"{raw[:40]!r} is no JSON object: {_NO_ROW}"
+            return f"{raw[:40]!r} is not a JSON object: {_NO_ROW}"
         if fault == "twice":
             return f"the object has the key {next(k for k in keys if keys.count(k) > 1)!r} twice"
         return f"the table has no column {next(k for k in keys if k not in self._types)!r}"

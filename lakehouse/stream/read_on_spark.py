@@ -62,7 +62,7 @@ class Told:
         files: with their rows; no commit names them yet.
         rows: how many these are.
         ends: of each partition where to go on.
-        bad: messages that are no rows, with the reason.
+        bad: messages that are not rows, with the reason.
         newest_ms: the latest of the messages' times, in milliseconds since the epoch.
     """
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-#: Messages of one batch at most; those that are no rows come to this process.
+#: Messages of one batch at most; those that are not rows come to this process.
 MOST_MESSAGES = 1_000_000
 
 _CONNECTOR = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1"
@@ -58,7 +58,7 @@ class SparkFeed:
     """Commits the messages of one topic that Spark reads.
 
     Attributes:
-        feed: the source, its counts, and where what is no row goes.
+        feed: the source, its counts, and where what is not a row goes.
         options: Spark's options of its Kafka source, the broker's address and credentials.
     """
 

@@ -377,7 +377,7 @@ def cut_off(topic: str, partition: int, offset: int) -> DataError:
 def created_anew(topic: str) -> DataError:
     """A topic that is another one than at the start."""
     return DataError(
-        f"topic {topic!r} was deleted or created anew while it was read",
+        f"topic {topic!r} was deleted or re-created while it was read",
         where=f"topic {topic}",
         hint="start the stream again: it says how to go on; nothing of the new topic was written",
     )

@@ -91,7 +91,7 @@ def _read(config: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(config.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ReceiverError(f"{config} is no YAML: {error}") from None
+        raise ReceiverError(f"{config} is not YAML: {error}") from None
     if not isinstance(found, dict):
         raise ReceiverError(f"{config} holds no mapping")
     return found

@@ -170,7 +170,7 @@ class Gate:
     def _caller_of_key(self, sent: str) -> Caller:
         parts = split_key(sent)
         if parts is None:
-            raise UnauthenticatedError("what was sent is no API key", hint=_HINT)
+            raise UnauthenticatedError("what was sent is not an API key", hint=_HINT)
         key, caller = self._known.keys.get(parts[0], _NOBODY)
         if not key.is_of(parts[1]) or key is NOBODY or key.revoked is not None:
             raise UnauthenticatedError("the API key is not known", hint=_HINT)
@@ -246,7 +246,7 @@ def _key_sent(scope: Scope) -> str:
             return credentials.strip().decode("latin-1")
         if kind == b"basic" and scope["method"] in ("GET", "HEAD"):
             return _password(credentials)
-    raise UnauthenticatedError("the Authorization header is no bearer token", hint=_HINT)
+    raise UnauthenticatedError("the Authorization header is not a bearer token", hint=_HINT)
 
 
 def _password(credentials: bytes) -> str:

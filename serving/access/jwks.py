@@ -128,7 +128,7 @@ def parse_jwks(text: bytes, where: str) -> dict[str, PyJWK]:
     """The signing keys of a key set, by their ids; one without an id counts as ``""``.
 
     Raises:
-        ForebayError: it is no key set, or holds no key of `ALGORITHMS`.
+        ForebayError: it is not a key set, or holds no key of `ALGORITHMS`.
     """
     try:
         raw = json.loads(text)

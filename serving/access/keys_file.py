@@ -110,7 +110,7 @@ def parse_keys(text: str, where: str) -> KeysFile:
         raise _wrong(f"no file of API keys of format {FORMAT}", where)
     teams, keys = raw.get("teams", {}), raw.get("keys", [])
     if not isinstance(teams, dict) or not isinstance(keys, list):
-        raise _wrong("teams are no object, or keys no list", where)
+        raise _wrong("teams must be an object and keys a list", where)
     read_teams = {check_team_name(name, where): _team(each, where) for name, each in teams.items()}
     read_keys = [_key(each, where) for each in keys]
     by_id = {key.id: key for key in read_keys}
@@ -179,7 +179,7 @@ def _rate(raw: Any, where: str) -> float | None:
     if raw is None:
         return None
     if type(raw) not in (int, float) or not 0 < raw < float("inf"):
-        raise _wrong("a team's rate is no number above 0", where)
+        raise _wrong("a team's rate is not a number above 0", where)
     return float(raw)
 
 
@@ -199,7 +199,7 @@ def _key(raw: Any, where: str) -> StoredKey:
 
 def _fields(raw: Any, known: Sequence[str], kind: str, where: str) -> Mapping[str, Any]:
     if not isinstance(raw, dict):
-        raise _wrong(f"{kind} is no object", where)
+        raise _wrong(f"{kind} is not an object", where)
     for name in raw:
         if name not in known:
             raise _wrong(f"{kind} has no field {name!r} ({did_you_mean(name, known)})", where)
@@ -214,7 +214,7 @@ def _instant(raw: Any, where: str) -> datetime | None:
     except (TypeError, ValueError):
         made = None
     if made is None or made.tzinfo is None:
-        raise _wrong("a key's time is no instant with an offset", where)
+        raise _wrong("a key's time is not an instant with an offset", where)
     return made
 
 

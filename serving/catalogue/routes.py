@@ -259,6 +259,8 @@ def _number(request: Request, name: str, usual: int, most: int) -> int:
         return usual
     if not (text.isascii() and text.isdecimal() and int(text[:12]) <= most):
         raise DataError(
-            f"{name} is no whole number from 0 to {most}", where=name, hint=f"send {name}={usual}"
+            f"{name} is not a whole number from 0 to {most}",
+            where=name,
+            hint=f"send {name}={usual}",
         )
     return int(text)

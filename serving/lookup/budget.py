@@ -17,7 +17,7 @@ def budget_s(raw: Mapping[str, Any]) -> float | None:
     """The budget of a request, in seconds; None where it says none.
 
     Raises:
-        InvalidRequestError: it is no number, or out of range.
+        InvalidRequestError: it is not a number, or out of range.
 
     >>> budget_s({"budget_ms": 5})
     0.005

@@ -53,7 +53,7 @@ class Names:
         """The features of a list of references.
 
         Raises:
-            UnknownNameError, InvalidRequestError: as `feature` does, or it is no list of them.
+            UnknownNameError, InvalidRequestError: as `feature` does, or it is not a list of them.
         """
         if not isinstance(references, list) or not references:
             raise InvalidRequestError(

@@ -37,7 +37,7 @@ class SentColumns:
             raw: a request with these columns.
 
         Raises:
-            InvalidRequestError: a column is no list, or columns differ in length.
+            InvalidRequestError: a column is not a list, or columns differ in length.
         """
         entities = raw[ENTITIES]
         count = same_length(entities)

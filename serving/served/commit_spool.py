@@ -169,7 +169,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             ]
         except (ValueError, KeyError, TypeError):
             raise DataError(
-                f"line {number + 1} is no served vector",
+                f"line {number + 1} is not a served vector",
                 where=str(path),
                 hint="move the file away, and run it again",
             ) from None

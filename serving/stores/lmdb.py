@@ -190,7 +190,7 @@ class LmdbStore:
             raise ForebayError(
                 "the online store was written by another version of forebay",
                 where=str(self._folder),
-                hint="run `forebay sync`, which writes it anew",
+                hint="run `forebay sync`, which rewrites it",
             )
 
         def mark(txn: Any) -> None:

@@ -200,7 +200,7 @@ def test_a_spine_of_unknown_columns_keeps_all_of_them() -> None:
 
 
 def test_rows_are_numbered_by_what_they_hold() -> None:
-    """Trino reads a common table expression anew for each reader, which must number rows alike."""
+    """Trino reads a common table expression again for each reader, which must number rows alike."""
     for case in CASES[:3]:
         for _, sql in statements(case):
             for engine in OTHERS:

@@ -14,7 +14,7 @@ from feature_specs import FeatureView, Leaf, compile_view
 from feature_specs.compile import compiled_view
 from feature_specs.errors import UnsafeQueryError
 
-#: Tests whose refusals are found by ``pytest.raises``, which is no assert statement.
+#: Tests whose refusals are found by ``pytest.raises``, which is not an assert statement.
 TESTS = (
     "tests/feature_specs/test_certificate.py",
     "tests/mutation/test_proof_holes.py",

@@ -83,7 +83,7 @@ def test_versions_that_are_open_twice_or_end_before_they_begin(tmp_path: Path) -
         "for example k = b",
     )
     assert done.notes == (
-        "2 of 8 rows of versions have a null in key 'k': such a row is no entity's",
+        "2 of 8 rows of versions have a null in key 'k': such a row is not an entity's",
     )
     build.append(VERSIONS, [("d", "x", 1, BASE, None)])
     assert advance(build, BASE + 3 * HOUR, ROLES["versions"]).warnings == ()
@@ -238,7 +238,7 @@ def test_a_static_table_by_several_columns_and_none(tmp_path: Path) -> None:
 
 
 def test_names_that_only_python_takes_for_the_same(tmp_path: Path) -> None:
-    """DuckDB folds A to Z and nothing else: two columns, of which one is no key."""
+    """DuckDB folds A to Z and nothing else: two columns, of which one is not a key."""
     leaf = replace(
         VERSIONS, columns={"k": "VARCHAR", "K\u0308": "VARCHAR", "Ä": TZ, "ä": TZ}, valid_from="Ä",
         valid_to="ä",

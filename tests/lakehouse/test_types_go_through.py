@@ -85,7 +85,7 @@ def view_of(*features: str) -> FeatureView:
 
 
 def test_no_type_is_forgotten() -> None:
-    """`duckdb_types()` names them all; a tuple and a type of types are no columns."""
+    """`duckdb_types()` names them all; a tuple and a type of types are not columns."""
     with duckdb.connect() as connection:
         found = connection.execute("select distinct logical_type from duckdb_types()").fetchall()
     tested = {str(duckdb.sqltype(k).id).upper().replace('"', "") for k, *_ in [*WHOLE, *REFUSED]}

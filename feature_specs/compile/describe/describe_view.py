@@ -1,7 +1,7 @@
 """Ask DuckDB itself about a compiled view: the last check before any data.
 
 Its statements are tried on tables of one made-up row each. DuckDB's types are the view's. What DuckDB
-cannot bind is refused, and so is what fails whatever the rows are: a constant that is no value of the
+cannot bind is refused, and so is what fails whatever the rows are: a constant that is not a value of the
 type that it is read as, a cast from a type to one that it never becomes.
 """
 
@@ -257,7 +257,7 @@ def _check_constants(draft: Draft, stored: str) -> None:
                 literals = draft.tree.find_all(exp.Literal)
                 node = next((n for n in literals if n.is_string and n.this == value), None)
                 raise CompileError(
-                    f"{value!r} is no {found[2]}, and is compared with one or cast to it",
+                    f"{value!r} is not a valid {found[2]}, and is compared with one or cast to it",
                     where=draft.locate(node.parent if node is not None else None),
                     hint="write a value of that type, or cast the other side to text",
                 )

@@ -29,7 +29,7 @@ class Sample:
 #: When the rows of all samples are visible, dates too, and all are but minutes old.
 SEEN = datetime(2000, 1, 1, 6, 30, tzinfo=UTC)
 
-#: Whatever fails in all of them with one message is no fault of the data's: of texts one is a number,
+#: Whatever fails in all of them with one message is not a fault of the data's: of texts one is a number,
 #: one a day and one null, and no two values of another column are the same.
 SAMPLES = (
     Sample("'1'", "1", "'1999-12-31'", "'2000-01-01 06:10'", "true"),

@@ -53,7 +53,7 @@ def show_hidden_tables(draft: Draft) -> Draft:
                 f"{column.table}.{column.name} is a column of {column.table} outside the "
                 f"subquery, or a field of a column {column.table} inside it",
                 where=draft.locate(column),
-                hint=f"give the table an alias that is no column's name: {column.table}_",
+                hint=f"give the table an alias that is not a column's name: {column.table}_",
             )
         hidden[id(owner), table] = owner
     for (_, table), owner in hidden.items():

@@ -78,7 +78,7 @@ def name_test(features: Iterable[str]) -> str:
 
 
 def key_tests(draft: Draft) -> list[str]:
-    """SQL that holds for every key, and raises where its type has values that are no key's."""
+    """SQL that holds for every key, and raises where its type has values that are not key's."""
     tests = []
     for entity, kind in zip(draft.view.entities, draft.key_types, strict=True):
         key = quoted(draft.spine_key(entity))

@@ -56,7 +56,7 @@ def parse(body: bytes, packed: bool) -> dict[str, Any]:
         packed: it is MessagePack, not JSON.
 
     Raises:
-        MalformedRequestError: it cannot be read, or is no object with names for keys.
+        MalformedRequestError: it cannot be read, or is not an object with names for keys.
     """
     kind = "MessagePack" if packed else "JSON"
     try:

@@ -163,7 +163,7 @@ def kill_rounds(shell: Shell, rounds: int, seed: int) -> None:
         begun = find_table(lake, "main.spending__as_of")
         assert begun is not None
         if not moved and json.loads(begun.properties["forebay.backfill"])["done"]:
-            # What comes now is no part of the history that was begun.
+            # What comes now is not part of the history that was begun.
             commit_rows(lake, "raw.payments", payments((2, 5)), mode="append")
             moved = True
         assert shell.run("maintain", *EVERYTHING) == 0, shell.out + shell.err

@@ -180,7 +180,7 @@ def test_what_may_not_be_written_to(bare: Shell, monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     (bare.folder / "online.lmdb").write_text("a file")
     (found,) = check_space.check_permissions(project)
-    assert found.status == "fail" and "is no folder" in found.said
+    assert found.status == "fail" and "is not a folder" in found.said
     (bare.folder / "online.lmdb").unlink()
     profile = bare.folder / "profiles/profiles.yml"
     profile.chmod(0o666)

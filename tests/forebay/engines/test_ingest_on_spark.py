@@ -143,7 +143,7 @@ def test_what_spark_reads_otherwise_is_refused(on_spark: SharedProject, tmp_path
     with pytest.raises(DataError, match=r"the format of .none. is not known"):
         ingest_on_spark(spark, lake, "there.odd", str(tmp_path / "none"), mode="append")
     (tmp_path / "rows.csv").write_text("a\n1\n")
-    with pytest.raises(DataError, match="it is no Parquet file"):
+    with pytest.raises(DataError, match="it is not a Parquet file"):
         ingest_on_spark(spark, lake, "there.odd", str(tmp_path / "rows.csv"), mode="append")
     spark.close()
 

@@ -41,7 +41,7 @@ def _same(left: object, right: object) -> bool:
 
 
 def _shown(rows: Sequence[Sequence[object]]) -> list[str]:
-    """Rows to compare: NaN is NaN, and the name of a zone is no part of an instant."""
+    """Rows to compare: NaN is NaN, and the name of a zone is not part of an instant."""
     return sorted(
         repr([v.astimezone(UTC) if isinstance(v, datetime) and v.tzinfo else v for v in row])
         for row in rows

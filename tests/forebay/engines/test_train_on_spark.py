@@ -41,7 +41,7 @@ def _refused(project: SharedProject, folder: Path, **section: object) -> str:
 
 def test_a_setting_that_is_none_is_named(on_spark: SharedProject, tmp_path: Path) -> None:
     said = _refused(on_spark, tmp_path, maste="local")
-    assert "'maste' is no setting" in said
+    assert "'maste' is not a setting" in said
     assert "master" in said
 
 

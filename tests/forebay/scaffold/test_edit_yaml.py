@@ -33,7 +33,7 @@ LISTS: tuple[tuple[str, list[str] | None], ...] = (
 @pytest.mark.parametrize(("text", "items"), LISTS)
 def test_an_item_is_added_to_a_list(text: str, items: list[str] | None, first: bool) -> None:
     if items is None:
-        with pytest.raises(ValueError, match="is no list"):
+        with pytest.raises(ValueError, match="is not a list"):
             add_to_list(text, "key", HOOK, first=first)
         return
     after = add_to_list(text, "key", HOOK, first=first)

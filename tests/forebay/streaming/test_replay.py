@@ -53,5 +53,5 @@ def test_a_day_of_flights(tmp_path: Path, kafka: KafkaServer) -> None:
 
 def test_speed() -> None:
     assert parse_speed("3600x") == 3600
-    with pytest.raises(ForebayError, match="is no speed"):
+    with pytest.raises(ForebayError, match="is not a speed"):
         parse_speed("fast")

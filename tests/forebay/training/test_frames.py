@@ -349,12 +349,12 @@ REFUSED["apostrophe in the instants' name"] = (
     REFUSED["own name"][0].drop(columns="fb_row").rename(columns={"event_timestamp": "a't"}),
     "holds a quote",
 )
-REFUSED["a column alone"] = (pd.Series([8]), "no table of Arrow's")
+REFUSED["a column alone"] = (pd.Series([8]), "not an Arrow table")
 REFUSED["a type that Arrow has not"] = (
     pl.DataFrame({"customer_id": [8], "n": pl.Series([1], dtype=pl.Int128)}),
-    "no table of Arrow's",
+    "not an Arrow table",
 )
-REFUSED["columns of two lengths"] = ({"customer_id": [1, 2], "event_timestamp": [AT]}, "no table")
+REFUSED["columns of two lengths"] = ({"customer_id": [1, 2], "event_timestamp": [AT]}, "not an Arrow table")
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -398,12 +398,12 @@ def test_other_formats_sizes_and_services_are_refused(
     ):
         of_file.write(path)
     for size in (0, -1, True, 2.5):
-        with pytest.raises(DataError, match="is no number of rows"):
+        with pytest.raises(DataError, match="is not a number of rows"):
             made.batches(size)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="is no service's name"):
+    with pytest.raises(DataError, match="is not a service's name"):
         project.training_set(["card_activity:payments_1d"], labels)  # type: ignore[arg-type]
 
 
 def test_what_is_no_number_is_no_part_of_a_matrix(made: TrainingSet) -> None:
-    with pytest.raises(DataError, match=r"last_category.*is string, which is no number"):
+    with pytest.raises(DataError, match=r"last_category.*is string, which is not a number"):
         made.to_numpy()

@@ -157,7 +157,7 @@ def test_a_key_that_is_called_otherwise_there(lake: Catalog) -> None:
 
 def test_a_value_of_another_type_is_refused(lake: Catalog) -> None:
     commit_rows(lake, "a.t", rows("adam"), mode="append")
-    with pytest.raises(DataError, match="is no BIGINT"):
+    with pytest.raises(DataError, match="is not a valid BIGINT"):
         Entity({"n": "zoe"}).predicate("a.t", load_table(lake, "a.t").schema())
 
 
@@ -176,7 +176,7 @@ def test_a_value_that_a_cast_would_change_is_refused(
     lake: Catalog, value: str, kind: pa.DataType
 ) -> None:
     commit_rows(lake, "a.t", pa.table({"k": pa.array([None], kind)}), mode="append")
-    with pytest.raises(DataError, match=f"'{value}' is no "):
+    with pytest.raises(DataError, match=f"'{value}' is not a valid "):
         Entity({"k": value}).predicate("a.t", load_table(lake, "a.t").schema())
 
 

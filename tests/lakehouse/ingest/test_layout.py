@@ -144,7 +144,7 @@ def test_a_layout_that_changes_holds_for_what_comes(lake: Catalog, tmp_path: Pat
     [
         (["week(ts)"], None, r"partition_by has 'week\(ts\)'"),
         (["bucket(k)"], None, "partition_by has"),
-        (["day(none)"], None, "'none', which is no column"),
+        (["day(none)"], None, "'none', which is not a column"),
         (["ts"], None, r"of a column of times take its day: day\(ts\)"),
         (["day(k)"], None, "cannot be made of 'k', which is string"),
         (None, ["n sideways"], "sort_by has 'n sideways'"),

@@ -60,7 +60,7 @@ def refusal(
 def test_a_name_that_looks_like_a_pattern_is_a_name(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, name: str, end: str
 ) -> None:
-    """A folder `day=1` is no column either."""
+    """A folder `day=1` is not a column either."""
     folder = tmp_path / "day=1"
     folder.mkdir()
     for stem, value in (("a1", 9), ("a2", 9), (name, 1)):

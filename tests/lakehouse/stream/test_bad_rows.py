@@ -1,4 +1,4 @@
-"""Messages that are no rows: to the dead-letter topic with the reason, or a stop."""
+"""Messages that are not rows: to the dead-letter topic with the reason, or a stop."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_batch_of_nothing_but_poison_moves_on(tmp_path: Path, kafka: KafkaServ
 def test_poison_stops_where_that_was_asked(tmp_path: Path, kafka: KafkaServer) -> None:
     world = World(tmp_path, kafka, on_bad_row="stop")
     world.kafka.produce(world.topic, [b'{"id": 1}', b'{"id": "x"}'])
-    with pytest.raises(DataError, match=r"message 1 of partition 0 is no row of raw.clicks"):
+    with pytest.raises(DataError, match=r"message 1 of partition 0 is not a row of raw.clicks"):
         world.catch_up()
     assert world.ids() == []
 

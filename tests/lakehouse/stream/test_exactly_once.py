@@ -61,7 +61,7 @@ def test_a_topic_created_anew_stops_and_resets(world: World) -> None:
     world.kafka.delete(world.topic)
     world.kafka.create(world.topic)
     world.produce(range(100, 110))
-    with pytest.raises(DataError, match=r"created anew.*--reset earliest"):
+    with pytest.raises(DataError, match=r"re-created.*--reset earliest"):
         world.catch_up()
     assert world.ids() == list(range(4))
     world.catch_up(reset="earliest")
@@ -77,7 +77,7 @@ def test_a_topic_created_anew_under_a_running_process_writes_nothing_of_it(world
     world.kafka.create(world.topic)
     world.produce(range(100, 120))
     assert process.process.wait(60) != 0
-    assert "created anew" in process.log
+    assert "re-created" in process.log
     assert world.ids() == list(range(4))
 
 

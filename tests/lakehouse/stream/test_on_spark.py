@@ -150,7 +150,7 @@ def test_a_topic_created_anew_stops(spark: SparkEngine, world: World) -> None:
     world.kafka.delete(world.topic)
     world.kafka.create(world.topic, 2)
     world.produce(range(100, 110))
-    with pytest.raises(DataError, match=r"created anew.*--reset earliest"):
+    with pytest.raises(DataError, match=r"re-created.*--reset earliest"):
         catch_up_on_spark(spark, world)
     assert world.ids() == list(range(4))
 

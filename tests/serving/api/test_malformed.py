@@ -132,7 +132,7 @@ RAW: tuple[bytes, ...] = (
     b"\x1f\x8b\x08\0\0\0\0\0",
 )
 
-#: Bodies that are no MessagePack objects, or strange ones.
+#: Bodies that are not MessagePack objects, or strange ones.
 PACKED: tuple[bytes, ...] = (
     *(b"", b"\xc1", b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"),
     *(

@@ -160,7 +160,7 @@ def test_half_a_line_and_a_file_of_something_else(project: Project, tmp_path: Pa
         file.write(b'{"at": 5')
     second.write_bytes(b"{}\n")
     lake = open_lake(project.catalog.lake)
-    with pytest.raises(Exception, match=r"line 1 is no served vector.*Hint: move"):
+    with pytest.raises(Exception, match=r"line 1 is not a served vector.*Hint: move"):
         commit_spool(lake, tmp_path / "spool")
     assert logged(project) == [] and first.exists() and second.exists()
     second.unlink()

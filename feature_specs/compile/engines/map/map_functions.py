@@ -141,7 +141,7 @@ def _replace(node: exp.Expr, engine: str) -> exp.Expr:
     return call("replace", node.this, node.expression, node.args["replacement"])
 
 
-#: Whatever stands in a statement and is no aggregate is in this table or is refused. Those marked
+#: Whatever stands in a statement and is not an aggregate is in this table or is refused. Those marked
 #: ``_same`` are written alike; all have been run on both engines (tests/feature_specs/engine_probes.py).
 SCALARS: Mapping[type[exp.Expr] | str, Handler] = {
     **TIMES,

@@ -26,7 +26,7 @@ def refuse_repetition(statement: EngineStatement) -> None:
     if size > LIMITS[engine]:
         raise CompileError(
             f"as one statement this is {size} operators on {engine}, which computes a common table "
-            f"expression anew for each reader; {LIMITS[engine]} is the most",
+            f"expression again for each reader; {LIMITS[engine]} is the most",
             where=f"engine {engine}",
             hint=f"run it in steps, as `forebay train --engine {engine}` does: they make tables of "
             "what is read twice",
