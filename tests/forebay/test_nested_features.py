@@ -307,7 +307,7 @@ def test_training_sets_have_the_oracle_s_values(shop: Shop, spine: pa.Table) -> 
         assert both.shape == (len(spine), 6)
         with pytest.raises(DataError, match=r"lately__dear.*may differ in length"):
             made.to_numpy(["lately__dear"])
-        with pytest.raises(DataError, match=r"lately__stats.*no number"):
+        with pytest.raises(DataError, match=r"lately__stats.*not a number"):
             made.to_numpy(["lately__stats"])
 
 

@@ -84,5 +84,5 @@ def test_a_receiver_that_is_dead() -> None:
 
 @pytest.mark.parametrize("url", ["hooks.slack.com/x", "file:///etc/passwd", "http:///x"])
 def test_what_is_no_url(url: str) -> None:
-    with pytest.raises(ForebayError, match="no URL of http"):
+    with pytest.raises(ForebayError, match="not a URL of http"):
         send_alerts(HEALTH, "shop", "slack", url, 10)
