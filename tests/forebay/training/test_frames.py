@@ -354,7 +354,10 @@ REFUSED["a type that Arrow has not"] = (
     pl.DataFrame({"customer_id": [8], "n": pl.Series([1], dtype=pl.Int128)}),
     "not an Arrow table",
 )
-REFUSED["columns of two lengths"] = ({"customer_id": [1, 2], "event_timestamp": [AT]}, "not an Arrow table")
+REFUSED["columns of two lengths"] = (
+    {"customer_id": [1, 2], "event_timestamp": [AT]},
+    "not an Arrow table",
+)
 
 
 @pytest.mark.parametrize("case", REFUSED)
