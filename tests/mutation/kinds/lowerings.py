@@ -78,13 +78,13 @@ LOWERINGS = (
         "the fallback for wide floats is not read", HUGE,
     ),
     Mutation(
-        "a row at t comes after t", "_place",
+        "a row at t comes after t", "marked_place",
         'else f"s.{AXIS} * 2 + 1"', 'else f"s.{AXIS} * 2 - 1"',
         "<= becomes <",
         edges("a_window[exact->-inclusive]"),
     ),
     Mutation(
-        "a row leaves after its edge", "_place",
+        "a row leaves after its edge", "marked_place",
         'return f"(s.{AXIS} - {shift}) * 2 + 1" if shift', 'return f"(s.{AXIS} - {shift}) * 2 - 1" if shift',
         "<= becomes < at the far edge",
         edges("a_window[exact->-inclusive]"),
@@ -191,6 +191,22 @@ LOWERINGS = (
         "qualify {rank} = 1", "qualify {rank} = 1 and false",
         "where rows tie none answers",
         edges("a_history"),
+        count=2,
+    ),
+    Mutation(
+        "a row at t is in the tile after t", "tiles",
+        "* 2 as fb_at", "* 2 + 2 as fb_at",
+        "<= becomes <", edges("a_history"),
+    ),
+    Mutation(
+        "a marker sees its own tile alone", "SO_FAR",
+        "range between unbounded preceding", "range between 0 preceding",
+        "earlier tiles are forgotten", edges("a_history"),
+    ),
+    Mutation(
+        "a running total has no earlier tiles", "TiledPasses._tiled",
+        "sum(t.{c}) {SO_FAR} as {c}", "t.{c} as {c}",
+        "earlier tiles are forgotten", edges("a_window[exact->-inclusive]"),
     ),
     Mutation(
         "the latest row at t comes after t", "_axis_sql",
