@@ -215,7 +215,7 @@ def _answer(run: Run, question: _Question) -> Sight:
     rows, first, last, *counts = found
     notes = [
         f"{count:,} of {rows:,} rows of {name} have a {text}: such a row is "
-        + ("no entity's" if "key" in text else "never visible")
+        + ("not an entity's" if "key" in text else "never visible")
         for count, (text, _) in zip(counts, question.counts(), strict=True)
         if count
     ]

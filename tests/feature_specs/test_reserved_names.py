@@ -92,11 +92,21 @@ def test_a_schema_and_a_field_may_have_such_names() -> None:
 def test_every_name_that_the_compiler_writes_stands_in_the_one_list() -> None:
     home = Path(feature_specs.__file__).parent
     known = {*BOOKKEEPING, *VALUES, *RELATIONS, *(f"unit{s}" for s in UNIT_SUFFIXES)}
-    known |= {"", "asof_at", "asof_last", "asof_right", "asof_row", "asof_side", "asof_key", "asof"}
+    engines = {
+        "asof_at",
+        "asof_last",
+        "asof_right",
+        "asof_row",
+        "asof_side",
+        "asof_key",
+        "asof",
+        "places",
+    }
+    known |= {"", *engines}
     for path in home.rglob("*.py"):
         for name in re.findall(r"\bfb_(\w*)", path.read_text()):
             stem = re.sub(r"\d+", "", name).rstrip("_")
-            assert stem in known, f"{path.name}: add fb_{name} to internal_names.py"
+            assert stem in known, f"{path.name}: add fb_{name} to own_names.py"
 
 
 def test_values_are_no_bookkeeping() -> None:

@@ -161,7 +161,7 @@ def test_a_closed_asynchronous_client_says_so(server: ServerProcess) -> None:
         async with client:
             assert (await client.health()).not_ready == ("unsynced",)
             assert [service.name for service in await client.services()] == ["arrival", "numbers"]
-            assert len(await client.features()) == 7
+            assert len(await client.features()) == 9
         for call in (client.services, client.features, client.health):
             with pytest.raises(ClosedError):
                 await call()

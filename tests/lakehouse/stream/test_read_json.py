@@ -124,7 +124,7 @@ def test_order_stays_whichever_way_a_row_is_read(reader: JsonReader) -> None:
     ("message", "reason"),
     [
         (b"", "not JSON"),
-        (b"[1]", "no JSON object"),
+        (b"[1]", "not a JSON object"),
         (b'{"n": 1,}', "not JSON"),
         (b'{"n": 1, "n": 2}', "the key 'n' twice"),
         (b'{"N": 1}', "no column 'N'"),
