@@ -198,10 +198,12 @@ def columns_read_alike(
     """Whether columns read as they did under an earlier ``reading_of``.
 
     A column that is new was in no earlier query; one that was dropped or renamed, and another that
-    has its name now, do not hold what it held.
+    has its name now, do not hold what it held. Rows as a whole, and structs, also read in another
+    way where a field of theirs is gone, or where fields have changed places.
 
     Args:
-        names: the columns asked about, and what is nested in them, in lower case; None for all.
+        names: the columns asked about, and what is nested in them, in lower case; None for rows as a
+            whole.
     """
     if before is None:
         return False
@@ -213,9 +215,16 @@ def columns_read_alike(
     known = table.schemas()
     if int(number) not in known:
         return False
-    was, now = index_by_name(known[int(number)]), index_by_name(table.schema())
-    return all(
-        was.get(name, field_id) == field_id
-        for name, field_id in now.items()
-        if names is None or fold_name(name.partition(".")[0]) in names
+    was, now = (
+        {n: i for n, i in index_by_name(schema).items() if names is None or _top(n) in names}
+        for schema in (known[int(number)], table.schema())
     )
+    if any(was.get(name, field_id) != field_id for name, field_id in now.items()):
+        return False
+    parts = [i for name, i in was.items() if names is None or "." in name]
+    return [i for i in now.values() if i in set(parts)] == parts
+
+
+def _top(name: str) -> str:
+    """The column that a field is, or is nested in, in lower case."""
+    return fold_name(name.partition(".")[0])

@@ -12,17 +12,21 @@ import pyarrow as pa
 import pytest
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import Table
+from pyiceberg.table.update.schema import UpdateSchema
 from pyiceberg.types import LongType, StringType
 
 from feature_specs.compile import compile_view
+from feature_specs.compile.leaves.find_reads import find_reads
+from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 from lakehouse.commit import commit_rows
 from lakehouse.duckdb_types import column_types
 from lakehouse.lake import load_table
-from lakehouse.scan import pin
+from lakehouse.scan import columns_read_alike, pin, reading_of
 from tests.feature_specs.oracle import add
-from tests.feature_specs.worlds import BASE, EVENTS
+from tests.feature_specs.worlds import BASE, CHANGES, EVENTS
 from tests.lakehouse.builds import HOUR, Build, arrow_rows, entry_of
+from tests.lakehouse.local_lake import local_lake
 
 SUMS = FeatureView(
     "sums",
@@ -129,6 +133,46 @@ def test_a_column_that_the_view_reads_and_another_in_its_place(tmp_path: Path) -
     world.compile()
     assert build.advance(world.at + timedelta(minutes=1)).how == "full"
     build.check(world.at + timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("sql", "leaf"),
+    [
+        ("select id, max(amount) as m from changes group by id", CHANGES),
+        ("select k, count(distinct e) as n from events as e group by k", EVENTS),
+    ],
+)
+def test_rows_that_are_read_as_a_whole_are_read_by_all_columns(sql: str, leaf: Leaf) -> None:
+    """Of a changelog's changes at one instant all columns say which one counts."""
+    compiled = compile_view(FeatureView("v", sql, (sql.split()[1].rstrip(","),)), [leaf])
+    assert find_reads(compiled.draft) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "whole", "of_s"),
+    [
+        (lambda c: c.add_column("note", StringType()), True, True),
+        (lambda c: c.rename_column("n", "m"), True, True),
+        (lambda c: c.delete_column("n"), False, True),
+        (lambda c: c.move_first("n"), False, True),
+        (lambda c: c.add_column(("s", "c"), StringType()), True, True),
+        (lambda c: c.delete_column(("s", "b")), False, False),
+        (lambda c: c.move_before(("s", "b"), ("s", "a")), False, False),
+    ],
+)
+def test_whole_rows_and_structs_read_otherwise_without_a_field_or_in_another_order(
+    change: Callable[[UpdateSchema], object], whole: bool, of_s: bool, tmp_path: Path
+) -> None:
+    lake = local_lake(tmp_path)
+    rows = pa.table({"k": ["a"], "s": [{"a": 1, "b": 2}], "n": [1]})
+    commit_rows(lake, "raw.rows", rows, mode="append")
+    before = reading_of(load_table(lake, "raw.rows"))
+    with load_table(lake, "raw.rows").update_schema(allow_incompatible_changes=True) as schema:
+        change(schema)
+    table = load_table(lake, "raw.rows")
+    assert columns_read_alike(table, before) == whole
+    assert columns_read_alike(table, before, {"k", "s"}) == of_s
+    assert columns_read_alike(table, before, {"k"})
 
 
 def _add(table: Table, name: str) -> None:
