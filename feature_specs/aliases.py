@@ -104,7 +104,7 @@ def alias_features(
     for name, alias in aliases.items():
         if fold_name(alias.of) not in own:
             raise UnknownNameError(
-                f"alias {name!r} is of {alias.of!r}, which is no feature of the view",
+                f"alias {name!r} is of {alias.of!r}, which is not a feature of the view",
                 where=where,
                 hint=did_you_mean(alias.of, [f.name for f in features]),
             )

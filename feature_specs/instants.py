@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from feature_specs.errors import SpecError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A day of 24 hours, in microseconds.
+DAY_US = 86_400_000_000
 _MICROSECOND = timedelta(microseconds=1)
 
 

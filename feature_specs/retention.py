@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from feature_specs.durations import PATTERN, duration_text, parse_duration
 from feature_specs.errors import Location, SpecError
+from feature_specs.instants import DAY_US
 
-_DAY_US = 86_400_000_000
 _MONTHS = {
     **dict.fromkeys(("month", "months"), 1),
     **dict.fromkeys(("year", "years"), 12),
@@ -88,7 +88,7 @@ def check_retention(
         far = "all the past" if back is None else f"{_text(-(-back // 1_000_000))} back"
         bound = (
             f"bound it where the table is read, as in `where {retention.columns[0]} > "
-            f"current_timestamp - interval '{retention.keep_us // _DAY_US}' day`"
+            f"current_timestamp - interval '{retention.keep_us // DAY_US}' day`"
         )
         raise SpecError(
             f"feature view {view!r} reads {far} of {name}, which keeps its rows for "

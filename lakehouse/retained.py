@@ -1,4 +1,4 @@
-"""Rows that retention has removed of a table: from when on a snapshot has them all, and who asks.
+"""Record which rows retention removed from a table, and refuse reads that need them.
 
 The commit that removes rows says so in two places: in its snapshot's summary, by which a step knows
 what it passes over, and in a property of the table, since snapshots expire.
@@ -79,7 +79,7 @@ def check_retained(
                 f"feature view {view.name!r} reads all the past of {name}, of which retention has "
                 f"removed the rows before {gone}",
                 where=where or view.file,
-                hint="bound it by the clock where the table is read, or load those rows anew under "
+                hint="bound it by the clock where the table is read, or load those rows again under "
                 "another name",
             )
         raise DataError(

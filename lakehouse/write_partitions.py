@@ -31,13 +31,13 @@ from pyiceberg.types import (
 )
 
 from feature_specs.errors import DataError, ForebayError
+from feature_specs.instants import DAY_US
 from feature_specs.quote import quoted
 from lakehouse.duckdb_types import duckdb_type
 from lakehouse.layout import Partition
 from lakehouse.local_path import is_local
 from lakehouse.write_rows import copy_rows, data_file_of, local_folder, upload
 
-_DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
 
 #: Partitions of one load: beyond, files would hold a few rows each.
@@ -147,12 +147,12 @@ def partition_sql(connection: duckdb.DuckDBPyConnection, part: Partition, schema
         local, days = column, f"datediff('day', date '1970-01-01', {column})::integer"
     else:
         local = column if isinstance(kind, TimestampType) else f"({column} at time zone 'UTC')"
-        days = _floored(local, _DAY_US)
+        days = _floored(local, DAY_US)
     match part.kind:
         case "day":
             return days
         case "hour":
-            return _floored(local, _DAY_US // 24)
+            return _floored(local, DAY_US // 24)
         case "year":
             return f"(extract('year' from {local}) - 1970)::integer"
     months = f"extract('year' from {local}) * 12 + extract('month' from {local})"

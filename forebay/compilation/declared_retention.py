@@ -21,7 +21,7 @@ def declared_retention(manifest: Manifest) -> dict[str, Retention]:
     Of two sources over one table the shorter time counts, and rows have to be old by the times of both.
 
     Raises:
-        SpecError: it is no duration, or stands where rows do not age.
+        SpecError: it is not a duration, or stands where rows do not age.
     """
     found: dict[str, Retention] = {}
     for unique_id, node in sorted(manifest.sources.items()):

@@ -20,7 +20,7 @@ from forebay.planning.against import OldView
 from forebay.planning.built_logs import built_logs, definition_of
 from forebay.terminal import table
 from lakehouse.feature_tables.choose_step import choose_step, state_at
-from lakehouse.feature_tables.generations import where_it_goes_on
+from lakehouse.feature_tables.generations import resume_point
 from lakehouse.feature_tables.past_runs import read_runs, rows_of
 from lakehouse.lake import find_table, open_lake, read_state
 from lakehouse.plans import plan_of
@@ -269,7 +269,7 @@ def _plan_view(
     if before is not None and latest is not None:
         _ = pin(latest).sql  # a file that is lost fails the build
     check_retained(view, pinned, epoch_us(at))
-    stands, since = where_it_goes_on(latest, before, view)
+    stands, since = resume_point(latest, before, view)
     choice = choose_step(
         view,
         plan_of(compiled.parts[view.name].files, view.name),

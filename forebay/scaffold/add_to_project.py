@@ -214,7 +214,7 @@ def _check_same(text: str, wanted: object) -> None:
     """Refuse an edit that says another thing than it is to.
 
     Raises:
-        ValueError: it does, or it is no YAML any more.
+        ValueError: it does, or it is not YAML any more.
     """
     try:
         said = yaml.safe_load(text)

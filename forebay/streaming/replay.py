@@ -162,7 +162,7 @@ def parse_speed(text: str) -> float:
     """How many times as fast: ``3600x``.
 
     Raises:
-        ForebayError: it is no such number.
+        ForebayError: it is not such a number.
     """
     try:
         speed = float(text.removesuffix("x"))

@@ -149,7 +149,7 @@ def find_feature(catalog: Catalog, name: str) -> tuple[str | None, str, str]:
     owner, dot, wanted = name.partition(".")
     if not dot:
         raise UnknownNameError(
-            f"{name!r} is no feature", where="NAME", hint="write SERVICE.FEATURE or VIEW.FEATURE"
+            f"{name!r} is not a feature", where="NAME", hint="write SERVICE.FEATURE or VIEW.FEATURE"
         )
     services = {fold_name(n): s for n, s in catalog.services.items()}
     views = {fold_name(n): v for n, v in catalog.readable.items()}

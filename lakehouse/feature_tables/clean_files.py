@@ -122,7 +122,7 @@ def choose_files(pinned: Pinned, dead: Sequence[Mapping[str, Positions]]) -> Cle
 
 
 def full_tier(sizes: Mapping[int, int]) -> list[int]:
-    """Of files by place and number of rows, the smallest files of about one size, if there are enough of them."""
+    """Choose the smallest files of about one size, by place and row count; none unless there are `FAN`."""
     tiers: dict[int, list[int]] = defaultdict(list)
     for place, size in sizes.items():
         tiers[int(np.log(max(size, 1)) / np.log(FAN))].append(place)

@@ -69,7 +69,7 @@ class Generation:
     @property
     def tag(self) -> str:
         """The tag that keeps its snapshot."""
-        return tag_of(self.state.semantic_hash)
+        return generation_tag(self.state.semantic_hash)
 
     @property
     def until(self) -> int:
@@ -77,10 +77,10 @@ class Generation:
         return self.since + KEPT_S * 1_000_000
 
 
-def tag_of(semantic_hash: str) -> str:
+def generation_tag(semantic_hash: str) -> str:
     """The name of the tag on the rows of a definition.
 
-    >>> tag_of("0123456789abcdef")
+    >>> generation_tag("0123456789abcdef")
     'forebay-before-0123456789ab'
     """
     return f"{_TAG}{semantic_hash[:12]}"
@@ -104,7 +104,7 @@ def find_generation(table: Table | None, semantic_hash: str) -> Generation | Non
     return next(found, None)
 
 
-def where_it_goes_on(
+def resume_point(
     table: Table | None, before: FeatureState | None, view: ViewEntry
 ) -> tuple[Table | None, FeatureState | None]:
     """The table of latest rows and the state that a build of the view steps on from.
@@ -207,7 +207,7 @@ def _log_difference(
     """Append to the log what makes the kept rows of the present ones."""
     types = column_types(history.schema())
     then = column_types(latest.schemas()[kept.schema])
-    columns = [n for n in _columns(view) if n in types]
+    columns = [n for n in view.table_columns if n in types]
     listed = ", ".join(f"cast({quoted(n)} as {types[n]}) as {quoted(n)}" for n in columns)
     keys = ", ".join(map(quoted, view.keys))
     mount(connection)
@@ -294,11 +294,6 @@ def _commit(change: SteadyTransaction, table: Table) -> None:
         change.commit_transaction()
     except CommitFailedException:
         raise overtaken(".".join(table.name())) from None
-
-
-def _columns(view: ViewEntry) -> list[str]:
-    timed = [view.time_column] if view.time_column else []
-    return [*view.keys, *timed, *(c.name for c in view.stored)]
 
 
 def _is_there(table: Table, generation: Generation) -> bool:

@@ -25,11 +25,10 @@ from pyiceberg.table import Table
 from pyiceberg.types import DateType, NestedField, PrimitiveType, TimestampType, TimestamptzType
 
 from feature_specs.deltas import Edge
+from feature_specs.instants import DAY_US
 from feature_specs.quote import quoted
 from lakehouse.data_files.manifests import entries_with
 from lakehouse.data_files.select_rows import select_rows
-
-_DAY = 86_400_000_000
 
 #: pyiceberg declares these with the arguments of their parents.
 _Compare = Callable[[str, int], BooleanExpression]
@@ -71,7 +70,7 @@ class Span:
             return AlwaysTrue()
         low, high = self.low, self.high
         if isinstance(self.field.field_type, DateType):
-            low, high = low // _DAY, high // _DAY
+            low, high = low // DAY_US, high // DAY_US
         name = self.field.name
         return And(_AT_LEAST(name, low), _AT_MOST(name, high))
 
@@ -93,7 +92,7 @@ class Span:
     @property
     def _ends(self) -> tuple[int, int]:
         dates = self.field is not None and isinstance(self.field.field_type, DateType)
-        return (self.low // _DAY, self.high // _DAY) if dates else (self.low, self.high)
+        return (self.low // DAY_US, self.high // DAY_US) if dates else (self.low, self.high)
 
     def _bounds(self, file: DataFile) -> tuple[int, int] | None:
         """A file's least and greatest value, in days or microseconds; None where it does not say."""

@@ -190,7 +190,7 @@ def parse_types(text: str) -> dict[str, str]:
     """Column to DuckDB type of a list such as ``id bigint, price decimal(10,2)``.
 
     Raises:
-        ForebayError: it is no such list.
+        ForebayError: it is not such a list.
     """
     found: dict[str, str] = {}
     for part in split_list(text):

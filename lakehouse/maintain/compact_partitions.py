@@ -1,6 +1,6 @@
-"""Make large files of a partitioned table's many small ones, each partition by itself.
+"""Merge the small files of a partitioned table into larger ones, each partition by itself.
 
-Files move to no other partition, so that readers find them by the same bounds as before.
+Rows stay in their partition, so that readers find them by the same bounds as before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lakehouse.local_path import is_local
 from lakehouse.scan import Pinned
 from lakehouse.write_rows import FILE_ROWS, may_copy_columns, write_file
 
-#: Rows that one commit writes anew, about.
+#: About how many rows one commit rewrites.
 _ROWS_AT_ONCE = 4 * FILE_ROWS
 
 
@@ -30,10 +30,10 @@ def can_compact(pinned: Pinned) -> bool:
 
 
 def compact_partitions(connection: duckdb.DuckDBPyConnection, pinned: Pinned) -> int:
-    """Do a bounded piece of the work that is due, in one ``replace`` snapshot.
+    """Merge a bounded number of small files, in one ``replace`` snapshot.
 
-    Returns how many files were replaced: none where there is nothing to do, or another writer was
-    quicker.
+    Returns how many files were replaced: 0 where there is nothing to do, or another writer committed
+    first.
     """
     table = pinned.table
     groups: dict[str, list[ManifestEntry]] = defaultdict(list)

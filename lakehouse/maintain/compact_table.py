@@ -1,4 +1,4 @@
-"""Make large files of a leaf's many small ones, in ``replace`` snapshots, which change no rows."""
+"""Merge the small files of a source table into larger ones, in ``replace`` snapshots, which change no rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lakehouse.scan import Pinned, pin
 
 
 def compact_table(lake: Catalog, identifier: str) -> int:
-    """Rewrite what is small or mostly dead, a bounded piece a commit. Returns how many files were.
+    """Rewrite files that are small or mostly deleted, a bounded number a commit; how many were rewritten.
 
     Feature tables and their logs are left to their own steps: a step fails where another commit comes
     in between. So are tables in an object store, and those with nested columns.
@@ -33,7 +33,7 @@ def compact_table(lake: Catalog, identifier: str) -> int:
 
 
 def _compact(connection: duckdb.DuckDBPyConnection, pinned: Pinned) -> int:
-    """Do a bounded piece of what is due, in one commit. Returns how many files were rewritten."""
+    """Rewrite a bounded number of files, in one commit; how many were rewritten."""
     if can_compact(pinned):
         return compact_partitions(connection, pinned)
     if not can_clean(pinned):

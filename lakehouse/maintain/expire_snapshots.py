@@ -35,10 +35,10 @@ class Pins:
 
 
 def choose_expired(table: Table, pins: Pins, now: datetime, age: timedelta) -> tuple[Snapshot, ...]:
-    """The snapshots that may go, oldest first.
+    """Choose the snapshots to expire, oldest first.
 
-    What stays: those of tags and branches, until these are past their own maximum age; those that were the table's head within the last ``age``;
-    those of ``pins``; and those by which a stream finds its fence.
+    Kept are those of tags and branches that are not past their own maximum age, those that were the
+    table's head within the last ``age``, those of ``pins``, and those by which a stream finds its fence.
     """
     before = int((now - age).timestamp() * 1000)
     kept = {*_of_refs(table, overdue_refs(table, now)), *_heads_since(table, before)}

@@ -20,7 +20,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import TimestamptzType
 
 from feature_specs.errors import DataError
-from feature_specs.instants import epoch_us
+from feature_specs.instants import DAY_US, epoch_us
 from feature_specs.retention import Retention
 from lakehouse.data_files.select_rows import select_rows
 from lakehouse.erase.rewrite_files import Found, remove_rows
@@ -31,9 +31,8 @@ from lakehouse.retained import REMOVED, RETAINED_PROPERTY, removals
 from lakehouse.scan import Pinned, pin
 from lakehouse.write_rows import OvertakenTableError
 
-_DAY = 86_400_000_000
 #: A time without a zone, and a date, may stand for an instant that lies so far off.
-_UNSURE = 2 * _DAY
+_UNSURE = 2 * DAY_US
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class OldRows:
 
 def cutoff(retention: Retention, now: datetime) -> int:
     """The instant before which rows may go, in microseconds."""
-    step = max(_DAY, retention.keep_us // 100 // _DAY * _DAY)
+    step = max(DAY_US, retention.keep_us // 100 // DAY_US * DAY_US)
     return (epoch_us(now) - retention.keep_us) // step * step
 
 

@@ -34,10 +34,11 @@ from pyiceberg.types import (
     UUIDType,
 )
 
+from feature_specs.instants import DAY_US
+
 #: A value that is not null, as pyarrow takes it for the column.
 Read: TypeAlias = Callable[[Any], Any]
 
-_DAY_US = 86_400_000_000
 #: The first and last day of the years 1 to 9999, from the epoch.
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 #: Units of a logical type of time, as microseconds and as parts of one.
@@ -124,7 +125,7 @@ def _of_number(logical: str, kind: IcebergType, name: str) -> Read | None:
             return None
         if family == "time":
             return lambda v: _time(_micros(v, unit, name), name)
-        return lambda v: _in_years(_micros(v, unit, name), _DAY_US, name)
+        return lambda v: _in_years(_micros(v, unit, name), DAY_US, name)
     match kind:
         case LongType():
             return lambda v: _whole(v, 63, name)
@@ -249,7 +250,7 @@ def _in_years(value: int, day: int, name: str) -> int:
 
 
 def _time(value: int, name: str) -> int:
-    if not 0 <= value < _DAY_US:
+    if not 0 <= value < DAY_US:
         raise _misfit(value, name)
     return value
 

@@ -51,7 +51,7 @@ class RecordReader:
         try:
             whole: Any = expand_schema(json.loads(text))
         except (SchemaParseException, UnknownType, ValueError, RecursionError) as error:
-            raise MisfitError(f"it is no Avro schema: {first_line(error)}") from None
+            raise MisfitError(f"it is not an Avro schema: {first_line(error)}") from None
         if not isinstance(whole, dict) or whole.get("type") != "record":
             raise MisfitError("its Avro schema is no record, whose fields are the table's columns")
         self._items: Mapping[str, Read] = field_readers(whole["fields"], schema.fields)

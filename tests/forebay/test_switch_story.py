@@ -15,7 +15,7 @@ import pytest
 
 from feature_specs.catalog import load_catalog
 from lakehouse.commit import commit_rows
-from lakehouse.feature_tables.generations import kept_generations, tag_of
+from lakehouse.feature_tables.generations import generation_tag, kept_generations
 from lakehouse.lake import load_table, open_lake, read_state
 from serving.state import load_state
 from serving.stores import StoredView, open_store
@@ -157,7 +157,9 @@ def test_after_a_day_maintain_takes_what_was_kept(
     run(shell, "sync")
     lake, folder = open_lake(lake_of(shell.folder)), shell.folder
     run(shell, "maintain", "--keep-hours", "0")
-    assert [g.tag for g in kept_generations(load_table(lake, "main.spending"))] == [tag_of(first)]
+    assert [g.tag for g in kept_generations(load_table(lake, "main.spending"))] == [
+        generation_tag(first)
+    ]
     store = open_store(f"lmdb://{folder}/online.lmdb")
     names = [s for s in store.states() if s.name.startswith("spending@")]
     assert len(names) == 2

@@ -16,9 +16,9 @@ from feature_specs.compile.sql.clock import has_clock, is_clock
 from feature_specs.compile.sql.comparisons import MIRRORED
 from feature_specs.compile.sql.time_axis import interval_us
 from feature_specs.compile.sql.type_names import INSTANTS, type_name
+from feature_specs.instants import DAY_US
 
 _UNITS = {"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"}
-_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _floor(node: exp.Expr) -> _Floor | None:
         width = interval_us(node.expression)
         days = node.expression
         if width is None and _is_date(node.this) and isinstance(days, exp.Literal) and days.is_int:
-            width = int(days.this) * _DAY
+            width = int(days.this) * DAY_US
         if inner is None or width is None:
             return None
         sign = 1 if isinstance(node, exp.Add) else -1

@@ -21,11 +21,10 @@ from feature_specs.compile.sql.comparisons import MIRRORED
 from feature_specs.compile.sql.conjuncts import conjuncts
 from feature_specs.compile.sql.duckdb_sql import DUCKDB
 from feature_specs.compile.sql.time_axis import interval_us
-from feature_specs.instants import microseconds
+from feature_specs.instants import DAY_US, microseconds
 from feature_specs.leaf import Leaf
 from feature_specs.retention import most_days
 
-_DAY = 86_400_000_000
 #: The longest of each unit to which a clock is truncated, in days.
 _LONGEST = {"SECOND": 1, "MINUTE": 1, "HOUR": 1, "DAY": 1, "WEEK": 7, "MONTH": 31, "QUARTER": 92,
             "YEAR": 366}  # fmt: skip
@@ -147,7 +146,7 @@ def _of_term(term: Term, alias: str, columns: set[str]) -> int | None:
         if width is None:
             return None
         back = width if isinstance(moved, exp.Sub) else -width
-    return max(_LONGEST[cut.text("unit").upper()] * _DAY - back, 0)
+    return max(_LONGEST[cut.text("unit").upper()] * DAY_US - back, 0)
 
 
 def _months_back(test: exp.Expr, alias: str, columns: set[str]) -> int | None:
@@ -167,7 +166,7 @@ def _months_back(test: exp.Expr, alias: str, columns: set[str]) -> int | None:
     count = width.this if unit in _MONTHS else None
     if not isinstance(count, exp.Literal) or not str(count.this).isdigit():
         return None
-    return most_days(int(count.this) * _MONTHS[unit]) * _DAY
+    return most_days(int(count.this) * _MONTHS[unit]) * DAY_US
 
 
 def _bare(node: exp.Expr) -> exp.Expr:

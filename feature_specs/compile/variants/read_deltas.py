@@ -19,10 +19,11 @@ from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.compile.sql.exact_types import is_float
 from feature_specs.compile.variants.running_sums import RunningSums
 from feature_specs.deltas import Deltas, Edge, added_relation, kept_relation
+from feature_specs.instants import DAY_US
 from feature_specs.leaf import Leaf
 
 #: The most that a zone's offset and a date's end move an instant away from what a column says.
-_SLACK = 3 * 86_400_000_000
+_SLACK = 3 * DAY_US
 
 
 def read_deltas(draft: Draft) -> Deltas | None:

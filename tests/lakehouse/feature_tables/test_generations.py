@@ -16,7 +16,7 @@ from lakehouse.feature_tables.generations import (
     KEPT_S,
     find_generation,
     kept_generations,
-    where_it_goes_on,
+    resume_point,
 )
 from lakehouse.lake import load_table, read_state
 from lakehouse.maintain.expire_snapshots import Pins, choose_expired, expire_snapshots
@@ -193,7 +193,7 @@ def test_a_plan_says_what_the_build_does(build: Build) -> None:
     build.advance(BASE)
     define(build, FIRST)
     history = load_table(build.lake, build.entry.history_table)
-    table, state = where_it_goes_on(table_of(build), read_state(history), build.entry)
+    table, state = resume_point(table_of(build), read_state(history), build.entry)
     assert state is not None and state.semantic_hash == build.entry.semantic_hash
     assert table is not None and read_state(table) == state
     build.advance(BASE)

@@ -272,7 +272,7 @@ def test_an_enum_has_no_symbol_before_its_first() -> None:
         ("float", DecimalType(9, 2), "an Avro float"),
         (["null", "long", "string"], StringType(), "a union of several types"),
         ("R", StringType(), "an Avro R"),
-        ("strin", StringType(), "no Avro schema"),
+        ("strin", StringType(), "not an Avro schema"),
     ],
 )
 def test_a_schema_that_never_fits_is_refused(avro: Any, kind: IcebergType, said: str) -> None:
