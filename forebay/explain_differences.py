@@ -219,10 +219,11 @@ class _Explainer:
 
     def _of_stream(self, difference: Difference, online: ViewState, now: Moment) -> Explained:
         """What a stream put online is in no log: it is held to F of its own D and T."""
-        assert online.leaves is not None
+        leaves = online.leaves
+        assert leaves is not None
         at = from_epoch_us(online.at)
         try:
-            row = self._sources.stored_row(online.leaves, difference.key, at)
+            row = self._sources.stored_row(leaves, difference.key, at)
         except ExpiredLeafError:
             why = "a stream wrote it, and the snapshots that it was computed from have expired"
             return self._told(difference, "stale sync", why)

@@ -114,5 +114,5 @@ def test_a_feature_that_is_text_by_now(shell: Shell) -> None:
 def test_what_is_no_training_set(shell: Shell) -> None:
     pq.write_table(pa.table({"n": [1]}), shell.folder / "n.parquet")
     assert "no record" in shell.refused("verify", "--training", "n.parquet")
-    assert "no Parquet" in shell.refused("verify", "--training", "none.parquet")
+    assert "not a Parquet" in shell.refused("verify", "--training", "none.parquet")
     assert "FILE alone" in shell.refused("verify", "spending", "--training", "n.parquet")
