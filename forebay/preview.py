@@ -109,7 +109,10 @@ def _expired(
 
 
 def define_asked(
-    connection: duckdb.DuckDBPyConnection, entry: ViewEntry, given: Mapping[str, str], at: datetime
+    connection: duckdb.DuckDBPyConnection,
+    entry: ViewEntry,
+    given: Mapping[str, str | None],
+    at: datetime,
 ) -> None:
     """Make the spine of one row, its values in their declared types.
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 from feature_specs.catalog import ServiceEntry, ViewEntry
 from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
+from feature_specs.names import fold_name
 from feature_specs.quote import quoted
-from feature_specs.sql_types import parse_type
 from feature_specs.time_zones import SESSION_AT_UTC
 from feature_specs.view import FeatureReference
 from forebay.compilation.compile_parts import service_template
@@ -37,7 +37,7 @@ from serving.key_sql import key_value_sql
 from serving.keys import decode_key
 from serving.lookup.read import OUTSIDE_MAX_AGE, UNAVAILABLE
 from serving.offline import open_feature_table
-from serving.rows import from_json
+from serving.served.logged_values import read_request, read_value
 from serving.served.read_log import read_log
 from serving.served.served_log import hash_key
 from serving.verify import Difference, same_value
@@ -195,14 +195,13 @@ class _Comparison:
     def _compare(self, view: ViewEntry, rows: Sequence[Row]) -> None:
         names = list(dict.fromkeys(name for row in rows for name in row["features"]))
         then = self._training(view, names, rows, "at")
-        decoders = {name: from_json(parse_type(view.feature(name).type)) for name in names}
         stored = {name for name in names if view.feature(name).expression is None}
         differing: list[tuple[int, str, Any]] = []
         for place, row in enumerate(rows):
             for name, text in zip(row["features"], row["values"], strict=True):
                 skew = self.report.features.setdefault(name, FeatureSkew(name))
                 skew.values += 1
-                served = decoders[name](json.loads(text))
+                served = read_value(text, view.feature(name).type)
                 if not _same(then[name][place], served):
                     skew.skewed += 1
                     differing.append((place, name, served))
@@ -285,9 +284,9 @@ def _spine(view: ViewEntry, rows: Sequence[Row], instant: str) -> pa.Table:
         column.name: (column.type, [row["key"][n] for row in rows])
         for n, column in enumerate(view.entities)
     }
-    sent = [json.loads(row["request"] or "{}") for row in rows]
+    sent = [read_request(row["request"]) for row in rows]
     for column in view.requests:
-        columns[column.name] = column.type, [_text(values.get(column.name)) for values in sent]
+        columns[column.name] = column.type, [values.get(fold_name(column.name)) for values in sent]
     texts = pa.table(
         {name: pa.array(values, pa.string()) for name, (_, values) in columns.items()}
         | {_AT: pa.array([row[instant] for row in rows], pa.timestamp("us", tz="UTC"))}
@@ -305,10 +304,6 @@ def _spine(view: ViewEntry, rows: Sequence[Row], instant: str) -> pa.Table:
 
 def _typed(text: str, declared: str, is_key: bool) -> str:
     return key_value_sql(text, declared) if is_key else f"cast({text} as {declared})"
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def _same(trained: Any, served: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.catalog import Catalog, Column, ViewEntry
 from feature_specs.errors import DataError
 from feature_specs.names import fold_name
 from feature_specs.quote import literal, quoted
@@ -19,10 +19,10 @@ from forebay.training.training_set import TrainingSet
 from forebay.training.write_set import WrittenSet
 from lakehouse.lake import find_table, open_lake
 from lakehouse.scan import pin
-from lakehouse.statistics.feature_statistics import kind_of
 from lakehouse.training_record import SpineReading, make_record
 from serving.key_sql import key_value_sql
 from serving.served.commit_spool import SERVED
+from serving.served.logged_values import fragment_sql, has_sql, names_of, request_sql, value_sql
 from serving.served.read_log import log_sql
 
 #: The column of the answers' instants.
@@ -115,14 +115,20 @@ def _vectors(catalog: Catalog, service: str, logged: str) -> str:
     for named, feature in catalog.service(service).features:
         views.setdefault(named, []).append(feature)
     parts: list[tuple[str, str]] = []
-    columns: dict[str, str] = {}
+    columns: dict[str, list[tuple[str, str]]] = {}
     for number, (name, features) in enumerate(views.items()):
         view = catalog.readable[name]
         part = f"v{number}"
         parts.append((part, _rows(view, features, logged)))
-        for column in (*view.entities, *view.requests):
-            columns.setdefault(fold_name(column.name), f"{part}.{quoted(column.name)}")
-    spine = [*columns.values(), f"v0.{TIMESTAMP}"]
+        for column in (*view.entities, *_sent(view, features)):
+            columns.setdefault(fold_name(column.name), []).append((part, column.name))
+    # Views whose entity is the same hold one value of it.
+    spine = [
+        f"coalesce({', '.join(f'{part}.{quoted(name)}' for part, name in held)}) "
+        f"as {quoted(held[0][1])}"
+        for held in columns.values()
+    ]
+    spine.append(f"v0.{TIMESTAMP}")
     values = [
         f"v{number}.{quoted(f'f_{feature}')} as {quoted(FeatureReference(name, feature).column)}"
         for number, (name, features) in enumerate(views.items())
@@ -133,28 +139,31 @@ def _vectors(catalog: Catalog, service: str, logged: str) -> str:
     return f"with {ctes} select {', '.join([*spine, *values])} from v0{joins}"
 
 
+def _sent(view: ViewEntry, features: list[str]) -> list[Column]:
+    """The request values that some features are computed of; a view logs no others with them."""
+    read = {fold_name(name) for each in features for name in view.feature(each).request_names}
+    return [column for column in view.requests if fold_name(column.name) in read]
+
+
 def _rows(view: ViewEntry, features: list[str], logged: str) -> str:
     """The log's rows of one view or role, its texts made values."""
     keys = [
         f"{key_value_sql(f'key[{n}]', column.type)} as {quoted(column.name)}"
         for n, column in enumerate(view.entities, 1)
     ]
-    sent = []
-    for column in view.requests:
-        text = f"json_extract_string(request, {literal('$.' + quoted(column.name))})"
-        sent.append(f"cast({text} as {column.type}) as {quoted(column.name)}")
-    types = {feature.name: feature.type for feature in view.features}
-    values = [f"{_value(name, types[name])} as {quoted(f'f_{name}')}" for name in features]
-    asked = " and ".join(f"list_contains(features, {literal(name)})" for name in features)
+    sent = [
+        f"{request_sql('request', column)} as {quoted(column.name)}"
+        for column in _sent(view, features)
+    ]
+    # A service may have asked for a feature by another of its names then.
+    names = {name: names_of(view, name) for name in features}
+    values = [
+        f"{value_sql(fragment_sql(names[name]), view.feature(name).type)} as {quoted(f'f_{name}')}"
+        for name in features
+    ]
+    asked = " and ".join(has_sql(names[name]) for name in features)
     return (
         f'select file, line, "at" as {TIMESTAMP}, {", ".join([*keys, *sent, *values])} from {logged} '
         f"where view = {literal(view.name)} and meaning = {literal(view.definition_hash)} "
         f"and key is not null and {asked}"
     )
-
-
-def _value(name: str, declared: str) -> str:
-    text = f'"values"[list_position(features, {literal(name)})]'
-    if kind_of(declared) == "other":
-        return f"cast(cast({text} as json) as {declared})"
-    return f"cast(json_extract_string({text}, '$') as {declared})"

@@ -116,9 +116,9 @@ def explain_value(
     answer = _answer(catalog, view, feature, key, sent, at, origin, secret)
     pinned, note = _pinned(catalog, entry, answer)
     # From here on by the view's own names; a role has the same entities in the same order.
-    own = {fold_name(c.name): v for c, v in zip(entry.entities, key.values(), strict=True)} | {
-        fold_name(c.name): answer.request.get(fold_name(c.name), "") for c in entry.requests
-    }
+    # What the feature does not read is not logged with it, and may be null.
+    own = {n: answer.request.get(n) for n in (fold_name(c.name) for c in entry.requests)}
+    own |= {fold_name(c.name): v for c, v in zip(entry.entities, key.values(), strict=True)}
     connection = connect(catalog)
     define_relations(connection, pinned)
     define_asked(connection, entry, own, answer.at)

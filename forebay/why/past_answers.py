@@ -27,6 +27,7 @@ from serving.lookup.lookup import Lookup
 from serving.lookup.read import UNAVAILABLE
 from serving.rows import from_json
 from serving.served.commit_spool import SERVED
+from serving.served.logged_values import read_request, read_value
 from serving.served.served_log import hash_key
 from serving.state import load_state
 from serving.stores import StoredView, open_store
@@ -38,14 +39,14 @@ class Answer:
 
     Attributes:
         at: when; loaded_at: T of the rows.
-        request: values that the caller sent, as texts, by their names in lower case.
+        request: values that the caller sent, as texts, by their names in lower case; None of null.
         leaves: D of the rows; None where it is not known.
     """
 
     at: datetime
     loaded_at: datetime
     value: Any
-    request: Mapping[str, str] = field(default_factory=dict)
+    request: Mapping[str, str | None] = field(default_factory=dict)
     leaves: Mapping[str, int | None] | None = None
 
 
@@ -88,7 +89,7 @@ def online_answer(
     text = json.loads(body)["vectors"][0][0]
     log = load_table(open_lake(catalog.lake), entry.history_table)
     leaves = state.leaves if state.leaves is not None else leaves_at(log, state.at)
-    value = _typed(entry.feature(feature).type, text)
+    value = _whole(from_json(parse_type(entry.feature(feature).type))(text))
     return Answer(at, from_epoch_us(state.at), value, request, leaves)
 
 
@@ -121,12 +122,11 @@ def served_answer(
             hint="check out the project as it was then, and ask there",
         )
     place = [fold_name(name) for name in row["features"]].index(fold_name(feature))
-    value = _typed(shown.feature(feature).type, json.loads(row["values"][place]))
+    value = _whole(read_value(row["values"][place], shown.feature(feature).type))
     log = find_table(open_lake(catalog.lake), entry.history_table)
     loaded = row["loaded_at"]
     leaves = None if log is None else leaves_at(log, epoch_us(loaded))
-    sent = {fold_name(n): _text(v) for n, v in json.loads(row["request"] or "{}").items()}
-    return Answer(row["at"], loaded, value, sent, leaves)
+    return Answer(row["at"], loaded, value, read_request(row["request"]), leaves)
 
 
 def _last(
@@ -154,19 +154,11 @@ def _last(
     return found
 
 
-def _typed(declared: str, value: Any) -> Any:
-    """A value of JSON, where integers of 128 bits are texts, as the query gives it.
-
-    Tables keep these as decimals without places; such decimals equal the integers that they are.
-    """
-    made = from_json(parse_type(declared))(value)
-    whole = isinstance(made, Decimal) and made.as_tuple().exponent == 0
-    return int(made) if whole else made
+def _whole(value: Any) -> Any:
+    """An integer of 128 bits, which tables keep as a decimal without places, as the query gives it."""
+    whole = isinstance(value, Decimal) and value.as_tuple().exponent == 0
+    return int(value) if whole else value
 
 
 def _said(key: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in key.items())
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ from lakehouse.statistics.keep_statistics import (
 )
 from lakehouse.statistics.measure_columns import Measure, measure_columns
 from serving.lookup.read import UNAVAILABLE
+from serving.served.logged_values import fragment_sql, has_sql, value_sql
 from serving.served.read_log import log_sql
 
 #: The name of what was measured.
@@ -40,13 +41,15 @@ class _Hour:
     """The answers of one view or role in one hour, by the view's present definition.
 
     Attributes:
-        asked: in how many of them each feature was.
+        asked: in how many of them each feature was, by the feature's own name.
+        names: of each feature, those by which it was asked for.
     """
 
     name: str
     end: datetime
     rows: int
     asked: Mapping[str, int]
+    names: Mapping[str, Sequence[str]]
 
 
 def measure_served(catalog: Catalog, now: datetime) -> list[FeatureStatistics]:
@@ -92,18 +95,31 @@ def measure_served(catalog: Catalog, now: datetime) -> list[FeatureStatistics]:
 
 def _hours(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[_Hour]:
     counted = connection.execute(
-        "select view, meaning, hour, any_value(rows), map_from_entries(list((name, times))) from ("
-        "select view, meaning, hour, name, count(*) as times from "
-        "(select view, meaning, hour, unnest(features) as name from served) group by all) "
-        "join (select view, meaning, hour, count(*) as rows from served group by all) "
-        "using (view, meaning, hour) group by view, meaning, hour order by hour, view"
+        "select view, meaning, hour, list((features, times)) from "
+        "(select view, meaning, hour, features, count(*) as times from served group by all) "
+        "group by view, meaning, hour order by hour, view"
     ).fetchall()
-    for name, meaning, start, rows, times in counted:
-        view = catalog.readable.get(name)
-        if view is not None and view.definition_hash == meaning:
-            features = {feature.name for feature in view.features}
-            asked = {n: count for n, count in sorted(times.items()) if n in features}
-            yield _Hour(name, start.astimezone(UTC) + _HOUR, rows, asked)
+    readable = catalog.readable
+    for name, meaning, start, shapes in counted:
+        view = readable.get(name)
+        if view is None or view.definition_hash != meaning:
+            continue
+        own = {feature.name: feature.own_name for feature in view.names}
+        asked: Counter[str] = Counter()
+        names: dict[str, set[str]] = defaultdict(set)
+        for features, times in shapes:
+            known = [each for each in features if each in own]
+            for each in known:
+                names[own[each]].add(each)
+            # A feature may be asked for by two of its names at once.
+            asked.update(dict.fromkeys((own[each] for each in known), times))
+        yield _Hour(
+            name,
+            start.astimezone(UTC) + _HOUR,
+            sum(times for _, times in shapes),
+            dict(sorted(asked.items())),
+            {each: sorted(found) for each, found in names.items()},
+        )
 
 
 def _measure(
@@ -115,7 +131,7 @@ def _measure(
         f"and meaning = {literal(view.definition_hash)} "
         f"and hour = {literal((hour.end - _HOUR).isoformat())}::timestamptz"
     )
-    types = {feature.name: feature.type for feature in view.features}
+    types = {name: view.feature(name).type for name in hour.asked}
     by_count: dict[int, list[str]] = {}
     for name, count in hour.asked.items():
         # Those that were in every row are measured together, the others each by itself.
@@ -123,19 +139,29 @@ def _measure(
     for names in by_count.values():
         columns = {name: types[name] for name in names}
         measures = measure_columns(
-            connection, f"({_relation(mine, names, types)})", ("file", "line"), columns, bins
+            connection,
+            f"({_relation(mine, {n: hour.names[n] for n in names}, types)})",
+            ("file", "line"),
+            columns,
+            bins,
         )
         yield from measures.items()
 
 
-def _relation(rows: str, names: Sequence[str], types: Mapping[str, str]) -> str:
-    """A SELECT of the features' values, out of the JSON that was answered."""
+def _relation(rows: str, names: Mapping[str, Sequence[str]], types: Mapping[str, str]) -> str:
+    """A SELECT of the features' values, out of the JSON that was answered.
+
+    Args:
+        names: of each feature, those by which it was asked for.
+    """
     values = []
-    for name in names:
-        text = f"json_extract_string(\"values\"[list_position(features, {literal(name)})], '$')"
-        cast = text if kind_of(types[name]) == "other" else f"cast({text} as {types[name]})"
-        values.append(f"{cast} as {quoted(name)}")
-    within = " and ".join(f"list_contains(features, {literal(name)})" for name in names)
+    for name, spelled in names.items():
+        text = fragment_sql(spelled)
+        # Of lists, structs and blobs nulls alone are counted.
+        plain = f"nullif({text}, 'null')"
+        value = plain if kind_of(types[name]) == "other" else value_sql(text, types[name])
+        values.append(f"{value} as {quoted(name)}")
+    within = " and ".join(map(has_sql, names.values()))
     return f"select file, line, {', '.join(values)} from ({rows}) as answered where {within}"
 
 

@@ -38,6 +38,7 @@ TYPES = {
     "seen": "TIMESTAMP WITH TIME ZONE",
     "legs": "BIGINT[]",
 }
+ALIASES = {"count": "n"}
 HOUR = timedelta(hours=1)
 Vector = dict[str, Any]
 
@@ -47,7 +48,15 @@ def project(tmp_path: Path) -> Project:
     made = Project(tmp_path)
     stored = tuple(Column(name, kind) for name, kind in TYPES.items())
     features = tuple(Feature(name, kind) for name, kind in TYPES.items())
-    made.add(make_view("delays", stored=stored, features=features, definition_hash="meaning"))
+    made.add(
+        make_view(
+            "delays",
+            stored=stored,
+            features=features,
+            aliases=(Feature("count", "BIGINT", alias_of="n"),),
+            definition_hash="meaning",
+        )
+    )
     role = Role("delays", {"carrier": "partner"})
     made.catalog = replace(made.catalog, roles={"partner": role})
     return made
@@ -67,7 +76,9 @@ def log(
     folder.mkdir(exist_ok=True)
     lines = []
     for vector in vectors:
-        values = [encode_value(parse_type(TYPES[n]), value) for n, value in vector.items()]
+        values = [
+            encode_value(parse_type(TYPES[ALIASES.get(n, n)]), value) for n, value in vector.items()
+        ]
         view = {
             "view": name, "meaning": meaning, "loaded": epoch_us(at), "key": ["AA"], "hash": None,
             "status": status, "features": list(vector), "values": values, "request": None,
@@ -149,6 +160,21 @@ def test_each_hour_that_is_over_is_measured_once(project: Project) -> None:
     check(last[start + HOUR, "n"], [v["n"] for v in [*first, *few, *late]])
     check(last[start + 2 * HOUR, "delay"], [v["delay"] for v in second])
     assert measure_served(project.catalog, start + 2 * HOUR + HOUR / 2) == []
+
+
+def test_what_is_asked_by_an_alias_is_of_the_feature(project: Project) -> None:
+    start = instant("07-01T10:00")
+    log(project, start, [{"n": 1, "word": "a"}, {"count": 2}, {"word": "b", "count": None}])
+    log(project, start, [{"count": 4, "n": 4, "word": "c"}])
+    found = {e.feature: e for e in measure_served(project.catalog, start + HOUR)}
+    assert set(found) == {"n", "word"}
+    check(found["n"], [1, 2, None, 4])
+    check(found["word"], ["a", "b", "c"])
+    # What comes later by the other name is looked at again; nothing is, where nothing came.
+    assert measure_served(project.catalog, start + HOUR) == []
+    log(project, start, [{"count": 7}])
+    again = {e.feature: e for e in measure_served(project.catalog, start + HOUR)}
+    check(again["n"], [1, 2, None, 4, 7])
 
 
 def test_served_values_are_counted_into_the_bins_of_the_first_build(project: Project) -> None:
