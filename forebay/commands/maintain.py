@@ -77,10 +77,11 @@ def maintain_command(
 ) -> int:
     """Keep the Iceberg TABLES (default: all) small: remove rows past their source's meta.retention,
     compact small files, expire snapshots that nothing needs any more, and delete files that no kept
-    snapshot references."""
+    snapshot references. Without TABLES also drop online rows of definitions replaced over a day ago."""
     from forebay.builds.pinned_snapshots import pinned_snapshots
     from forebay.builds.retention_in_force import retention_in_force
     from forebay.events.maintain_events import maintain_events
+    from forebay.planning.drop_earlier import drop_earlier
     from lakehouse.lake import load_table, open_lake
     from lakehouse.maintain.free_files import Ages
     from lakehouse.maintain.keep_table import Rules, keep_table
@@ -93,7 +94,8 @@ def maintain_command(
     for name in tables:
         load_table(lake, name)
     removed = _remove(project, dry_run) if removed_views else []
-    earlier = _drop_earlier(project, dry_run)
+    # The online store is no table: who names tables, as a stream's upkeep does, leaves it alone.
+    earlier = [] if tables else drop_earlier(project, dry_run=dry_run)
     held = all_tables(lake)
     ages = Ages(timedelta(hours=keep_hours), timedelta(days=orphan_days), keep_metadata)
     retention, unsure = retention_in_force(project)
@@ -124,26 +126,6 @@ def _remove(project: Project, dry_run: bool) -> list[RemovedView]:
     if not dry_run:
         remove_views(project, removed)
     return removed
-
-
-def _drop_earlier(project: Project, dry_run: bool) -> list[str]:
-    """Drop online rows of earlier definitions whose day is over; their names in the store."""
-    from contextlib import closing
-
-    from serving.stores import NoStoreError, open_store
-    from serving.sync.meanings import overdue
-
-    try:
-        with closing(open_store(project.online, readonly=True)) as store:
-            found = overdue(store)
-    except NoStoreError:
-        return []
-    if found and not dry_run:
-        with closing(open_store(project.online)) as store:
-            found = overdue(store)  # they may have been switched back to meanwhile
-            for stored in found:
-                store.drop(stored)
-    return [stored.name for stored in found]
 
 
 def _tell(

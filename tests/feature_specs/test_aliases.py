@@ -37,7 +37,7 @@ def test_an_alias_reads_as_its_feature_does() -> None:
         ({"Customer": "total"}, "has the name of a column"),
         ({"PAID_AT": "total"}, "has the name of a column"),
         ({"a": "total", "A": "total"}, "has the name of a column"),
-        ({"a": "total", "b": "a"}, "no feature of the view"),
+        ({"a": "total", "b": "a"}, "not a feature of the view"),
         ({"a b": "total"}, "not a plain name"),
         ({"fb_a": "total"}, "begins like forebay's own"),
         (["a"], "not a mapping"),

@@ -156,6 +156,6 @@ def test_a_rename_is_no_other_meaning_to_a_service(shell: Shell) -> None:
         "spending.payments_60d, spending.spent_60d, spending.most_60d",
     )
     edit(shell.folder, "models/views.yml", "{Spent_60d:", "{spent_60d:")
-    plan = {p["view"]: p for p in json.loads(run(shell, "plan", "--json"))}["spending"]
+    plan = {p["view"]: p for p in json.loads(run(shell, "plan", "--json"))["views"]}["spending"]
     assert plan["columns"] == ["+total_60d", "-spent_60d"]
     assert "fraud.spent_60d" not in plan["breaks"]

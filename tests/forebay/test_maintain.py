@@ -118,7 +118,7 @@ def days_of(shell: Shell) -> list[int]:
 def test_rows_past_their_retention_go_and_no_value_changes(kept: Shell) -> None:
     assert kept.run("build", *MARCH) == 0, kept.out + kept.err
     assert kept.run("plan", *MARCH, "--json") == 0, kept.out + kept.err
-    told = {v["view"]: v["keeps"] for v in json.loads(kept.out)}
+    told = {v["view"]: v["keeps"] for v in json.loads(kept.out)["views"]}
     assert told["last_payment"] == [
         {"leaf": "raw.payments", "keeps": "60 days", "reads_back": "7 days"}
     ]
@@ -129,7 +129,7 @@ def test_rows_past_their_retention_go_and_no_value_changes(kept: Shell) -> None:
     assert "raw.payments: 6 rows past retention, " in kept.out and days_of(kept) == [8]
     pay(kept, 9)
     assert kept.run("plan", *MARCH, "--json") == 0, kept.out + kept.err
-    assert {v["recompute"] for v in json.loads(kept.out)} == {"step"}, kept.out
+    assert {v["recompute"] for v in json.loads(kept.out)["views"]} == {"step"}, kept.out
     assert kept.run("build", *MARCH) == 0, kept.out + kept.err
     assert kept.run("sync") == 0 and kept.run("verify") == 0, kept.out + kept.err
     spine = kept.folder / "spine.csv"

@@ -152,7 +152,7 @@ def test_what_reads_a_lost_leaf_fails_and_all_else_is_built(shell: Shell) -> Non
 
     # No command answers from what the leaf held, and none stops for the others.
     assert shell.run("plan", "--json") == 2
-    plans = {p["view"]: p["recompute"] for p in json.loads(shell.out)}
+    plans = {p["view"]: p["recompute"] for p in json.loads(shell.out)["views"]}
     assert plans == dict.fromkeys(("spending", "last_payment"), "nothing") | dict.fromkeys(
         ("visiting", "both"), "failed"
     )

@@ -135,7 +135,7 @@ def test_forward_and_back(shell: Shell, load: Load) -> None:
     commit_rows(lake, "raw.payments", payments((9,)), mode="append")
     define(shell, SPENDING)
     run(shell, "plan", "--json")
-    plans = {p["view"]: p for p in json.loads(shell.out)}
+    plans = {p["view"]: p for p in json.loads(shell.out)["views"]}
     assert plans["spending"]["recompute"] == "step" and "kept" in plans["spending"]["why"]
     run(shell, "build", "--select", "spending")
     load.pass_on()
@@ -174,8 +174,13 @@ def test_after_a_day_maintain_takes_what_was_kept(
             )
             store.write(stored, (), (), long_ago, replace=False)
     store.close()
+    run(shell, "maintain", "main.spending")
+    assert "online" not in shell.out, "who names a table leaves the online store alone"
     run(shell, "maintain", "--dry-run")
     assert "online spending@" in shell.out and "would go" in shell.out
+    run(shell, "maintain", "--dry-run", "--json")
+    (gone,) = [each for each in json.loads(shell.out) if "online" in each]
+    assert gone == {"online": next(s.name for s in names if s.name in shell.out), "dry_run": True}
     run(shell, "maintain")
     assert "online spending@" in shell.out
     store = open_store(f"lmdb://{folder}/online.lmdb", readonly=True)
