@@ -18,7 +18,7 @@ test: $(READY) lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --fast --numprocesses auto --dist loadfile
 
 # Lines that the fast tests reach; fails below the floor in pyproject.toml. Not a part of `make test`:
 # under coverage the tests take about twice as long.

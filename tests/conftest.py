@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,32 @@ settings.register_profile(
     "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("fixed")
+
+#: Of tests marked ``many_cases`` `make test-fast` runs one case in so many.
+SHARE = 8
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help=f"leave out slow tests, and all but one in {SHARE} of those with many cases",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose what ``--fast`` runs: the same in each process, and in each run."""
+    if config.getoption("fast"):
+        left = [item for item in items if _is_left_out(item)]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    if item.get_closest_marker("slow") is not None:
+        return True
+    drawn = crc32(item.nodeid.encode()) % SHARE
+    return drawn != 0 and item.get_closest_marker("many_cases") is not None
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from tests.feature_specs.agreement import make_world
 from tests.feature_specs.oracle import Row
 from tests.lakehouse.builds import Build
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "recipes.md").read_text()
 BLOCKS = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
 

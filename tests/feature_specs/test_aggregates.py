@@ -12,6 +12,8 @@ from feature_specs.compile.engines.map.map_aggregates import AGGREGATES
 from feature_specs.compile.sql.aggregates import KNOWN, Aggregate
 from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 
+pytestmark = pytest.mark.slow
+
 X, Y, OK = exp.column("x"), exp.column("y"), exp.column("ok")
 #: Calls of more, or of other, than one number.
 CALLS: dict[type[exp.Expr], exp.Expr] = {

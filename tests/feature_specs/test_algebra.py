@@ -31,6 +31,8 @@ from tests.feature_specs.worlds import (
     make_spine,
 )
 
+pytestmark = pytest.mark.many_cases
+
 HOUR = timedelta(hours=1)
 #: An order that leaves no ties among different rows.
 TOTAL = "ts, x, d, f, s, ok, j, loaded"

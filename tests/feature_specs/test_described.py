@@ -11,6 +11,8 @@ import pytest
 from feature_specs import CompiledView, FeatureView, Leaf, compile_view
 from feature_specs.errors import CompileError, ForebayError
 
+pytestmark = pytest.mark.many_cases
+
 TZ = "TIMESTAMP WITH TIME ZONE"
 COLUMNS = {
     "k": "VARCHAR",

@@ -11,6 +11,8 @@ from feature_specs import CompiledView, FeatureView, Leaf, compile_service, comp
 from feature_specs.errors import ForebayError
 from feature_specs.names import fold_name
 
+pytestmark = pytest.mark.many_cases
+
 TZ = "TIMESTAMP WITH TIME ZONE"
 AT = datetime(2024, 1, 2, tzinfo=UTC)
 ODD = ("Ärger", "ärger", "İ", "ẞ", "ß", "Σ", "ς", "Ǆ", "Ñandú", "Ünter Maß", "ЖУК", "X", "Ab")

@@ -23,6 +23,8 @@ from feature_specs.errors import CompileError, ForebayError
 from feature_specs.leaf import Leaf
 from feature_specs.view import FeatureView
 
+pytestmark = pytest.mark.many_cases
+
 _FIXTURES = Path(__file__).parents[1] / "fixtures" / "author_text"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 #: Macros that the compiler writes out as the aggregates that they are.

@@ -34,6 +34,8 @@ from tests.feature_specs.worlds import (
 )
 from tests.lakehouse.builds import Build, random_batch
 
+pytestmark = pytest.mark.many_cases
+
 LISTS = Leaf(
     "lists",
     {"k": "VARCHAR", "ts": TZ, "x": "INTEGER", "l": "INTEGER[]", "doc": "JSON", "d": "STRUCT(a INTEGER)[]"},

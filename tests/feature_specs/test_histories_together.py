@@ -12,6 +12,8 @@ from feature_specs import CompiledView, FeatureView, Leaf, compile_service, comp
 from tests.feature_specs.oracle import Row, connect, fill
 from tests.feature_specs.worlds import BASE, QUARTER, TZ, US
 
+pytestmark = pytest.mark.many_cases
+
 _KEYS: dict[str, tuple[list[str], list[str], list[Row]]] = {
     "whole": (["k"], ["BIGINT"], [(1,), (2,), (3,), (None,)]),
     "text": (["k"], ["VARCHAR"], [("a",), ("b",), ("é|1",), (None,)]),

@@ -20,6 +20,8 @@ from tests.feature_specs.oracle import Oracle, Row, connect
 from tests.feature_specs.worlds import BASE, EVENTS, QUARTER, TZ, US, VERSIONS, make_rows
 from tests.lakehouse.builds import HOUR, Build
 
+pytestmark = pytest.mark.many_cases
+
 DAY = timedelta(days=1)
 
 

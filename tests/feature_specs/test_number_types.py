@@ -14,6 +14,8 @@ from feature_specs.errors import CompileError
 from tests.feature_specs.oracle import connect, fill, same
 from tests.feature_specs.worlds import BASE, QUARTER, TZ, US
 
+pytestmark = pytest.mark.many_cases
+
 LEAF = Leaf(
     "e",
     {

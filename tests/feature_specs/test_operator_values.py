@@ -18,6 +18,8 @@ from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.errors import CompileError
 from tests.feature_specs.operator_trees import TYPED_TABLE, draw_value
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = {
     "t": {"id": "INTEGER", "a": "INTEGER", "e": "INTEGER", "s": "VARCHAR", "bo": "BOOLEAN", "bb": "BOOLEAN"}
 }  # fmt: skip

@@ -20,6 +20,8 @@ from tests.feature_specs.worlds import (
     make_spine,
 )
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 #: Key c has events and no row of dims.
 _JOINED = "select e.k, count(q.v) as n, sum(q.v) as s, sum(coalesce(q.v, -1)) as c from events e "

@@ -29,6 +29,8 @@ from tests.feature_specs.passes import (
 )
 from tests.feature_specs.worlds import make_rows
 
+pytestmark = pytest.mark.many_cases
+
 PAIRS = list(pairs())
 #: What these passes write gives the rows that the author's own text gives.
 SAME_ROWS = (

@@ -11,6 +11,8 @@ from feature_specs.compile.parse.parse_query import parse_text
 from feature_specs.compile.sql.duckdb_sql import duckdb_sql
 from feature_specs.errors import CompileError
 
+pytestmark = pytest.mark.many_cases
+
 _FIXTURES = Path(__file__).parents[1] / "fixtures" / "author_text"
 _WHOLE = {
     "scalar": "select id, {} as v from t order by id",

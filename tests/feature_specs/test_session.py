@@ -11,6 +11,8 @@ from feature_specs import CompiledView, FeatureView, Leaf, compile_service, comp
 from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
 from feature_specs.errors import CompileError
 
+pytestmark = pytest.mark.many_cases
+
 TZ = "TIMESTAMP WITH TIME ZONE"
 LEAF = Leaf("e", {"k": "VARCHAR", "ts": TZ, "x": "INTEGER"}, event_time="ts")
 DIMS = Leaf("d", {"k": "VARCHAR", "x": "INTEGER"}, static=True)

@@ -10,6 +10,8 @@ from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
 from feature_specs.errors import CompileError
 from tests.feature_specs.oracle import connect
 
+pytestmark = pytest.mark.many_cases
+
 KEYS = {"k": "BIGINT", "name": "VARCHAR", "day": "DATE", "ts": "TIMESTAMPTZ"}
 EVENTS = Leaf("events", KEYS, event_time="ts")
 COUNT, HISTORY = (

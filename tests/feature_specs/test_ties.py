@@ -17,6 +17,8 @@ from tests.feature_specs.agreement import make_world
 from tests.feature_specs.oracle import Row
 from tests.feature_specs.worlds import BASE, EVENTS, LATE, QUARTER, TZ, US
 
+pytestmark = pytest.mark.many_cases
+
 HISTORY = "select k, ts, x, s, f from events"
 
 

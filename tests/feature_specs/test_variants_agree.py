@@ -36,6 +36,8 @@ from tests.feature_specs.worlds import (
     make_spine,
 )
 
+pytestmark = pytest.mark.many_cases
+
 HOUR = timedelta(hours=1)
 
 

@@ -13,6 +13,8 @@ from feature_specs.compile.lowerings.choose_lowering import LOWERINGS
 from feature_specs.compile.sql.duckdb_functions import AGGREGATES, PURE
 from feature_specs.errors import CompileError, ForebayError
 
+pytestmark = pytest.mark.slow
+
 TZ = "TIMESTAMP WITH TIME ZONE"
 AT = datetime(2024, 1, 2, tzinfo=UTC)
 TYPES = {

@@ -12,6 +12,8 @@ import pytest
 from lakehouse.lake import find_table, open_lake
 from tests.forebay.small import lake_of, make_project
 
+pytestmark = pytest.mark.slow
+
 FAULT = """
 import sys
 from forebay import __main__ as entry

@@ -13,6 +13,8 @@ from serving.access.keys_file import load_keys
 from tests.forebay.conftest import Shell
 from tests.forebay.small import PROFILES, VIEWS, make_project
 
+pytestmark = pytest.mark.slow
+
 GROUPS = """\
 groups:
   - name: risk

@@ -12,6 +12,8 @@ import pytest
 
 from tests.forebay.small import make_project
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import gc, json, sys
 sys.argv = ["forebay", *{words!r}]

@@ -20,6 +20,8 @@ from lakehouse.run_lock import HeldError, hold_project
 from tests.forebay.conftest import Shell
 from tests.forebay.small import edit, make_project
 
+pytestmark = pytest.mark.slow
+
 OPEN = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('open', flush=True); time.sleep(60)"
 BUILD = (
     "import sys, time; from pathlib import Path; from lakehouse.run_lock import hold_project\n"

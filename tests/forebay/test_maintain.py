@@ -15,6 +15,8 @@ from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.small import SOURCES, edit, lake_of, make_project, payments
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = ("--keep-hours", "0", "--orphan-days", "0", "--keep-metadata", "0")
 
 

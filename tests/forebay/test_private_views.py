@@ -26,6 +26,8 @@ from tests.forebay.small import VIEWS, edit, make_project, run_here
 from tests.forebay.test_explain_differences import change_store
 from tests.serving.stored_rows import encode_row
 
+pytestmark = pytest.mark.slow
+
 GROUPS = """\
 groups:
   - name: risk

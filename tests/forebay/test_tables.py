@@ -16,6 +16,8 @@ from lakehouse.lake import load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.small import PROFILES, PROJECT, lake_of, make_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def shell(

@@ -21,6 +21,8 @@ from tests.lakehouse.maintain.lakes import replace as overwrite
 from tests.lakehouse.others_write.lakes import OtherEngine
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 
 def compact(lake: Catalog, *, some: bool = False) -> None:
     """Write the table's rows, or those of its older half of files, into one file, as Trino does."""

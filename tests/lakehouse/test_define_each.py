@@ -22,6 +22,8 @@ from lakehouse.relations import pin_each, pin_relations
 from lakehouse.scan import pin
 from tests.lakehouse.others_write.lakes import lake_in
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("bad", "good")
 RELATIONS = {f'"shop"."raw"."{name}"': f"raw.{name}" for name in NAMES}
 BAD, GOOD = RELATIONS

@@ -36,7 +36,7 @@ from tests.feature_specs.worlds import (
 from tests.lakehouse.builds import HOUR, Build, random_batch
 from tests.lakehouse.read_arrow import read_arrow
 
-pytestmark = pytest.mark.usefixtures("how_rows_are_written")
+pytestmark = [pytest.mark.usefixtures("how_rows_are_written"), pytest.mark.many_cases]
 
 DELTAS = "sums take deltas"
 

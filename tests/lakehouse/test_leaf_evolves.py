@@ -28,6 +28,8 @@ from tests.feature_specs.worlds import BASE, CHANGES, EVENTS
 from tests.lakehouse.builds import HOUR, Build, arrow_rows, entry_of
 from tests.lakehouse.local_lake import local_lake
 
+pytestmark = pytest.mark.slow
+
 SUMS = FeatureView(
     "sums",
     "select k, count(*) as n, sum(x) as s, max(f) as m from events "

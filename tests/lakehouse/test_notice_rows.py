@@ -18,6 +18,8 @@ from tests.feature_specs.oracle import Row, connect
 from tests.feature_specs.worlds import BASE, EVENTS, LATE, TZ, VERSIONS
 from tests.lakehouse.builds import HOUR, Build
 
+pytestmark = pytest.mark.slow
+
 COUNTS = FeatureView("counts", "select k, count(*) as n from events group by k", ("k",))
 WINDOW = FeatureView(
     "window",

@@ -23,6 +23,8 @@ from serving.rows import encoder, split_row
 from tests.lakehouse.builds import Build
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.many_cases
+
 DAY, AT = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 10, tzinfo=UTC)
 EVENTS = Leaf("events", {"k": "VARCHAR", "ts": "TIMESTAMP WITH TIME ZONE"}, event_time="ts")
 ID = "2fd4d5ad-16f2-47d8-b4a5-1b3f8d0ee3c0"

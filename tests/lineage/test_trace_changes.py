@@ -13,6 +13,8 @@ from forebay.compilation.compile_parts import parts_of
 from lineage.compare_definitions import changed_features
 from tests.feature_specs.worlds import EVENTS
 
+pytestmark = pytest.mark.slow
+
 QUERY = """
 with a as (select k, count(*) as n, sum(x) as s from events group by k),
   b as (select k, max(x) as hi, min(x) as lo from events where x > 3 group by k),

@@ -14,6 +14,8 @@ from tests.feature_specs.agreement import make_world
 from tests.feature_specs.oracle import Row
 from tests.feature_specs.worlds import BASE, DIMS, EVENTS, LATE, QUARTER, TRIPS, TZ, US
 
+pytestmark = pytest.mark.many_cases
+
 HOUR = timedelta(hours=1)
 STREAM = Leaf("trips", TRIPS.columns, event_time="ts")
 

@@ -31,6 +31,8 @@ from tests.feature_specs.worlds import (
     make_spine,
 )  # fmt: skip
 
+pytestmark = pytest.mark.many_cases
+
 HOUR = timedelta(hours=1)
 TOTAL = "ts, x, d, f, s, ok, j, loaded"
 AVERSE = ", ".join(f"{c} desc nulls last" for c in TOTAL.split(", "))

@@ -19,6 +19,8 @@ from tests.feature_specs.worlds import EVENTS
 from tests.mutation.test_holes import RANKED
 from tests.prove.views import draw_case
 
+pytestmark = pytest.mark.many_cases
+
 _CASES: dict[str, tuple[str, tuple[Leaf, ...], tuple[str, ...], dict[str, Any]]] = {
     **{c.name: (c.sql, c.leaves, c.entities, c.options) for c in test_variants_agree.CASES},
     **{c.name: (c.sql, c.leaves, c.entities, c.options) for c in test_algebra.CASES},

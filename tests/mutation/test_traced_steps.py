@@ -12,6 +12,8 @@ from feature_specs.view import FeatureView
 from tests.feature_specs.worlds import BASE, DIMS, EVENTS
 from tests.mutation.test_step_holes import HOUR, Tables, event, held
 
+pytestmark = pytest.mark.many_cases
+
 
 def test_a_union_is_touched_through_either_side() -> None:
     sql = (

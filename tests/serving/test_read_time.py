@@ -18,6 +18,8 @@ from feature_specs.instants import epoch_us
 from feature_specs.sql_types import INTEGER_RANGE, parse_type
 from serving.read_time import OPERATORS, compile_expression
 
+pytestmark = pytest.mark.many_cases
+
 CLOCK = datetime(2013, 7, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 TZ = "TIMESTAMP WITH TIME ZONE"
 INTEGERS = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"]

@@ -34,6 +34,8 @@ from serving.read_time.typed import UnreadError
 from tests.serving.project import make_view
 from tests.serving.test_read_time import outcome, sql_value, values
 
+pytestmark = pytest.mark.many_cases
+
 CLOCK = datetime(2024, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 TZ = "TIMESTAMP WITH TIME ZONE"
 SIGNED = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"]

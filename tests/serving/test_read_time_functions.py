@@ -25,6 +25,8 @@ from serving.read_time.patterns import matches
 from tests.serving.test_read_time import sql_value
 from tests.serving.test_read_time_agrees import CLOCK, agree, asked, duck, view_of
 
+pytestmark = pytest.mark.many_cases
+
 TZ = "TIMESTAMP WITH TIME ZONE"
 EXAMPLES = settings(max_examples=2, deadline=None)
 

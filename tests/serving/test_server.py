@@ -21,6 +21,8 @@ from serving.sync import sync
 from tests.serving.project import Project, carriers, instant, make_view
 from tests.serving.server_process import server_of
 
+pytestmark = pytest.mark.slow
+
 #: The process that listens on a port: the parent of workers.
 _PARENTS: dict[int, int] = {}
 

@@ -18,6 +18,8 @@ import pytest
 from serving.sync import sync
 from tests.serving.project import Project, carriers, instant, make_view
 
+pytestmark = pytest.mark.slow
+
 SERVER = """
 import sys
 from pathlib import Path

@@ -26,6 +26,8 @@ from tests.feast.server import serving
 from tests.serving.certificates import Certificate, make_certificate
 from tests.serving.project import Project, carriers, instant, make_view
 
+pytestmark = pytest.mark.slow
+
 BODY = {"features": ["delays:n"], "entities": {"carrier": ["AA"]}}
 
 

@@ -20,6 +20,8 @@ from lakehouse.lake import find_table, load_table, open_lake
 from tests.forebay.conftest import Shell
 from tests.forebay.small import edit, lake_of, make_project, payments
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = ("--keep-hours", "0", "--orphan-days", "0", "--keep-metadata", "0")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -26,6 +26,8 @@ from tests.forebay.client.scripted import (
 )
 from tests.servers.process import free_port
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Vectors]
 Loops = Callable[[], asyncio.AbstractEventLoop]
 GOOD = http(200, vectors(7))

@@ -21,6 +21,8 @@ from tests.forebay.client.scripted import http, scripted, silence, vectors
 from tests.serving.project import Project, carriers, instant, make_view
 from tests.serving.server_process import ServerProcess, server_of
 
+pytestmark = pytest.mark.slow
+
 
 def twice(client: Client | LocalClient, number: int) -> bool:
     """Whether the client gives a number's own row."""

@@ -31,6 +31,8 @@ from tests.serving.server_process import server_of
 from tests.serving.stored_rows import encode_value
 from tests.serving.test_rows import VALUES
 
+pytestmark = pytest.mark.many_cases
+
 #: Of each type SQL of three values; every row has one, and the last row nulls only.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "BOOLEAN": ("true", "false", "true"),

@@ -25,6 +25,8 @@ from serving.sync import sync
 from tests.forebay.small import VIEWS, edit, lake_of, make_project
 from tests.serving.stored_rows import encode_row
 
+pytestmark = pytest.mark.slow
+
 OF_VIEW: list[Any] = [
     "online_equals_offline",
     {"fresh_within": {"arguments": {"period": "1 hour", "online": True}}},

@@ -20,6 +20,8 @@ from tests.lineage.events.schemas import read_events
 from tests.servers.process import find_jdk
 from tests.servers.spark import iceberg_jars, openlineage_jars
 
+pytestmark = pytest.mark.slow
+
 DUCKDB = "duckdb://target/shop.duckdb"
 
 

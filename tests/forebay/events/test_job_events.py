@@ -19,6 +19,8 @@ from tests.forebay.small import edit, lake_of, make_project
 from tests.lineage.events.receiver import http_receiver
 from tests.lineage.events.schemas import check_event, read_events
 
+pytestmark = pytest.mark.slow
+
 SPINE = "customer,event_timestamp\na,2024-01-04T00:00:00Z\nb,2024-01-09T12:00:00Z\n"
 
 

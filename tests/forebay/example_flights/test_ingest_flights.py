@@ -16,6 +16,8 @@ from lakehouse.lake import find_table, load_table
 from tests.lakehouse.local_lake import local_lake
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 #: Flights that never left, that have no time at the gate, and that came there by a detour.
 FACTS = {
     "without_departure": 8_255,

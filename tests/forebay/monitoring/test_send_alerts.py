@@ -12,6 +12,8 @@ from forebay.monitoring.findings import Finding, HealthReport
 from forebay.monitoring.send_alerts import Shape, send_alerts
 from tests.forebay.monitoring.receiver import Manner, receiver
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2024, 1, 10, tzinfo=UTC)
 FOUND = (
     Finding("parity", "alert", "spending", "", "2 values differ & <b>"),

@@ -15,6 +15,8 @@ from lakehouse.stream.live_leaves import LiveLeaves
 from serving.stores import OnlineStore, StoreDownError, StoredView, open_store
 from tests.forebay.streaming.test_live_law import Live
 
+pytestmark = pytest.mark.slow
+
 
 class Outage:
     """A store or a lake that is away while ``away`` is set; counts what it was asked."""

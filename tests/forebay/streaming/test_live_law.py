@@ -30,6 +30,8 @@ from serving.sync import sync
 from serving.sync.row_sql import RowSql
 from tests.forebay.small import FILES, lake_of, make_project
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2024, 1, 10, tzinfo=UTC)
 
 #: Of each view the author's query, over a relation ``{leaf}`` and a clock ``{now}``.

@@ -21,6 +21,8 @@ from tests.forebay.training.fraud import (
     write_spine,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def shell(fraud: Shell) -> Shell:

@@ -17,6 +17,8 @@ from tests.forebay.conftest import Shell
 from tests.forebay.small import edit, lake_of, payments
 from tests.forebay.training.fraud import append, draw, start, true_features
 
+pytestmark = pytest.mark.slow
+
 COUNT, LAST = "spending__payments_60d", "last_payment__amount"
 
 

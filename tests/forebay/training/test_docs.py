@@ -9,6 +9,8 @@ import pytest
 
 from tests.forebay.conftest import Shell
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[3] / "docs" / "python.md"
 
 

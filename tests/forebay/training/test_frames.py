@@ -22,6 +22,8 @@ from feature_specs.errors import DataError, ForebayError
 from forebay.training import TrainingSet
 from tests.forebay.training.conftest import COUNT, LAST, SERVICE, Oracle
 
+pytestmark = pytest.mark.many_cases
+
 UTC = dt.UTC
 #: The project's payments end when it is made.
 AT = dt.datetime.now(UTC).replace(microsecond=0) - dt.timedelta(days=20)

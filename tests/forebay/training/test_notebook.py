@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[3] / "docs" / "notebook.ipynb"
 #: The repository, before whatever is installed.
 PATH = os.pathsep.join([str(PAGE.parents[1]), os.environ.get("PYTHONPATH", "")])

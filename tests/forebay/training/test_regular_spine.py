@@ -14,6 +14,8 @@ import forebay
 from feature_specs.errors import ForebayError
 from tests.forebay.conftest import Shell
 
+pytestmark = pytest.mark.slow
+
 FIRST, LAST = "2026-11-01T00:00:00Z", "2026-11-02T12:00:00+00:00"
 
 

@@ -19,6 +19,8 @@ from tests.forebay.conftest import Shell
 from tests.forebay.small import SPENDING, edit, lake_of, make_project, payments
 from tests.forebay.training.fraud import draw, train, write_spine
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = ("--keep-hours", "0", "--orphan-days", "0", "--keep-metadata", "0")
 
 

@@ -18,6 +18,8 @@ from forebay.training.changes import compare
 from serving.api.app import create_app
 from tests.forebay.conftest import Shell
 
+pytestmark = pytest.mark.slow
+
 ROLES = """
   - name: transfer_risk_v1
     type: ml

@@ -17,6 +17,8 @@ from tests.forebay.conftest import Shell
 from tests.forebay.monitoring.test_compare_served import serve
 from tests.forebay.small import edit, lake_of, make_project
 
+pytestmark = pytest.mark.slow
+
 AT = "2024-01-05T00:00:00+00:00"
 
 

@@ -27,6 +27,8 @@ from tests.feature_specs.worlds import BASE, DIMS, EVENTS, QUARTER
 from tests.lakehouse.builds import HOUR, Build
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 SUMS = FeatureView("sums", "select k, count(*) as n, sum(x) as s from events group by k", ("k",))
 
 

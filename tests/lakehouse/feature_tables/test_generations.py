@@ -27,6 +27,8 @@ from tests.feature_specs.oracle import connect as connect_oracle
 from tests.feature_specs.worlds import BASE, EVENTS, LATE, make_rows
 from tests.lakehouse.builds import HOUR, Build, entry_of, random_batch
 
+pytestmark = pytest.mark.slow
+
 FIRST = FeatureView(
     "windows",
     "select k, count(*) as n, sum(x) as sx, max(d) as hi from events "

@@ -18,7 +18,7 @@ from tests.feature_specs.worlds import BASE, DIMS, EVENTS, LATE, QUARTER, US, ma
 from tests.lakehouse.builds import HISTORY, HOUR, Build, entry_of, random_batch
 from tests.lakehouse.read_arrow import read_arrow
 
-pytestmark = pytest.mark.usefixtures("how_rows_are_written")
+pytestmark = [pytest.mark.usefixtures("how_rows_are_written"), pytest.mark.many_cases]
 
 VIEWS: dict[str, tuple[FeatureView, tuple[Leaf, ...], bool]] = {
     "windows": (

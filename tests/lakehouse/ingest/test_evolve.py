@@ -18,6 +18,8 @@ from lakehouse.ingest.source import FileOptions
 from lakehouse.lake import find_table, load_table
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sales(lake: Catalog, tmp_path: Path) -> Path:

@@ -21,6 +21,8 @@ from lakehouse.ingest.source import FileOptions
 from lakehouse.lake import find_table, load_table
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 
 def write(path: Path, text: str) -> Path:
     path.write_text(text)

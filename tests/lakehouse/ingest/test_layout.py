@@ -21,6 +21,8 @@ from lakehouse.layout import Layout, read_layout
 from lakehouse.local_path import local_path
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.many_cases
+
 TABLE = "s.t"
 TIMES = [
     datetime(1969, 12, 31, 23, 59, 59, 999999, UTC), datetime(1970, 1, 1, tzinfo=UTC),

@@ -20,6 +20,8 @@ from feature_specs.errors import DataError
 from tests.lakehouse.ingest.oracle import REFUSED, json_scalar
 from tests.lakehouse.ingest.test_what_arrives import INSTANT, read, read_path, reading
 
+pytestmark = pytest.mark.slow
+
 LEAVES = ("BIGINT", "INTEGER", "DOUBLE", "VARCHAR", "BOOLEAN", "DECIMAL(38,12)", INSTANT, "DATE")
 texts = st.text(st.characters(codec="utf-8"), max_size=6)
 scalars = st.one_of(

@@ -25,6 +25,8 @@ from lakehouse.ingest.source import FileOptions, parse_types
 from lakehouse.lake import find_table, load_table
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.many_cases
+
 
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:

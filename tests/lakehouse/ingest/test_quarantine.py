@@ -23,6 +23,8 @@ from lakehouse.lake import find_table, load_table
 from tests.lakehouse.local_lake import local_lake
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 TABLE = "shop.sales"
 DECLARED = {"sku": "varchar", "price": "decimal(10,2)", "n": "integer", "sold": "timestamptz"}
 

@@ -30,6 +30,8 @@ from tests.lakehouse.ingest.test_what_arrives import (
     texts,
 )
 
+pytestmark = pytest.mark.slow
+
 KEYS = tuple(k for k in KINDS if k not in (INSTANT, "TIMESTAMP"))
 instants = st.lists(st.builds("{}{}".format, clocks, offsets), min_size=6, max_size=6)
 

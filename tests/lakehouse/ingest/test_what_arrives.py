@@ -30,6 +30,8 @@ from lakehouse.ingest.read_rows import read_rows
 from lakehouse.ingest.source import FileOptions
 from tests.lakehouse.ingest.oracle import REFUSED, json_scalar, value_or_refused
 
+pytestmark = pytest.mark.slow
+
 INSTANT = "TIMESTAMP WITH TIME ZONE"
 KINDS = (
     *("VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "FLOAT", "DATE", "TIMESTAMP", INSTANT),

@@ -23,6 +23,8 @@ from tests.lakehouse.builds import HOUR, Build
 from tests.lakehouse.maintain.lakes import later, maintain, write_fence
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 EVENTS_TABLE = "raw.events"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SUMS = FeatureView(

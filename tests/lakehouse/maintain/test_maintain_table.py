@@ -40,6 +40,8 @@ from tests.lakehouse.maintain.lakes import (
 )
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.many_cases
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Catalog:

@@ -26,6 +26,8 @@ from tests.lakehouse.builds import HISTORY, HOUR, Build
 from tests.lakehouse.maintain.lakes import write_fence
 from tests.lakehouse.read_arrow import read_arrow
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 KEPT = Retention(("ts",), 2 * 86_400_000_000)
 SUMS = FeatureView(

@@ -23,6 +23,8 @@ from tests.feature_specs.worlds import BASE, EVENTS, make_rows
 from tests.lakehouse.builds import HOUR, Build, arrow_rows
 from tests.lakehouse.others_write.lakes import OtherEngine, connection
 
+pytestmark = pytest.mark.slow
+
 SUMS = FeatureView(
     "sums",
     "select k, count(*) as n, sum(x) as sx, count(*) filter "

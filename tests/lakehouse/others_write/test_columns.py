@@ -38,6 +38,8 @@ from feature_specs.errors import DataError
 from lakehouse.duckdb_types import column_types
 from tests.lakehouse.others_write.lakes import OtherEngine, with_id
 
+pytestmark = pytest.mark.many_cases
+
 
 def one(kind: pa.DataType, *values: Any, **options: bool) -> pa.Table:
     return pa.Table.from_arrays(

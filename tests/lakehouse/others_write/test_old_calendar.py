@@ -24,6 +24,8 @@ from pyiceberg.types import (
 from lakehouse.scan import pin
 from tests.lakehouse.others_write.lakes import OtherEngine, connection
 
+pytestmark = pytest.mark.slow
+
 SPARK = "org.apache.spark."
 SPARK_2 = {f"{SPARK}version": "2.4.8", f"{SPARK}sql.parquet.row.metadata": "{}"}
 SPARK_1 = {f"{SPARK}sql.parquet.row.metadata": "{}"}

@@ -23,6 +23,8 @@ from lakehouse.statistics.measure_drift import FLOOR
 from lakehouse.statistics.measure_views import measure_project
 from tests.serving.project import Project, carriers, instant
 
+pytestmark = pytest.mark.slow
+
 START = instant("07-01T08:00")
 
 

@@ -21,6 +21,8 @@ from lakehouse.relations import tune
 from lakehouse.statistics.feature_statistics import QUANTILES, Bins
 from lakehouse.statistics.measure_columns import Measure, measure_columns
 
+pytestmark = pytest.mark.slow
+
 _NUMBERS = st.lists(
     st.one_of(
         st.none(),

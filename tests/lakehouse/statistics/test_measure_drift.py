@@ -28,6 +28,8 @@ from lakehouse.statistics.measure_drift import (
     shares_of,
 )
 
+pytestmark = pytest.mark.slow
+
 _COUNTS = st.lists(st.integers(0, 50), min_size=4, max_size=4)
 _VALUES = st.lists(st.integers(-5, 5).map(float) | st.floats(-9, 9), min_size=1, max_size=30)
 NOW = datetime(2024, 1, 10, tzinfo=UTC)

@@ -29,6 +29,8 @@ from pyiceberg.types import (
 from lakehouse.stream.read_json import JsonReader
 from lakehouse.stream.read_plain import NotPlainError, plain_readers, plain_row
 
+pytestmark = pytest.mark.slow
+
 TYPES: dict[str, IcebergType] = {
     "i": IntegerType(),
     "n": LongType(),

@@ -20,6 +20,8 @@ from lineage.events.run import NO_RUN, Job, LongRun, current_run, job_run, new_r
 from tests.lineage.events.receiver import http_receiver
 from tests.lineage.events.schemas import check_event, read_events
 
+pytestmark = pytest.mark.slow
+
 JOB = Job("shop.ingest.raw.a", "INGEST")
 WORKTREE = Path(__file__).parents[3]
 

@@ -29,6 +29,8 @@ from serving.access.rights import Rights
 from serving.access.tokens import Token, Tokens
 from serving.settings import ServeSettings
 
+pytestmark = pytest.mark.many_cases
+
 ISSUER, AUDIENCE = "https://idp.example.com/", "features"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -22,6 +22,8 @@ from serving.api import create_app
 from tests.serving.api.guarded import ACCESS, FEAST, NOW, VECTORS, Guarded
 from tests.serving.project import make_view
 
+pytestmark = pytest.mark.many_cases
+
 PAGES = (
     "/features",
     "/v1/features",

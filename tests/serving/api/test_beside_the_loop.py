@@ -17,6 +17,8 @@ from serving.api.metrics import Metrics
 from serving.stores.lmdb import LmdbStore
 from tests.serving.project import Project, make_view
 
+pytestmark = pytest.mark.slow
+
 AA = {"carrier": ["AA"]}
 
 

@@ -15,6 +15,8 @@ from serving.sync import sync
 from tests.serving.project import Project, carriers, instant, make_view
 from tests.serving.slow_store import SlowStore
 
+pytestmark = pytest.mark.slow
+
 BY_CARRIER, TOO = make_view("delays"), make_view("delays_too")
 BY_AIRPORT = make_view(
     "queues",

@@ -13,6 +13,8 @@ from starlette.testclient import TestClient
 from serving.api import create_app
 from tests.serving.project import Project
 
+pytestmark = pytest.mark.slow
+
 DATES = {"delays": "2013-09-01", "strict": "2013-08-01T02:00:00+02:00"}
 FIRST = {"delays": datetime(2013, 9, 1, tzinfo=UTC), "strict": datetime(2013, 8, 1, tzinfo=UTC)}
 

@@ -16,6 +16,8 @@ from serving.stores import StoredView, open_store
 from serving.sync import sync
 from tests.serving.project import Project, make_view
 
+pytestmark = pytest.mark.many_cases
+
 AA = {"carrier": ["AA"]}
 N = ["delays:n"]
 

@@ -17,6 +17,8 @@ from serving.api.endpoint import ARRIVED
 from serving.lookup.limits import LIMITS, Limits, Work
 from tests.serving.project import Project, hours
 
+pytestmark = pytest.mark.slow
+
 FEAST, VECTORS = "/get-online-features", "/v1/vectors"
 AA = {"carrier": ["AA"]}
 TWO = ["delays:n", "delays:delay"]

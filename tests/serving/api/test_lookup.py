@@ -13,6 +13,8 @@ from serving.sync import sync
 from tests.serving.api.conftest import ask
 from tests.serving.project import Project, carriers, instant
 
+pytestmark = pytest.mark.slow
+
 EPOCH = "1970-01-01T00:00:00Z"
 
 

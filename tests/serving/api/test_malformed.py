@@ -17,6 +17,8 @@ from serving.api import create_app
 from serving.sync import sync
 from tests.serving.project import Project, instant, make_view
 
+pytestmark = pytest.mark.many_cases
+
 FEAST, VECTORS, SERVICE = "/get-online-features", "/v1/vectors", "/v1/services/s/vectors"
 #: Types of keys, of each of which there is a view.
 KEYS = (

@@ -15,6 +15,8 @@ from starlette.testclient import TestClient
 from serving.api import create_app
 from tests.serving.project import Project
 
+pytestmark = pytest.mark.slow
+
 #: What a schema does not say: which names there are, and that lists are of one length.
 _NOT_IN_SCHEMAS: list[Any] = [positive_data_acceptance]
 

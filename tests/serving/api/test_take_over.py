@@ -19,6 +19,8 @@ from serving.api import create_app
 from serving.sync import sync
 from tests.serving.project import Project, carriers, instant, make_view
 
+pytestmark = pytest.mark.slow
+
 OLD = make_view("delays")
 #: The same names mean something else, and one is new.
 NEW = replace(

@@ -24,6 +24,8 @@ from serving.stores import StoredView, open_store
 from tests.serving.project import Project, instant, make_view
 from tests.serving.stored_rows import encode_row, encode_value
 
+pytestmark = pytest.mark.many_cases
+
 MSGPACK, ARROW = "application/msgpack", "application/vnd.apache.arrow.stream"
 SERVICE = "/v1/services/arrival/vectors"
 ENTITIES: dict[str, list[Any]] = {

@@ -19,6 +19,8 @@ from feature_specs.errors import ForebayError
 from serving.stores import lmdb_layout, open_store
 from tests.serving.project import stored_view
 
+pytestmark = pytest.mark.slow
+
 V = stored_view("v")
 WRITER = """
 import sys

@@ -20,6 +20,8 @@ from serving.verify import verify
 from tests.lakehouse.builds import Build
 from tests.serving.project import Project, carriers, history, instant, make_view
 
+pytestmark = pytest.mark.slow
+
 DAY1, DAY2, DAY3 = instant("06-01T00:00"), instant("06-02T00:00"), instant("06-03T00:00")
 Rows = dict[str | None, tuple[int | None, float | None]]
 

@@ -29,6 +29,8 @@ from serving.sync.row_sql import RowSql
 from tests.serving.project import TZ, UTC_US, instant, make_view
 from tests.serving.stored_rows import encode_row, encode_value
 
+pytestmark = pytest.mark.many_cases
+
 TEXTS = st.text(st.characters(codec="utf-8"))
 ESCAPES = st.text(st.sampled_from('"\\/\0\1\x1f\x7f\n\t\b\f\r\u2028é𝄞a'))
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
