@@ -19,6 +19,7 @@ from feature_specs.catalog import Catalog
 from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from feature_specs.sql_types import parse_type
+from lakehouse.same_values import TOLERANCE
 from serving.clock import catalog_clock
 from serving.columns import RowEncoder, microseconds
 from serving.keys import decode_key
@@ -304,11 +305,17 @@ def value_text(value: Any) -> str:
     return str(value) if isinstance(value, Decimal) else repr(value)
 
 
-def same_value(offline: Any, online: Any) -> bool:
-    """Whether a value of Arrow's equals a decoded one; NaN equals itself."""
+def same_value(offline: Any, online: Any, within: float = 0.0) -> bool:
+    """Whether a value of Arrow's equals a decoded one; NaN equals itself.
+
+    Args:
+        within: how far two floats may lie apart, as a share of the greater one.
+    """
     if offline is None or online is None:
         return offline is online
     if isinstance(online, float):
+        if within and isinstance(offline, float) and math.isclose(offline, online, rel_tol=within):
+            return True
         return bool(offline == online or (offline != offline and online != online))
     if isinstance(online, datetime) and online.tzinfo is not None:
         return bool(epoch_us(offline.astimezone(UTC)) == epoch_us(online))
@@ -316,8 +323,19 @@ def same_value(offline: Any, online: Any) -> bool:
         return bool(offline == online or offline == online.bytes)
     if isinstance(online, Mapping):
         return offline.keys() == online.keys() and all(
-            same_value(offline[name], value) for name, value in online.items()
+            same_value(offline[name], value, within) for name, value in online.items()
         )
     if isinstance(online, list | tuple):
-        return len(offline) == len(online) and all(map(same_value, offline, online))
+        return len(offline) == len(online) and all(
+            same_value(one, other, within) for one, other in zip(offline, online, strict=True)
+        )
     return bool(offline == online)
+
+
+def near_value(one: Any, other: Any) -> bool:
+    """Whether two values are equal, with floats as sums of the same numbers in another order are.
+
+    >>> near_value(0.1 + 0.2, 0.3), near_value(1, 2), near_value([0.1 + 0.2], [0.3])
+    (True, False, True)
+    """
+    return same_value(one, other, TOLERANCE)

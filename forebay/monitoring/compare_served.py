@@ -8,7 +8,6 @@ it is F(D, T) the store was right and behind, else it is late rows, or the law i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -40,7 +39,7 @@ from serving.offline import open_feature_table
 from serving.served.logged_values import read_request, read_value
 from serving.served.read_log import read_log
 from serving.served.served_log import hash_key
-from serving.verify import Difference, same_value
+from serving.verify import Difference, near_value
 
 #: The spine's columns that no view has.
 _AT = "forebay_served_at"
@@ -48,7 +47,6 @@ _SERVICE = "served_vectors"
 #: Differences of a view that are explained.
 _EXAMPLES = 10
 #: Floats are equal within this share of the greater one, as in `forebay verify --training`.
-_TOLERANCE = 1e-9
 
 Row = Mapping[str, Any]
 
@@ -202,7 +200,7 @@ class _Comparison:
                 skew = self.report.features.setdefault(name, FeatureSkew(name))
                 skew.values += 1
                 served = read_value(text, view.feature(name).type)
-                if not _same(then[name][place], served):
+                if not near_value(then[name][place], served):
                     skew.skewed += 1
                     differing.append((place, name, served))
         if differing:
@@ -228,7 +226,7 @@ class _Comparison:
             row = rows[place]
             # What is computed as it is read has no value at T, and what was too old was not served.
             behind = name not in stored or row["status"] == OUTSIDE_MAX_AGE
-            behind = behind or _same(loaded[name][of_place[place]], served)
+            behind = behind or near_value(loaded[name][of_place[place]], served)
             self.report.features[name].broken += not behind
             key, offline = tuple(row["key"]), then[name][place]
             difference = Difference(key, name, offline, served)
@@ -304,9 +302,3 @@ def _spine(view: ViewEntry, rows: Sequence[Row], instant: str) -> pa.Table:
 
 def _typed(text: str, declared: str, is_key: bool) -> str:
     return key_value_sql(text, declared) if is_key else f"cast({text} as {declared})"
-
-
-def _same(trained: Any, served: Any) -> bool:
-    if isinstance(trained, float) and isinstance(served, float):
-        return same_value(trained, served) or math.isclose(trained, served, rel_tol=_TOLERANCE)
-    return same_value(trained, served)

@@ -19,11 +19,12 @@ from forebay.compilation.compile_project import Compiled, compile_project
 from forebay.dbt_project.project import Project
 from forebay.own_team import check_readable
 from forebay.preview import define_asked, given_values
-from forebay.why.measure_parts import Candidates, Parts, by_relation, measure_parts, same
+from forebay.why.measure_parts import Candidates, Parts, by_relation, measure_parts
 from forebay.why.past_answers import Answer, online_answer, served_answer
 from lakehouse.lake import load_table, open_lake
 from lakehouse.relations import connect, define_relations
 from lakehouse.scan import Pinned, pin
+from serving.verify import near_value
 
 Origin: TypeAlias = Literal["offline", "online", "served"]
 _ASKED = "forebay_asked"
@@ -72,7 +73,7 @@ class Why:
 
     @property
     def agrees(self) -> bool:
-        return same(self.parts.value, self.told)
+        return near_value(self.parts.value, self.told)
 
     def rows_of(self, table: SourceTable) -> Sequence[Any]:
         """The parts that are rows of a table."""

@@ -7,16 +7,15 @@ says what a row does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
+from feature_specs.errors import DataError
 from feature_specs.quote import quoted
-from lakehouse.same_values import TOLERANCE
-from serving.verify import same_value
+from serving.verify import near_value
 
 _OUT = "forebay_out"
 _ROW = "forebay_row"
@@ -82,18 +81,26 @@ def measure_parts(
     Args:
         statement: SQL of one row that has the feature's value.
         most: how many rows are taken away at the most.
+
+    Raises:
+        DataError: the candidates come to another value than all rows do, in another order.
     """
-    whole = _value(connection, statement, feature)
     connection.execute("set threads = 1")  # one order of rows, and so one sum of floats
+    whole = _value(connection, statement, feature)
     rows = _copy(connection, leaves)
     without = _Without(connection, statement, feature)
     value = without()
-    if not same(whole, value):
-        raise AssertionError(f"{feature}: {whole!r} of all rows, {value!r} of the candidates")
+    if not near_value(whole, value):
+        raise DataError(
+            f"the value depends on the order of rows, {whole!r} in one and {value!r} in another: its "
+            "parts cannot be measured",
+            where=feature,
+            hint="add up decimals instead of floats, for example sum(amount::decimal(18, 2))",
+        )
     examined = list(rows)[:most]
     alone = {row: without([row]) for row in examined}
-    parts = [row for row in examined if not same(alone[row], value)]
-    others = [row for row in examined if same(alone[row], value)]
+    parts = [row for row in examined if not near_value(alone[row], value)]
+    others = [row for row in examined if near_value(alone[row], value)]
     shared = _needed(without, others, value)
     told = [Part(*rows[row], alone[row]) for row in parts]
     told += [Part(*rows[row], alone[row], shared=True) for row in shared]
@@ -154,7 +161,7 @@ def _needed(without: _Without, rows: Sequence[int], value: Any) -> list[int]:
     def take_away(some: Sequence[int]) -> None:
         if not some:
             return
-        if same(without([*gone, *some]), value):
+        if near_value(without([*gone, *some]), value):
             gone.update(some)
         elif len(some) == 1:
             needed.extend(some)
@@ -165,13 +172,6 @@ def _needed(without: _Without, rows: Sequence[int], value: Any) -> list[int]:
 
     take_away(rows)
     return needed
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal; floats as sums of the same numbers in another order are."""
-    if isinstance(one, float) and isinstance(other, float):
-        return same_value(one, other) or math.isclose(one, other, rel_tol=TOLERANCE)
-    return same_value(one, other)
 
 
 def by_relation(parts: Iterable[Part]) -> dict[str, list[Part]]:

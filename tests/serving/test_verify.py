@@ -13,7 +13,7 @@ from feature_specs.errors import ForebayError
 from serving.state import ViewState, load_state
 from serving.stores import StoredView, open_store
 from serving.sync import sync
-from serving.verify import Difference, verify
+from serving.verify import Difference, near_value, same_value, verify
 from tests.serving.project import Project, carriers, hours, instant, make_view
 from tests.serving.stored_rows import encode_row
 
@@ -147,3 +147,22 @@ def test_a_sample_meets_what_differs_as_often_as_it_is(project: Project) -> None
     assert report.sampled is not None and not report.ok and report.most_wrong is None
     # Five standard deviations about a fifth.
     assert abs(report.different / report.sampled - 0.2) < 5 * (0.16 / report.sampled) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "near", "same"),
+    [
+        (0.1 + 0.2, 0.3, True, False),
+        ([1.0, 0.1 + 0.2], [1.0, 0.3], True, False),
+        ({"a": 0.1 + 0.2}, {"a": 0.3}, True, False),
+        (1.0, 1.00001, False, False),
+        (10**18, 10**18 + 1, False, False),
+        (float("nan"), float("nan"), True, True),
+        (float("inf"), 1e308, False, False),
+        (None, 0.0, False, False),
+    ],
+)
+def test_floats_are_near_where_the_order_of_a_sum_may_differ(
+    one: object, other: object, near: bool, same: bool
+) -> None:
+    assert (near_value(one, other), same_value(one, other)) == (near, same)

@@ -12,7 +12,8 @@ import duckdb
 from feature_specs import compile_view
 from feature_specs.compile.variants.find_candidates import find_candidates
 from feature_specs.errors import ForebayError
-from forebay.why.measure_parts import Candidates, Parts, measure_parts, same
+from forebay.why.measure_parts import Candidates, Parts, measure_parts
+from serving.verify import near_value
 from tests.feature_specs.oracle import Oracle, Row, connect, fill
 from tests.prove.case import Case
 
@@ -96,16 +97,16 @@ def _check(
     def wrong(what: str) -> None:
         held.wrong += (f"{case.name} {feature} {key} {ask['ts']}: {what}",)
 
-    if not same(found.value, value):
+    if not near_value(found.value, value):
         wrong(f"value {found.value!r}, brute force {value!r}")
     told: dict[str, list[Row]] = {name: [] for name in case.tables}
     for part in found.parts:
         row = tuple(part.row.values())
         told[part.relation].append(row)
         left = _less(case.tables[part.relation], [row])
-        if not same(part.without, without(part.relation, left)):
+        if not near_value(part.without, without(part.relation, left)):
             wrong(f"without {row}: told {part.without!r}")
-        if part.shared is not same(part.without, value):
+        if part.shared is not near_value(part.without, value):
             wrong(f"{row} is told as shared={part.shared}, without it {part.without!r}")
     held.told += sum(not p.shared for p in found.parts)
     held.shared += sum(p.shared for p in found.parts)
@@ -114,9 +115,9 @@ def _check(
         for row in list(dict.fromkeys(_less(rows, told[name])))[:most]:
             held.left += 1
             alone = [p for p in found.parts if not p.shared and tuple(p.row.values()) == row]
-            if not alone and not same(without(name, _less(rows, [row])), value):
+            if not alone and not near_value(without(name, _less(rows, [row])), value):
                 wrong(f"{name} {row} is not told, and the value is another one without it")
-    if not same(brute(oracle, case, told, key, ask, feature), value):
+    if not near_value(brute(oracle, case, told, key, ask, feature), value):
         wrong("the rows told are not enough")
 
 
