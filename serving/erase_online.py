@@ -16,7 +16,7 @@ from serving.stores import OnlineStore, StoredView, view_of
 
 _NO_VIEW = "no view of this project has that name: erase it where it is compiled"
 _NO_KEYS = (
-    "rows of an earlier definition, and nothing says by which keys: an hour after `forebay sync` has "
+    "rows of an earlier definition, and nothing says by which keys: a day after `forebay sync` has "
     "written the present one, the next `forebay sync` removes them"
 )
 
