@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import duckdb
-from pyiceberg.table import StaticTable, Table
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.compile.compiled_view import CompiledView
@@ -34,6 +32,7 @@ from forebay.source_rows import (
     key_parameters,
 )
 from lakehouse.lake import FeatureState, find_table, load_table, open_lake, read_state
+from lakehouse.past_states import leaves_at
 from lakehouse.relations import tune
 from lakehouse.scan import Pinned, pin
 from serving.state import ViewState, load_state
@@ -179,6 +178,7 @@ class _Explainer:
         assert built is not None  # else verify had an error
         self.built = built
         self._sources = SourceRows(catalog, view, compiled)
+        self._known_leaves: dict[tuple[int, int | None, str], Leaves | None] = {}
         self._connection = duckdb.connect()
         tune(self._connection)
 
@@ -188,10 +188,6 @@ class _Explainer:
     def __exit__(self, *_: object) -> None:
         self._sources.close()
         self._connection.close()
-
-    @cached_property
-    def _log_states(self) -> list[tuple[int, FeatureState]]:
-        return [] if self._log is None else _states(self._log)
 
     def explain(self, difference: Difference, online: ViewState | None, now: Moment) -> Explained:
         """Tell why the store has another value than F(D, T) of ``now``."""
@@ -309,10 +305,12 @@ class _Explainer:
         """D of the store's rows; None where it is not known any more."""
         if online.leaves is not None:
             return online.leaves
-        of_then = [(position, s) for position, s in self._log_states if s.at == online.at]
-        # Several builds of one instant: the store names the one that it stands at.
-        of_it = [s for position, s in of_then if online.log in (None, position)]
-        return of_it[0].snapshots if of_it else None
+        if self._log is None:
+            return None
+        asked = (online.at, online.log, online.semantic_hash)
+        if asked not in self._known_leaves:
+            self._known_leaves[asked] = leaves_at(self._log, *asked)
+        return self._known_leaves[asked]
 
 
 def _is_missing(difference: Difference) -> bool:
@@ -343,20 +341,3 @@ def _without(
         else:
             out.append(row)
     return out
-
-
-def _states(log: Table) -> list[tuple[int, FeatureState]]:
-    """The states that a log has had, each with the log's snapshot of then (-1 of none), the newest
-    first, as far as its metadata files go back."""
-    found = [log]
-    for entry in reversed(log.metadata.metadata_log):
-        try:
-            found.append(StaticTable.from_metadata(entry.metadata_file))
-        except (FileNotFoundError, ValueError):
-            break  # deleted by `forebay maintain`
-    states = []
-    for table in found:
-        state, current = read_state(table), table.current_snapshot()
-        if state is not None:
-            states.append((-1 if current is None else current.snapshot_id, state))
-    return states

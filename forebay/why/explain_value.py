@@ -216,7 +216,7 @@ def _pinned(catalog: Catalog, entry: ViewEntry, answer: Answer) -> tuple[dict[st
             note = f"snapshot {snapshot} of {leaf.table} has expired: its rows of now are shown"
     if answer.leaves is None and answer.loaded_at != answer.at:
         at = answer.loaded_at.isoformat()
-        note = f"which snapshots the rows of {at} were computed from is no longer known: rows of now are shown"
+        note = f"which snapshots the rows of {at} were computed from is not known: rows of now are shown"
     return pinned, note
 
 

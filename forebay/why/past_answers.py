@@ -7,9 +7,11 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+import duckdb
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError, ForebayError
@@ -17,8 +19,10 @@ from feature_specs.instants import epoch_us, from_epoch_us
 from feature_specs.names import fold_name
 from feature_specs.sql_types import parse_type
 from forebay.client.request import vector_requests
+from forebay.source_rows import dicts
 from lakehouse.lake import find_table, load_table, open_lake
 from lakehouse.past_states import leaves_at
+from lakehouse.relations import tune
 from serving.access.gate import CALLER
 from serving.api.vectors.endpoint import VectorAnswerer
 from serving.erase_online import entity_texts
@@ -27,10 +31,20 @@ from serving.lookup.lookup import Lookup
 from serving.lookup.read import UNAVAILABLE
 from serving.rows import from_json
 from serving.served.commit_spool import SERVED
-from serving.served.logged_values import read_request, read_value
+from serving.served.logged_values import (
+    fragment_sql,
+    has_sql,
+    names_of,
+    read_request,
+    read_value,
+)
+from serving.served.read_log import log_sql
 from serving.served.served_log import hash_key
 from serving.state import load_state
 from serving.stores import StoredView, open_store
+
+#: Before any answer.
+_EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,9 @@ def online_answer(
         body = asyncio.run(VectorAnswerer(lookup, None).answer(scope, asked.body)).body
     text = json.loads(body)["vectors"][0][0]
     log = load_table(open_lake(catalog.lake), entry.history_table)
-    leaves = state.leaves if state.leaves is not None else leaves_at(log, state.at)
+    leaves = state.leaves
+    if leaves is None:
+        leaves = leaves_at(log, state.at, state.log, state.semantic_hash)
     value = _whole(from_json(parse_type(entry.feature(feature).type))(text))
     return Answer(at, from_epoch_us(state.at), value, request, leaves)
 
@@ -121,11 +137,14 @@ def served_answer(
             where=SERVED,
             hint="check out the project as it was then, and ask there",
         )
-    place = [fold_name(name) for name in row["features"]].index(fold_name(feature))
-    value = _whole(read_value(row["values"][place], shown.feature(feature).type))
-    log = find_table(open_lake(catalog.lake), entry.history_table)
+    value = _whole(read_value(row["fragment"], shown.feature(feature).type))
     loaded = row["loaded_at"]
-    leaves = None if log is None else leaves_at(log, epoch_us(loaded))
+    log = find_table(open_lake(catalog.lake), entry.history_table)
+    if row["leaves"] is not None:
+        leaves = json.loads(row["leaves"])
+    else:
+        at, query = epoch_us(loaded), entry.semantic_hash
+        leaves = None if log is None else leaves_at(log, at, semantic_hash=query)
     return Answer(row["at"], loaded, value, read_request(row["request"]), leaves)
 
 
@@ -137,21 +156,26 @@ def _last(
     until: datetime,
     secret: bytes | None,
 ) -> Mapping[str, Any] | None:
-    table = find_table(open_lake(catalog.lake), SERVED)
     texts = entity_texts(view.entities, key)
-    if table is None or texts is None:
+    logged = log_sql(open_lake(catalog.lake), _EVER, until, [view.name])
+    if texts is None or logged is None:
         return None
     whole = [texts[place] for place in range(len(texts))]
-    hashed = None if secret is None else hash_key(secret, encode_key(whole))
-    found = None
-    wanted = f"day <= '{until.date()}' and at <= '{until.isoformat()}' and view = '{view.name}'"
-    for batch in table.scan(row_filter=wanted).to_arrow_batch_reader():
-        for row in batch.to_pylist():
-            same_key = row["key"] == whole or (hashed is not None and row["key_hash"] == hashed)
-            has = fold_name(feature) in map(fold_name, row["features"])
-            if same_key and has and row["status"] != UNAVAILABLE:
-                found = row if found is None or found["at"] <= row["at"] else found
-    return found
+    names = names_of(view, feature)
+    given = {
+        "key": whole,
+        "hash": None if secret is None else hash_key(secret, encode_key(whole)),
+        "unavailable": UNAVAILABLE,
+    }
+    sql = (
+        f'select "at", loaded_at, meaning, {fragment_sql(names)} as fragment, request, leaves '
+        f"from ({logged}) where (key = $key or key_hash = $hash) and status <> $unavailable "
+        f'and {has_sql(names)} order by "at" desc, file desc, line desc limit 1'
+    )
+    with duckdb.connect() as connection:
+        tune(connection)
+        rows = dicts(connection.execute(sql, given))
+    return rows[0] if rows else None
 
 
 def _whole(value: Any) -> Any:

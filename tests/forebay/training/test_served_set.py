@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from feature_specs.catalog import Catalog
-from feature_specs.instants import epoch_us
 from forebay.dbt_project.project import find_project
-from lakehouse.lake import open_lake
-from serving.served.commit_spool import commit_spool
 from tests.forebay.conftest import Shell
+from tests.forebay.served_by_hand import answered, log_served
 from tests.forebay.small import VIEWS, make_project
 
 AT = datetime(2024, 1, 9, tzinfo=UTC)
@@ -66,49 +62,25 @@ def shell(
     return made
 
 
-def answered(
-    catalog: Catalog, view: str, values: dict[str, Any], rate: float | None = None
-) -> dict[str, Any]:
-    """What one view answered of customer a, as a server logs it."""
-    return {
-        "view": view, "meaning": catalog.view(view).definition_hash, "loaded": epoch_us(AT),
-        "key": ["a"], "hash": None, "status": "PRESENT", "features": list(values),
-        "values": [json.dumps(value) for value in values.values()],
-        "request": None if rate is None else json.dumps({"rate": rate}),
-    }  # fmt: skip
-
-
-def log(catalog: Catalog, folder: Path, *vectors: list[dict[str, Any]]) -> None:
-    folder.mkdir()
-    lines = [json.dumps({"at": epoch_us(AT), "service": "kinds", "views": v}) for v in vectors]
-    (folder / "0000000000000000001-x.jsonl").write_text("\n".join([*lines, ""]))
-    assert commit_spool(open_lake(catalog.lake), folder).vectors == len(vectors)
-
-
 def test_every_shape_of_value(shell: Shell) -> None:
     """By two names of a feature, and with a request value that one view of two reads."""
     catalog = find_project(shell.folder).catalog()
     shaped = {"raws": ["AP8=", None], "by_name": [["a/b", 1], ["", None]]}
     whole = {"raw": "/wA=", "n": 2}
-    log(
+    one: dict[str, Any] = {"bytes": "ANj/", **shaped, "whole": whole, "cost": 7.5}
+    # Before the service went on to the other names.
+    other: dict[str, Any] = {"whole": None, "charged": 9.0, "raws": [], "raw": "", "by_name": None}
+    log_served(
         catalog,
-        shell.folder / "spool",
-        [
-            answered(catalog, "last_payment", {"amount": 5}),
-            answered(
-                catalog, "shapes", {"bytes": "ANj/", **shaped, "whole": whole, "cost": 7.5}, 1.5
-            ),
-        ],
-        # Before the service went on to the other names.
-        [
-            answered(catalog, "last_payment", {"amount": 6}),
-            answered(
-                catalog,
-                "shapes",
-                {"whole": None, "charged": 9.0, "raws": [], "raw": "", "by_name": None},
-                1.5,
-            ),
-        ],
+        "kinds",
+        AT,
+        *(
+            [
+                answered(catalog, "last_payment", {"amount": amount}, AT),
+                answered(catalog, "shapes", values, AT, request='{"rate": 1.5}'),
+            ]
+            for amount, values in ((5, one), (6, other))
+        ),
     )
     assert shell.run("train", "kinds", "--served", "--out", "set.parquet") == 0, shell.err
     found = pq.read_table(shell.folder / "set.parquet").to_pylist()
