@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
@@ -69,13 +70,14 @@ def run_stream(
     feeds = [Feed(entry, lake, broker) for entry in entries]
     if request.dry_run:
         return _look(project, feeds, request)
-    views = _views(project, feeds, request)
+    clock = stream_clock(project, request.now, request.speed)
+    views = _views(project, feeds, request, clock)
     over = () if views is None else views.views
     catalog = None if views is None else views.catalog
     with catch_signals() as stop, stream_events(project, feeds, catalog, over) as events:
         reader = open_reader(feeds, group_of(project, entries), request.reset)
         reporter = Reporter(feeds, reader, views, request.as_json, request.metrics_port)
-        upkeep = _upkeep(project, feeds, views, request)
+        upkeep = _upkeep(project, feeds, views, request, clock)
 
         def after(cycle: Cycle) -> None:
             leading = leads(feeds, reader)
@@ -98,7 +100,9 @@ def run_stream(
     return {f.entry.name: asdict(f.counts) for f in feeds}
 
 
-def _views(project: Project, feeds: Sequence[Feed], request: StreamRequest) -> StreamViews | None:
+def _views(
+    project: Project, feeds: Sequence[Feed], request: StreamRequest, clock: Callable[[], datetime]
+) -> StreamViews | None:
     """What steps the views over the streamed tables; None if there is none, or nobody asked."""
     if request.events_only:
         return None
@@ -106,21 +110,18 @@ def _views(project: Project, feeds: Sequence[Feed], request: StreamRequest) -> S
     over = views_over(catalog, [f.entry.table for f in feeds])
     if not over:
         return None
-    views = StreamViews(
-        project,
-        catalog,
-        over,
-        stream_clock(project, request.now, request.speed),
-        request.checkpoint,
-        _complain,
-    )
+    views = StreamViews(project, catalog, over, clock, request.checkpoint, _complain)
     for feed in feeds:
         feed.kept = views.kept
     return views
 
 
 def _upkeep(
-    project: Project, feeds: Sequence[Feed], views: StreamViews | None, request: StreamRequest
+    project: Project,
+    feeds: Sequence[Feed],
+    views: StreamViews | None,
+    request: StreamRequest,
+    clock: Callable[[], datetime],
 ) -> StreamUpkeep:
     """What looks after the streamed tables, and the tables of the views that are stepped."""
     lake = open_lake(project.lake)
@@ -129,7 +130,7 @@ def _upkeep(
     made = {name for view in over for name in (view.table, view.history_table)}
     built = sorted(name for name in made if find_table(lake, name) is not None)
     tell = (lambda line: None) if request.as_json else say
-    return StreamUpkeep(project, [*named, *built], request.upkeep * 60, tell, _complain)
+    return StreamUpkeep(project, [*named, *built], request.upkeep * 60, clock, tell, _complain)
 
 
 def group_of(project: Project, entries: Sequence[StreamEntry]) -> str:

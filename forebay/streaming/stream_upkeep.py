@@ -9,9 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import IO
 
 from forebay.dbt_project.project import Project
+from forebay.options import run_instant
 
 #: Below this process in the queue for processors.
 _NICE = 10
@@ -30,6 +32,7 @@ class StreamUpkeep:
         tables: names of Iceberg tables.
         every: seconds from the end of a run to the next; 0 for none at all. The first begins after a
             tenth of that, since a stream that is often started anew needs it too.
+        clock: the stream's, by which its views still read rows that are old by another.
         say: told what a run has freed.
         complain: told of a run that fails; the next one tries again.
     """
@@ -37,6 +40,7 @@ class StreamUpkeep:
     project: Project
     tables: Sequence[str]
     every: float
+    clock: Callable[[], datetime]
     say: Callable[[str], None]
     complain: Callable[[str], None]
     runs: int = 0
@@ -79,9 +83,11 @@ class StreamUpkeep:
 
     def _begin(self) -> None:
         target = ["--target", self.project.target] if self.project.target else []
+        # A row goes once it is old by both clocks: views of the stream go by the one, builds by the other.
+        now = min(self.clock(), run_instant(self.project, None)).isoformat()
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "forebay", "maintain", *self.tables, *target],
+            [sys.executable, "-m", "forebay", "maintain", *self.tables, "--now", now, *target],
             cwd=self.project.root,
             stdin=subprocess.DEVNULL,
             stdout=self._output,

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from forebay.dbt_project.project import find_project
+from forebay.streaming.stream_upkeep import StreamUpkeep
 from lakehouse.lake import load_table, open_lake
 from lakehouse.scan import pin
-from tests.forebay.small import PROFILES, edit, lake_of, make_project
+from tests.forebay.small import PROFILES, edit, lake_of, make_project, run_here
 from tests.lakehouse.read_arrow import read_arrow
 from tests.servers.kafka import KafkaServer
 
@@ -80,3 +83,40 @@ def test_small_files_are_made_large_beside_the_batches(tmp_path: Path, kafka: Ka
     )
     for report in json.loads(verified.stdout):
         assert (report["different"], report["missing"], report["extra"]) == (0, 0, 0), report
+
+
+@pytest.mark.parametrize(
+    ("stream", "builds", "left"),
+    [
+        # Payments of the 1st, 2nd, 3rd and 8th of January, kept for 60 days.
+        ("2024-01-10", "2024-03-05", [1, 2, 3, 8]),
+        ("2024-03-05", "2024-01-10", [1, 2, 3, 8]),
+        ("2024-03-03", "2024-03-20", [3, 8]),
+    ],
+)
+def test_rows_go_once_they_are_old_by_the_clock_of_the_stream_and_of_builds(
+    stream: str, builds: str, left: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(tmp_path)
+    edit(tmp_path, "dbt_project.yml", "2024-01-10 ", f"{builds} ")
+    edit(
+        tmp_path,
+        "models/sources.yml",
+        "{event_time: paid_at}",
+        "{event_time: paid_at, meta: {retention: 60 days}}",
+    )
+    monkeypatch.chdir(tmp_path)
+    run_here("compile")
+    clock = datetime.fromisoformat(stream).replace(tzinfo=UTC)
+    told: list[str] = []
+    upkeep = StreamUpkeep(
+        find_project(), ["raw.payments"], 1e-9, lambda: clock, told.append, told.append
+    )
+    try:
+        while not upkeep.runs:
+            upkeep.go_on(may_begin=not upkeep.running)
+            time.sleep(0.05)
+    finally:
+        upkeep.close()
+    rows = read_arrow(load_table(open_lake(lake_of(tmp_path)), "raw.payments"))
+    assert sorted({at.day for at in rows["paid_at"].to_pylist()}) == left, told
