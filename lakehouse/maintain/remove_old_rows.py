@@ -134,7 +134,9 @@ def _still_told(table: Table) -> Sequence[tuple[int, int]]:
     first = min((s.sequence_number or 0 for s in table.snapshots()), default=0)
     known = removals(table)
     older = [r for r in known if r[0] <= first]
-    return [*older[-1:], *(r for r in known if r[0] > first)]
+    # A later run may have gone by an earlier clock, or by a longer retention.
+    furthest = sorted(older, key=lambda r: r[1])[-1:]
+    return [*furthest, *(r for r in known if r[0] > first)]
 
 
 def _span(table: Table, column: str, before: int) -> Span:
@@ -153,8 +155,10 @@ def _span(table: Table, column: str, before: int) -> Span:
 
 
 def _is_within(span: Span, entry: ManifestEntry) -> bool:
-    """Whether a file's bounds say that all of its rows are that old; rows without a time never count."""
-    return span.holds_all(entry.data_file)
+    """Whether a file says that all of its rows are that old, and none without a time."""
+    assert span.field is not None
+    nulls = (entry.data_file.null_value_counts or {}).get(span.field.field_id)
+    return nulls == 0 and span.holds_all(entry.data_file)
 
 
 def _count(

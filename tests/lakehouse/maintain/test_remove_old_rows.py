@@ -15,8 +15,10 @@ from feature_specs.errors import DataError
 from feature_specs.instants import epoch_us
 from feature_specs.retention import Retention
 from feature_specs.view import FeatureView
+from lakehouse.count_rows import count_rows
 from lakehouse.lake import load_table
 from lakehouse.maintain.remove_old_rows import cutoff, find_old_rows, remove_old_rows
+from lakehouse.pyiceberg_internals import SteadyTransaction
 from lakehouse.retained import check_retained, removals, retained_from
 from lakehouse.scan import pin
 from lakehouse.stream.fence import Fence, Place, read_fence
@@ -139,6 +141,46 @@ def test_rows_without_a_time_and_deleted_rows_are_no_obstacle(tmp_path: Path) ->
     assert remove_old_rows(build.lake, "raw.events", KEPT, at) == 1
     assert sorted(read_arrow(table_of(build))["x"].to_pylist()) == [2, 3]
     assert remove_old_rows(build.lake, "raw.events", KEPT, at) == 0
+
+
+def test_of_a_file_old_by_its_bounds_only_rows_with_a_time_are_counted(tmp_path: Path) -> None:
+    build = Build(tmp_path, SUMS, (EVENTS,))
+    build.append(EVENTS, [event("a", BASE, 1), event("b", None, 2), event("c", BASE, 3)])
+    at = BASE + 9 * DAY
+    with duckdb.connect() as connection:
+        old = find_old_rows(connection, table_of(build), KEPT, at)
+    assert old is not None and (old.rows, old.found.rows) == (2, 2)
+    assert remove_old_rows(build.lake, "raw.events", KEPT, at) == 2
+    assert read_arrow(table_of(build))["x"].to_pylist() == [2]
+    assert count_rows(table_of(build)) == 1
+
+
+def test_a_removal_by_an_earlier_clock_hides_none_that_went_further(tmp_path: Path) -> None:
+    """Of removals older than every snapshot that is left the furthest counts, and not the last."""
+    build = Build(tmp_path, SUMS, (EVENTS,))
+    build.append(EVENTS, [event("a", BASE + n * DAY, n) for n in (0, 8, 20)])
+    assert remove_old_rows(build.lake, "raw.events", KEPT, BASE + 12 * DAY) == 2
+    furthest = retained_from(table_of(build), None)
+    build.append(EVENTS, [event("late", BASE + DAY, 9)])
+    assert remove_old_rows(build.lake, "raw.events", KEPT, BASE + 5 * DAY) == 1
+    _expire_all_but_the_head(build)
+    build.append(EVENTS, [event("late", BASE + DAY, 10)])
+    _expire_all_but_the_head(build)
+    assert remove_old_rows(build.lake, "raw.events", KEPT, BASE + 6 * DAY) == 1
+    assert furthest == cutoff(KEPT, BASE + 12 * DAY)
+    assert retained_from(table_of(build), None) == furthest
+    assert len(removals(table_of(build))) == 2
+
+
+def _expire_all_but_the_head(build: Build) -> None:
+    table = table_of(build)
+    head = table.current_snapshot()
+    assert head is not None
+    change = SteadyTransaction(table)
+    change.remove_snapshots(
+        [i for s in table.snapshots() if (i := s.snapshot_id) != head.snapshot_id]
+    )
+    change.commit_transaction()
 
 
 def test_whole_files_go_unread_and_the_fence_and_old_snapshots_stay(tmp_path: Path) -> None:
