@@ -29,6 +29,8 @@ from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import (
+    AssertCurrentSchemaId,
+    AssertDefaultSpecId,
     RemoveSnapshotRefUpdate,
     RemoveSnapshotsUpdate,
     SetCurrentSchemaUpdate,
@@ -293,6 +295,17 @@ class SteadyTransaction(Transaction):
     def require(self, requirement: TableRequirement) -> None:
         """Add a requirement without which the commit fails."""
         self._stage((), (requirement,))
+
+    def require_layout(self) -> None:
+        """Fail where the table's columns or partitions are not those that files were written for.
+
+        A change of either makes no snapshot, by which a commit would notice it.
+        """
+        metadata = self._table.metadata
+        seen = {"current-schema-id": metadata.current_schema_id}
+        self.require(AssertCurrentSchemaId.model_validate(seen))
+        seen = {"default-spec-id": metadata.default_spec_id}
+        self.require(AssertDefaultSpecId.model_validate(seen))
 
     @property
     def table_metadata(self) -> TableMetadata:

@@ -11,7 +11,6 @@ import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, Transaction
-from pyiceberg.table.update import AssertCurrentSchemaId, AssertDefaultSpecId
 from pyiceberg.table.update.schema import UpdateSchema
 from pyiceberg.types import FixedType
 
@@ -39,11 +38,8 @@ from lakehouse.write_rows import may_copy_columns, stage_files, write_file
 
 def _steady(table: Table) -> SteadyTransaction:
     """A transaction that fails where another writer commits rows, or changes columns, before it."""
-    transaction, metadata = SteadyTransaction(table), table.metadata
-    seen = {"current-schema-id": metadata.current_schema_id}
-    transaction.require(AssertCurrentSchemaId.model_validate(seen))
-    seen = {"default-spec-id": metadata.default_spec_id}
-    transaction.require(AssertDefaultSpecId.model_validate(seen))
+    transaction = SteadyTransaction(table)
+    transaction.require_layout()
     return transaction
 
 

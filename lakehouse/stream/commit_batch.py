@@ -128,6 +128,7 @@ class BatchCommit:
     def _try(self, table: Table, fence: Fence) -> None:
         told = {FENCE: fence.dumps()}
         transaction = SteadyTransaction(table)
+        transaction.require_layout()
         with AppendFile(
             Operation.APPEND, transaction, table.io, snapshot_properties=told
         ) as append:
