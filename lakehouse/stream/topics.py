@@ -220,7 +220,7 @@ class TopicReader:
                 if message.offset() > position.next.offset:
                     position.next = replace(position.next, offset=message.offset(), last="")
         elif error.code() not in PASSING:
-            self._fault = self._explain(error, str(topic), int(partition or 0))
+            self._fault = self._explain(error, str(topic), int(partition or 0)) or self._fault
 
     def _compare(self, position: Position, message: Any) -> None:
         """Whether the last message that the table has is still the one that the log has there."""
@@ -230,7 +230,8 @@ class TopicReader:
                 self._fault = cut_off(topic, partition, position.next.offset)
             position.expected = ""
 
-    def _explain(self, error: Any, topic: str, partition: int) -> ForebayError:
+    def _explain(self, error: Any, topic: str, partition: int) -> ForebayError | None:
+        """What is wrong; None of a partition that was taken away meanwhile."""
         lost = (
             kafka.KafkaError._AUTO_OFFSET_RESET,
             kafka.KafkaError.OFFSET_OUT_OF_RANGE,
@@ -240,7 +241,9 @@ class TopicReader:
             return self._broker.explain(error, topic)
         if self._broker.topic_ids([topic])[topic] != self.topic_ids[topic]:
             return created_anew(topic)
-        position = self.positions[topic, partition]
+        position = self.positions.get((topic, partition))
+        if position is None:
+            return None
         place = kafka.TopicPartition(topic, partition)
         first, _ = self._consumer.get_watermark_offsets(place, timeout=10)
         if position.next.offset < first:
