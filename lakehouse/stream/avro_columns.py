@@ -1,7 +1,7 @@
 """What turns decoded Avro values into a column's, exactly, or says why one does not fit.
 
-Values come as they are encoded: the numbers and bytes under a logical type, and an enum's index. What
-they mean is decided here, since Avro's libraries round decimals and know no times past year 9999.
+Values come as they are encoded: the numbers and bytes under a logical type, an enum's index, and a map's
+entries as records of ``key`` and ``value``. What they mean is decided here, since Avro's libraries round decimals and know no times past year 9999.
 """
 
 from __future__ import annotations
@@ -145,7 +145,15 @@ def _of_list(said: Mapping[str, Any], kind: ListType, name: str) -> Read:
 
 def _of_map(said: Mapping[str, Any], kind: MapType, name: str) -> Read:
     item = _item(said["values"], kind.value_type, kind.value_required, f"{name}[]")
-    return lambda values: [(key, item(v)) for key, v in values.items()]
+
+    def read(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
+        keys = [entry["key"] for entry in entries]
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise MisfitError(f"{name!r} has the key {twice!r} twice")
+        return [(entry["key"], item(entry["value"])) for entry in entries]
+
+    return read
 
 
 def _of_struct(said: Mapping[str, Any], kind: StructType, name: str) -> Read:

@@ -145,7 +145,8 @@ class AvroReader:
 
 
 def _as_encoded(said: Any, numbers: Iterator[int]) -> Any:
-    """A schema by which values are decoded to what is encoded: no logical types, enums by number.
+    """A schema by which values are decoded to what is encoded: no logical types, enums by number,
+    and maps as arrays of their entries, of which a dict would keep one of each key.
 
     Args:
         said: with all names expanded: a type that is used twice stands there twice, and is given a
@@ -165,9 +166,15 @@ def _as_encoded(said: Any, numbers: Iterator[int]) -> Any:
         return {"type": "record", "name": f"t{next(numbers)}", "fields": fields}
     if kind == "fixed":
         return {"type": "fixed", "name": f"t{next(numbers)}", "size": said["size"]}
-    for inner in ("items", "values"):
-        if inner in said:
-            return {"type": kind, inner: _as_encoded(said[inner], numbers)}
+    if kind == "array":
+        return {"type": "array", "items": _as_encoded(said["items"], numbers)}
+    if kind == "map":
+        fields = [
+            {"name": "key", "type": "string"},
+            {"name": "value", "type": _as_encoded(said["values"], numbers)},
+        ]
+        entry = {"type": "record", "name": f"t{next(numbers)}", "fields": fields}
+        return {"type": "array", "items": entry}
     return _as_encoded(kind, numbers)
 
 

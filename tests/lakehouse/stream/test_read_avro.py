@@ -324,3 +324,26 @@ def test_each_message_is_read_by_the_schema_that_it_names() -> None:
     assert [b.place for b in read.bad] == [2, 3, 5, 6, 7]
     assert "has no column 'c'" in read.bad[0].reason and "no schema 10" in read.bad[1].reason
     assert asked == [7, 8, 9, 10]
+
+
+def test_a_map_that_has_a_key_twice_is_no_row() -> None:
+    """Whichever of the two values it kept would be a guess."""
+    avro = {"type": "map", "values": "long"}
+    kind = MapType(2, StringType(), 3, LongType())
+    record = {"type": "record", "name": "R", "fields": [{"name": "c", "type": avro}]}
+    reader = AvroReader(Schema(NestedField(1, "c", kind)), json.dumps(record))
+    a, again, b = b"\x02a\x02", b"\x02a\x04", b"\x02b\x04"
+    read = reader.read(
+        [
+            b"\x04" + a + again + b"\x00",
+            # In blocks of one entry each, of which the second says its length in bytes.
+            b"\x02" + a + b"\x01\x06" + b + b"\x00",
+            b"\x02" + a + b"\x01\x06" + again + b"\x00",
+            b"\x00",
+        ]
+    )
+    assert [(bad.place, bad.reason) for bad in read.bad] == [
+        (0, "'c' has the key 'a' twice"),
+        (2, "'c' has the key 'a' twice"),
+    ]
+    assert read.rows.column(0).to_pylist() == [[("a", 1), ("b", 2)], []]
