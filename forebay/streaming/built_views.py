@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from feature_specs.catalog import Catalog, ViewEntry
 from lakehouse.lake import find_table, open_lake, read_state
+from lakehouse.maintain.pinned import pins_of_tables
 
 
 def built_views(catalog: Catalog, views: Sequence[ViewEntry]) -> list[str]:
@@ -16,8 +17,8 @@ def built_views(catalog: Catalog, views: Sequence[ViewEntry]) -> list[str]:
 
 
 def kept_snapshots(catalog: Catalog, views: Sequence[ViewEntry]) -> set[int]:
-    """The snapshots of leaves from which the views' tables go on."""
+    """The snapshots of leaves from which the views' tables go on, an earlier definition's included."""
     lake = open_lake(catalog.lake)
-    states = (read_state(find_table(lake, v.history_table)) for v in views)
-    found = {s for state in states if state is not None for s in state.snapshots.values()}
-    return {s for s in found if s is not None}
+    found = (find_table(lake, name) for v in views for name in (v.table, v.history_table))
+    pins = pins_of_tables(table for table in found if table is not None)
+    return {*pins.onward, *pins.read}

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from pyiceberg.table import Table
 
+from feature_specs.catalog import Catalog
 from feature_specs.compile import compile_view
 from feature_specs.view import FeatureView
+from forebay.streaming.built_views import kept_snapshots
 from lakehouse.feature_tables import generations
 from lakehouse.feature_tables.generations import (
     KEPT_S,
@@ -143,6 +145,30 @@ def test_a_build_that_was_cut_short_is_left_behind(build: Build) -> None:
     define(build, FIRST)
     build.advance(BASE)
     build.check(BASE)
+
+
+def test_a_stream_keeps_the_snapshots_from_which_an_earlier_definition_goes_on(
+    build: Build,
+) -> None:
+    first = _heads(build)
+    define(build, SECOND)
+    build.append(LATE, random_batch(random.Random(3), BASE, build.rows["events"]))
+    build.advance(BASE)
+    second = _heads(build)
+    assert first != second
+    where = {
+        "name": "lake",
+        "uri": f"sqlite:///{build.folder}/catalog.db",
+        "warehouse": str(build.folder / "warehouse"),
+    }
+    assert kept_snapshots(Catalog("p", where, ""), [build.entry]) == {first, second}
+
+
+def _heads(build: Build) -> int:
+    """The snapshot of the one leaf."""
+    head = load_table(build.lake, "raw.events").current_snapshot()
+    assert head is not None
+    return head.snapshot_id
 
 
 def test_a_tag_keeps_the_rows_readable_for_a_day(build: Build) -> None:
