@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from feature_specs.errors import SpecError
 from feature_specs.instants import microseconds
-from feature_specs.leaf_nodes import meta_of
+from feature_specs.leaf_nodes import meta_of, stands_as_leaf
 from feature_specs.manifest import Manifest
 from feature_specs.retention import Retention, parse_retention
 from feature_specs.yaml_places import place_of
@@ -18,7 +19,8 @@ _FIELD = "meta.retention"
 def declared_retention(manifest: Manifest) -> dict[str, Retention]:
     """Iceberg table to how long its rows are kept.
 
-    Of two sources over one table the shorter time counts, and rows have to be old by the times of both.
+    Of two sources over one table the shorter time counts, and rows have to be old by the times of
+    every source over it, also of one without a retention: its views go by its own times.
 
     Raises:
         SpecError: it is not a duration, or stands where rows do not age.
@@ -35,14 +37,32 @@ def declared_retention(manifest: Manifest) -> dict[str, Retention]:
         known = found.get(table, Retention(columns, kept))
         both = tuple(dict.fromkeys((*known.columns, *columns)))
         found[table] = Retention(both, min(known.keep_us, kept))
-    for node in manifest.nodes.values():
-        if meta_of(node).get("retention") is not None:
+    for unique_id, node in sorted(manifest.sources.items()):
+        table = manifest.iceberg_table(unique_id)
+        if table in found:
+            columns = (*found[table].columns, *_times_read(node, manifest))
+            found[table] = replace(found[table], columns=tuple(dict.fromkeys(columns)))
+    for unique_id, node in manifest.nodes.items():
+        made = stands_as_leaf(node) and manifest.iceberg_table(unique_id) in found
+        if made or meta_of(node).get("retention") is not None:
             raise SpecError(
                 f"{_FIELD} stands on {node['resource_type']} {node['name']!r}, whose rows dbt makes",
                 where=str(place_of(manifest.root, dict(node))),
-                hint="declare it on a source",
+                hint="declare it on a source whose rows others write",
             )
     return found
+
+
+def _times_read(node: Mapping[str, Any], manifest: Manifest) -> tuple[str, ...]:
+    """The times by which a source's views read a table whose rows go, as `_times`.
+
+    One without a time has none: its views read all the past, and are refused by themselves.
+    """
+    meta = {**(node.get("source_meta") or {}), **meta_of(node)}
+    roles = ("valid_from", "changelog", "written", "visibility")
+    if not node["config"].get("event_time") and not any(meta.get(role) for role in roles):
+        return ()
+    return _times(node, meta, str(place_of(manifest.root, dict(node))))
 
 
 def _times(node: Mapping[str, Any], meta: Mapping[str, Any], where: str) -> tuple[str, ...]:

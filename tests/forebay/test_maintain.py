@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -164,6 +166,49 @@ def test_a_view_over_a_shorter_retention_is_not_compiled(kept: Shell) -> None:
     edit(kept.folder, "models/sources.yml", "30 days", "60 days")
     edit(kept.folder, "models/views.yml", ", ttl: 7 days", "")
     assert "'last_payment' reads all the past" in kept.refused("compile")
+
+
+def _with_another_source(shell: Shell, config: str) -> None:
+    """A second source over the same table, which says nothing of retention."""
+    other = f"      - {{name: late, config: {config}}}\n"
+    (shell.folder / "models/sources.yml").write_text(KEPT + other)
+
+
+def test_rows_stay_while_they_are_young_by_the_times_of_another_source(kept: Shell) -> None:
+    meta = "meta: {iceberg_table: raw.payments}"
+    _with_another_source(kept, f"{{event_time: landed_at, {meta}}}")
+    rows = payments((3, 4))
+    march = datetime(2024, 3, 4, tzinfo=UTC)
+    landed = pa.array([march, None, march, march - timedelta(days=61)], rows.schema.field(1).type)
+    commit_rows(
+        open_lake(lake_of(kept.folder)),
+        "raw.payments",
+        rows.append_column("landed_at", landed),
+        mode="append",
+        columns="add",
+    )
+    assert kept.run("compile") == 0, kept.out + kept.err
+    assert kept.run("maintain", "raw.payments", *MARCH) == 0, kept.err
+    left = load_table(open_lake(lake_of(kept.folder)), "raw.payments").scan().to_arrow()
+    # Old by both are a single payment of the 4th; those before have never landed.
+    assert len(left) == 11
+    assert sorted(x.day for x in left["paid_at"].to_pylist()) == [1, 1, 2, 2, 3, 3, 3, 3, 4, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            "{meta: {iceberg_table: raw.payments, changelog: {key: customer, deleted: gone}}}",
+            "whose old rows still say how things are",
+        ),
+        ("{meta: {iceberg_table: raw.payments, valid_from: paid_at}}", "without a time by which"),
+    ],
+)
+def test_no_row_goes_that_another_source_still_reads(kept: Shell, config: str, said: str) -> None:
+    _with_another_source(kept, config)
+    line = kept.refused("compile")
+    assert said in line and "sources.yml" in line
 
 
 @pytest.mark.parametrize(
