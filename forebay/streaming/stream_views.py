@@ -13,6 +13,7 @@ import duckdb
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.errors import DataError, ForebayError
+from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.builds.advance import advance_project
 from forebay.dbt_project.project import Project
@@ -20,6 +21,7 @@ from forebay.streaming.built_views import built_views, kept_snapshots
 from lakehouse.lake import catalog_errors, open_lake
 from lakehouse.plans import read_plan
 from lakehouse.relations import connect
+from lakehouse.retained import check_retained
 from lakehouse.stream.live_leaves import LiveLeaves, RewrittenError
 from lakehouse.stream.live_view import CHANGES, LiveView
 from serving.stores import OnlineStore, OvertakenError, StoreDownError, open_store
@@ -48,6 +50,12 @@ class _Live:
     connection: duckdb.DuckDBPyConnection
     leaves: LiveLeaves
     views: dict[str, tuple[LiveView, LiveWriter]]
+    #: Those that read rows which retention has removed, until they no longer do.
+    waiting: dict[str, tuple[LiveView, LiveWriter]] = field(default_factory=dict)
+
+    def check_retained(self, view: ViewEntry, at: datetime) -> None:
+        """Raise DataError where a view at an instant would read rows that are gone."""
+        check_retained(view, self.leaves.pinned(view.leaves), epoch_us(at))
 
 
 @dataclass
@@ -156,7 +164,10 @@ class StreamViews:
             plan = read_plan(self.project.folder, view.name)
             held = LiveView(connection, view, plan)
             writer = LiveWriter(self._store, view)
-            if self._try(view, lambda: self._build(live, held, writer, at)):  # noqa: B023
+            # What is online of one that waits stays as it is.
+            if not self._try(view, lambda: live.check_retained(view, at)):  # noqa: B023
+                live.waiting[view.name] = held, writer
+            elif self._try(view, lambda: self._build(live, held, writer, at)):  # noqa: B023
                 live.views[view.name] = held, writer
         self._live, self.at = live, at
 
@@ -173,6 +184,14 @@ class StreamViews:
         for name, (held, writer) in list(live.views.items()):
             if not self._try(held.view, lambda: self._step_view(live, held, writer, at, came)):  # noqa: B023
                 del live.views[name]
+        for name, (held, writer) in list(live.waiting.items()):
+            try:
+                live.check_retained(held.view, at)
+            except DataError:
+                continue
+            del live.waiting[name]
+            if self._try(held.view, lambda: self._build(live, held, writer, at)):  # noqa: B023
+                live.views[name] = held, writer
         self._live, self.at = live, at
 
     def _step_view(

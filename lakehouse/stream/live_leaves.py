@@ -15,7 +15,7 @@ from feature_specs.catalog import LeafEntry
 from feature_specs.deltas import added_relation
 from lakehouse.data_files.select_rows import select_rows
 from lakehouse.lake import load_table
-from lakehouse.scan import added_files, pin, reading_of
+from lakehouse.scan import Pinned, added_files, pin, reading_of
 
 _SCHEMA = "forebay_live"
 
@@ -33,9 +33,13 @@ class _Held:
     """One Iceberg table in memory."""
 
     relation: str
-    snapshot: int | None
+    pinned: Pinned
     reading: str
     leaves: list[LeafEntry] = field(default_factory=list)
+
+    @property
+    def snapshot(self) -> int | None:
+        return self.pinned.snapshot
 
 
 class LiveLeaves:
@@ -68,7 +72,11 @@ class LiveLeaves:
 
     def snapshots(self, leaves: Iterable[str]) -> dict[str, int | None]:
         """D: the snapshot of each of these leaves."""
-        by_name = {leaf.name: h.snapshot for h in self._held.values() for leaf in h.leaves}
+        return {name: pinned.snapshot for name, pinned in self.pinned(leaves).items()}
+
+    def pinned(self, leaves: Iterable[str]) -> dict[str, Pinned]:
+        """The tables of each of these leaves, as they are in memory."""
+        by_name = {leaf.name: h.pinned for h in self._held.values() for leaf in h.leaves}
         return {name: by_name[name] for name in sorted(leaves)}
 
     def look_up(self, committed: Mapping[str, tuple[Table, pa.Table]]) -> dict[str, Came]:
@@ -101,7 +109,7 @@ class LiveLeaves:
                 self._connection.unregister("forebay_came")
             else:
                 self._add(held, rows)
-            held.snapshot = pin(table).snapshot
+            held.pinned = pin(table)
             came.update(leaf.name for leaf in held.leaves)
         return came
 
@@ -126,7 +134,7 @@ class LiveLeaves:
         pinned = pin(table)
         relation = f"memory.{_SCHEMA}.leaf_{number}"
         self._connection.execute(f"create or replace table {relation} as {pinned.sql}")
-        return _Held(relation, pinned.snapshot, reading_of(table))
+        return _Held(relation, pinned, reading_of(table))
 
     def _add(self, held: _Held, select: str) -> None:
         added = f"{held.relation}_added"

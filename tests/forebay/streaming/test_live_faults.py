@@ -5,13 +5,22 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from feature_specs.instants import from_epoch_us
+from feature_specs.retention import Retention
 from forebay.streaming.stream_views import StreamViews
+from lakehouse.lake import load_table
+from lakehouse.maintain.remove_old_rows import cutoff, remove_old_rows
 from lakehouse.stream.live_leaves import LiveLeaves
+from serving.state import load_state
 from serving.stores import OnlineStore, StoreDownError, StoredView, open_store
 from tests.forebay.streaming.test_live_law import Live
 
@@ -150,3 +159,64 @@ def test_a_clock_that_goes_back_takes_no_feature_back(live: Live) -> None:
     _pass_time(live)
     assert not live.complaints
     live.check()
+
+
+def test_views_that_need_rows_which_went_stay_as_they_are_until_they_no_longer_do(
+    tmp_path: Path,
+) -> None:
+    live = Live(tmp_path, 3)
+    live.follow()
+    live.check()
+    before = _online(live)
+    by_both = Retention(("paid_at", "landed_at"), 2 * 86_400_000_000)
+    # As by a clock that is ahead: what is older than now is gone, and two views go back a day or two.
+    ahead = live.now + timedelta(days=2)
+    live.now += timedelta(hours=2)
+    held = load_table(live.lake, "raw.orders").scan().to_arrow()
+    assert remove_old_rows(live.lake, "raw.orders", by_both, ahead) > 0
+    since = pa.scalar(cutoff(by_both, ahead), pa.timestamp("us", tz="UTC"))
+    old = (pc.less(held[time], since) for time in by_both.columns)
+    gone = held.filter(reduce(pc.and_, old))
+    live.add(20)
+    live.views.follow({}, True)
+    assert sorted(c.partition(":")[0] for c in live.complaints) == sorted(live.catalog.views)
+    assert all("that retention has removed" in c for c in live.complaints if "reads all" not in c)
+    assert _online(live) == before
+    live.complaints.clear()
+    live.now += timedelta(days=1)
+    live.add(20)
+    live.views.follow({}, True)
+    _check_bounded(live, before, gone, {"shops"})
+    live.now += timedelta(days=1)
+    for _ in range(2):
+        live.add(20)
+        live.views.follow({}, True)
+        _check_bounded(live, before, gone, {"shops", "spending"})
+        live.now += timedelta(hours=5)
+    assert not live.complaints
+    live.views.close()
+
+
+Rows = dict[str, tuple[bytes | None, dict[bytes, bytes]]]
+
+
+def _online(live: Live) -> Rows:
+    """The state and rows of each view."""
+    store = open_store(live.catalog.online, readonly=True)
+    try:
+        stored = {v.name: StoredView.of(v) for v in live.catalog.views.values()}
+        return {n: (store.get_state(s), dict(store.items(s))) for n, s in stored.items()}
+    finally:
+        store.close()
+
+
+def _check_bounded(live: Live, before: Rows, gone: pa.Table, present: set[str]) -> None:
+    """Some views are F(D, T) of the stream's T over all orders ever, the others as they were."""
+    for name, (raw, rows) in _online(live).items():
+        if name not in present:
+            assert (raw, rows) == before[name]
+            continue
+        state = load_state(raw)
+        assert state is not None and state.leaves is not None
+        assert from_epoch_us(state.at) == live.now
+        assert rows == live.brute(live.catalog.view(name), state.leaves, live.now, gone), name

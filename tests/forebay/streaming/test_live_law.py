@@ -144,15 +144,25 @@ class Live:
             store.close()
 
     def brute(
-        self, view: ViewEntry, leaves: Mapping[str, int | None], at: datetime
+        self,
+        view: ViewEntry,
+        leaves: Mapping[str, int | None],
+        at: datetime,
+        gone: pa.Table | None = None,
     ) -> dict[bytes, bytes]:
-        """F(D, T) as stored rows by key: the author's query over tables that are cut at T."""
+        """F(D, T) as stored rows by key: the author's query over tables that are cut at T.
+
+        Args:
+            gone: orders that were there once and count as well.
+        """
         read = {
             self.catalog.leaves[leaf].table: load_table(self.lake, self.catalog.leaves[leaf].table)
             .scan(snapshot_id=snapshot)
             .to_arrow()
             for leaf, snapshot in leaves.items()
         }
+        if gone is not None:
+            read["raw.orders"] = pa.concat_tables([read["raw.orders"], gone])
         sql, clock = RowSql(view), f"timestamptz '{at.isoformat()}'"
         leaf = f"(select * from rows where paid_at <= {clock} and landed_at <= {clock})"
         with duckdb.connect() as connection:
