@@ -16,6 +16,7 @@ from feature_specs.names import fold_name
 from feature_specs.time_zones import SESSION_AT_UTC
 from lakehouse.duckdb_types import column_types
 from lakehouse.lake import catalog_errors, find_table, load_table, open_lake, read_state
+from lakehouse.named_tables import named_tables
 from lakehouse.plans import planned_statement
 from lakehouse.remote.mount_files import mount
 from lakehouse.scan import Pinned, define_relation, pin
@@ -106,17 +107,13 @@ def define_named(
         ForebayError: one of them cannot be read. Names that are not tables of the lake are left to the
             query's own run.
     """
-    try:
-        named = {
-            fold_name(name.replace('"', ""))
-            for name in connection.get_table_names(query, qualified=True)
-        }
-    except duckdb.Error:
+    named = named_tables(connection, query)
+    if named is None:
         return {}  # the query's own run says what is wrong with it
     wanted = {}
     for relation, table in catalog.relations.items():
-        parts = fold_name(relation.replace('"', "")).split(".")
-        if named & {".".join(parts[n:]) for n in range(len(parts))}:
+        parts = tuple(fold_name(relation.replace('"', "")).split("."))
+        if named & {parts[n:] for n in range(len(parts))}:
             wanted[relation] = table
     pinned = pin_relations(open_lake(catalog.lake), wanted)
     define_relations(connection, pinned)

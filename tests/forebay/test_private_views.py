@@ -248,6 +248,21 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("train", "seen", "--dry-run", "--spine", QUERY.format('"main"."spending__history"')),
         "",
     ),
+    "spine join": (
+        (
+            "train",
+            "seen",
+            "--dry-run",
+            "--spine",
+            "select customer, timestamptz '2024-01-09 00:00+00' as event_timestamp "
+            "from (spending s join last_payment p using (customer))",
+        ),
+        "",
+    ),
+    "spine served": (
+        ("train", "seen", "--dry-run", "--spine", QUERY.format("forebay.served_vectors")),
+        "",
+    ),
     "entities": (
         ("spine", "--entities", "select customer from spending", *INSTANTS, "--out", "x.parquet"),
         "",
@@ -282,6 +297,13 @@ def test_names_of_tables_in_queries() -> None:
     """A table is named with its schema, or alone where a relation stands; not within other names."""
     named = ['select * from "main"."spending"', "from MAIN . spending s", "join spending on true"]
     named += ["from a, spending", "select main.spending.x from main.spending"]
+    named += [
+        "from (spending s join labels l using (k))",
+        "table spending",
+        "from lake.main.spending",
+    ]
+    named += ["from `x` join (spending) using (k)", "pivot spending on x in (1) using sum(y)"]
+    named += ["select * from a, lateral (table spending)", "from /* of risk */ spending"]
     others = ["select spending from a", "from main.spending_v2", "from domain.spending"]
     others += ["from spending_old", "from spending.payments", "from other.main_spending"]
     assert [q for q in (*named, *others) if names_table(q, "main.spending")] == named
