@@ -5,9 +5,10 @@ from __future__ import annotations
 from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError
 from feature_specs.instants import microseconds
+from forebay.check_query import check_query
 from forebay.compilation.current_service import current_service
 from forebay.dbt_project.project import Project
-from forebay.own_team import check_query, check_readable
+from forebay.own_team import check_readable
 from forebay.training.write_statement import filled, write_on_engine
 from lakehouse.check_spine import check_spine
 from lakehouse.duckdb_types import column_types

@@ -23,8 +23,8 @@ from feature_specs.errors import DataError
 from feature_specs.names import fold_name
 from feature_specs.progress import Progress
 from feature_specs.quote import literal, quoted
+from forebay.check_query import check_query
 from forebay.dbt_project.project import Project
-from forebay.own_team import check_query
 from forebay.training.changes import compare, keep_record
 from forebay.training.combine_parts import combine_parts, rows_in, with_part
 from forebay.training.engine import SpineFile, SpineQuery

@@ -20,9 +20,10 @@ from feature_specs.instants import microseconds
 from feature_specs.names import fold_name
 from feature_specs.time_zones import check_zone
 from feature_specs.view import FeatureReference
+from forebay.check_query import check_query
 from forebay.compilation.current_service import CompiledService, current_service
 from forebay.dbt_project.project import Project
-from forebay.own_team import check_query, check_readable
+from forebay.own_team import check_readable
 from forebay.training.engine import (
     SpineFile,
     SpineQuery,

@@ -15,8 +15,8 @@ from feature_specs.durations import parse_duration
 from feature_specs.errors import DataError, UnknownNameError, did_you_mean, first_line
 from feature_specs.instants import epoch_us, microseconds, parse_instant
 from feature_specs.quote import quoted
+from forebay.check_query import check_query
 from forebay.dbt_project.project import Project
-from forebay.own_team import check_query
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery
 from forebay.training.number_rows import write_numbered

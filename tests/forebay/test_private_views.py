@@ -13,11 +13,12 @@ import pytest
 
 import forebay
 from feature_specs.errors import CombinedError, ForebayError, errors_of
+from forebay.check_query import names_table
 from forebay.client.errors import AccessError
 from forebay.compilation.compile_project import compile_project
 from forebay.dbt_project.project import find_project
 from forebay.dbt_project.read_manifest import read_manifest
-from forebay.own_team import VARIABLE, names_table
+from forebay.own_team import VARIABLE
 from forebay.why.explain_value import explain_value
 from serving.access.errors import ForbiddenError
 from serving.sync import sync
