@@ -53,7 +53,11 @@ Row = Mapping[str, Any]
 
 @dataclass
 class FeatureSkew:
-    """How many values of a feature were compared, differ from training, and of these from F(D, T)."""
+    """How many values of a feature were compared, differ from training, and of these from F(D, T).
+
+    Attributes:
+        feature: its own name, whichever it was asked by.
+    """
 
     feature: str
     values: int = 0
@@ -191,12 +195,24 @@ class _Comparison:
         return [row for row in given if row["key"] is not None]
 
     def _compare(self, view: ViewEntry, rows: Sequence[Row]) -> None:
-        names = list(dict.fromkeys(name for row in rows for name in row["features"]))
+        # A feature may be asked for by several names; one that the view has dropped is not compared.
+        own = {fold_name(feature.name): feature.own_name for feature in view.names}
+        answers = [
+            {
+                own[fold_name(name)]: text
+                for name, text in zip(row["features"], row["values"], strict=True)
+                if fold_name(name) in own
+            }
+            for row in rows
+        ]
+        names = list(dict.fromkeys(name for answer in answers for name in answer))
+        if not names:
+            return
         then = self._training(view, names, rows, "at")
         stored = {name for name in names if view.feature(name).expression is None}
         differing: list[tuple[int, str, Any]] = []
-        for place, row in enumerate(rows):
-            for name, text in zip(row["features"], row["values"], strict=True):
+        for place, answer in enumerate(answers):
+            for name, text in answer.items():
                 skew = self.report.features.setdefault(name, FeatureSkew(name))
                 skew.values += 1
                 served = read_value(text, view.feature(name).type)
@@ -260,9 +276,7 @@ class _Comparison:
         """The features of the rows' keys, each as of its own instant, over the lake of now."""
         listed = tuple((view.name, name) for name in names)
         behind = self._compiled.view(self._catalog.view_behind(view.name))
-        template = service_template(
-            listed, [behind], self._catalog.roles, self._catalog.aliases_in(listed)
-        )
+        template = service_template(listed, [behind], self._catalog.roles)
         services = {**self._catalog.services, _SERVICE: ServiceEntry(_SERVICE, listed)}
         catalog = replace(self._catalog, services=services)
         service = CompiledService(_SERVICE, catalog, template, lambda: self._compiled)

@@ -120,7 +120,7 @@ def compare_set(project: Project, path: Path, most: int = 20) -> ComparedSet:
         differing = {n: tests[n] for n in found}
         first = tuple(_examples(connection, joined, columns, differing, why, most))
     if record.get("served"):
-        first = _explained(project, first, features)
+        first = _explained(project, record["service"], first, features)
         found = {n: (number, _kinds(n, first)) for n, (number, _) in found.items()}
     gone = tuple(n for n in features if n not in there)
     return ComparedSet(record["service"], rows, rows * len(both), found, first, gone)
@@ -162,14 +162,16 @@ def _examples(
 
 
 def _explained(
-    project: Project, differences: Sequence[Difference], features: Mapping[str, Mapping[str, Any]]
+    project: Project,
+    service: str,
+    differences: Sequence[Difference],
+    features: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Difference, ...]:
     """What was served explained from the log, the lake's tables and the view's own log."""
     if not differences:
         return ()
-    told = explain_served_rows(
-        project, [d.spine for d in differences], [features[d.feature] for d in differences]
-    )
+    rows = [d.spine for d in differences]
+    told = explain_served_rows(project, service, rows, [features[d.feature] for d in differences])
     gone = "its row is not in the log of served vectors any more"
     return tuple(replace(d, why=w or gone) for d, w in zip(differences, told, strict=True))
 

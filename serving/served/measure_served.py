@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.names import fold_name
 from feature_specs.quote import literal, quoted
 from lakehouse.lake import open_lake
 from lakehouse.relations import tune
@@ -104,15 +105,15 @@ def _hours(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[
         view = readable.get(name)
         if view is None or view.definition_hash != meaning:
             continue
-        own = {feature.name: feature.own_name for feature in view.names}
+        own = {fold_name(feature.name): feature.own_name for feature in view.names}
         asked: Counter[str] = Counter()
         names: dict[str, set[str]] = defaultdict(set)
         for features, times in shapes:
-            known = [each for each in features if each in own]
-            for each in known:
-                names[own[each]].add(each)
+            known = {each: own[fold_name(each)] for each in features if fold_name(each) in own}
+            for each, feature in known.items():
+                names[feature].add(each)
             # A feature may be asked for by two of its names at once.
-            asked.update(dict.fromkeys((own[each] for each in known), times))
+            asked.update(dict.fromkeys(known.values(), times))
         yield _Hour(
             name,
             start.astimezone(UTC) + _HOUR,
