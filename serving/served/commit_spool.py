@@ -27,6 +27,8 @@ from serving.served.spool import only_reader, read_lines, whole_files
 SERVED = "forebay.served_vectors"
 #: The column with names and types of a row's key columns; null where an earlier version logged it.
 KEY_COLUMNS = "key_columns"
+#: The column with the fingerprint of the secret that the key was hashed under; null as above.
+KEY_SECRET = "key_secret"
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 _TEXTS = pa.list_(pa.string())
@@ -49,6 +51,7 @@ SCHEMA = pa.schema(
         ("file", pa.string()),
         ("line", pa.int64()),
         (KEY_COLUMNS, pa.string()),
+        (KEY_SECRET, pa.string()),
     ]
 )
 #: Bytes of files that one commit takes, about.
@@ -161,8 +164,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
                     "key_hash": view["hash"],
                     "file": path.name,
                     "line": number,
-                    # An earlier version of forebay wrote neither.
-                    **{name: view.get(name) for name in ("leaves", KEY_COLUMNS)},
+                    # An earlier version of forebay wrote none of these.
+                    **{name: view.get(name) for name in ("leaves", KEY_COLUMNS, KEY_SECRET)},
                     **{name: view[name] for name in _AS_LOGGED},
                 }
                 for view in vector["views"]

@@ -122,6 +122,7 @@ class ServedLog:
             "loaded": None if status == UNAVAILABLE else rows.loaded.at,
             "key": None if key is None or hashed else decode_key(key),
             "hash": hash_key(self._secret, key) if self._secret and key is not None else None,
+            "key_secret": fingerprint(self._secret) if self._secret and key is not None else None,
             "status": status,
             "features": plan.names,
             "values": [value.decode() for value in rows.vector().values],
@@ -139,6 +140,11 @@ def key_columns_text(columns: Sequence[Column]) -> str:
 def hash_key(secret: bytes, key: bytes) -> str:
     """A key of the store, as it is logged where keys are hashed (HMAC of SHA-256)."""
     return hmac.digest(secret, key, "sha256").hex()
+
+
+def fingerprint(secret: bytes) -> str:
+    """12 digits by which a secret is known again, and from which it cannot be found."""
+    return hmac.digest(secret, b"\0fingerprint of the secret", "sha256").hex()[:12]
 
 
 def _one(view: ViewRows, place: int) -> ViewRows:

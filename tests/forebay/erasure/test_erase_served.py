@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from feature_specs.catalog import load_catalog
 from lakehouse.lake import load_table, open_lake
 from serving.keys import encode_key
 from serving.served.commit_spool import SERVED, commit_spool
-from serving.served.served_log import hash_key
+from serving.served.served_log import fingerprint, hash_key
 from serving.served.spool import Spool
 from tests.forebay.small import edit, lake_of, make_project, run_here
 
@@ -24,17 +25,26 @@ KEYS = '[["customer","VARCHAR"]]'
 
 
 def log(
-    root: Path, *whom: str, hashed: bool = False, keys: str | None = KEYS, last: str | None = None
+    root: Path,
+    *whom: str,
+    hashed: bool = False,
+    keys: str | None = KEYS,
+    last: str | None = None,
+    view_name: str = "spending",
+    secret: bytes = SECRET,
+    told: bool = True,
+    meaning: str = "m",
 ) -> None:
-    """Log one vector of each; ``keys`` None as an earlier version did."""
+    """Log one vector of each; ``keys`` None, and the secret not ``told``, as earlier versions did."""
     spool = Spool(root / "served_vectors")
     for who in whom:
         view = {
-            "view": "spending",
-            "meaning": "m",
+            "view": view_name,
+            "meaning": meaning,
             "loaded": 1,
             "key": None if hashed else [who] if last is None else [who, last],
-            "hash": hash_key(SECRET, encode_key([who])) if hashed else None,
+            "hash": hash_key(secret, encode_key([who])) if hashed else None,
+            "key_secret": fingerprint(secret) if hashed and told else None,
             "status": "PRESENT",
             "features": ["spent_60d"],
             "values": ["3"],
@@ -104,6 +114,84 @@ def test_each_row_is_read_by_the_keys_that_it_was_logged_under(
     told = capsys.readouterr()
     assert "without the names of their keys" in told.out + told.err
     assert left(root) == [ZOE, ZOE]
+
+
+def test_hashes_of_another_secret_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_project(tmp_path / "shop")
+    monkeypatch.chdir(root)
+    edit(
+        root,
+        "profiles/profiles.yml",
+        "            online: lmdb://online.lmdb\n",
+        "            online: lmdb://online.lmdb\n            serve: {served_secret: secret}\n",
+    )
+    (root / "secret").write_bytes(SECRET)
+    run_here("compile")
+    before = b"fedcba9876543210"
+    log(root, ZOE, hashed=True, secret=before)
+    log(root, ZOE, YAN, hashed=True)
+    run_here("erase", f"customer={ZOE}", "--yes", code=1)
+    told = capsys.readouterr()
+    assert f"of fingerprint {fingerprint(before)}" in told.out + told.err
+    of_then = hash_key(before, encode_key([ZOE]))
+    assert left(root) == sorted([of_then, hash_key(SECRET, encode_key([YAN]))])
+
+    # By the secret of then they are found; the present one's are told then.
+    (root / "secret").write_bytes(before)
+    run_here("erase", f"customer={ZOE}", "--yes", code=1)
+    assert left(root) == [hash_key(SECRET, encode_key([YAN]))]
+    capsys.readouterr()
+
+    # What an earlier version logged is found under the present secret, and may be under another.
+    log(root, ZOE, hashed=True, secret=before, told=False)
+    run_here("erase", f"customer={ZOE}", "--yes", code=1)
+    told = capsys.readouterr()
+    assert left(root) == [hash_key(SECRET, encode_key([YAN]))]
+    assert "nothing says under which secret" in told.out + told.err
+
+
+ROLES = """\
+exposures:
+  - name: transfers
+    type: ml
+    owner: {name: Risk}
+    depends_on: [ref('spending')]
+    config:
+      meta:
+        feature_service:
+          features:
+            - {view: spending, as: payer_spending, keys: {customer: payer}, features: [spent_60d]}
+"""
+
+
+def test_rows_of_a_role_are_found_by_the_names_of_its_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_project(tmp_path / "shop", {"models/services.yml": ROLES})
+    monkeypatch.chdir(root)
+    run_here("compile")
+    present = load_catalog(root / "target/forebay/catalog.json").views["spending"].definition_hash
+    for meaning in ("m", present):
+        log(
+            root,
+            ZOE,
+            YAN,
+            keys='[["payer","VARCHAR"]]',
+            view_name="payer_spending",
+            meaning=meaning,
+        )
+    run_here("erase", f"customer={ZOE}", "--yes")
+    assert left(root) == [YAN, YAN]
+    capsys.readouterr()
+
+    # A role that is no more: nobody knows whose key its column is.
+    log(root, ZOE, keys='[["payee","VARCHAR"]]', view_name="payee_spending")
+    run_here("erase", f"customer={ZOE}", "--yes", code=1)
+    told = capsys.readouterr()
+    assert "'payee_spending' is not a view or role" in told.out + told.err
+    assert left(root) == sorted([YAN, YAN, ZOE])
 
 
 def test_statistics_that_name_it_are_erased(
