@@ -46,7 +46,6 @@ _AT = "forebay_served_at"
 _SERVICE = "served_vectors"
 #: Differences of a view that are explained.
 _EXAMPLES = 10
-#: Floats are equal within this share of the greater one, as in `forebay verify --training`.
 
 Row = Mapping[str, Any]
 
