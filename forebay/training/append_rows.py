@@ -22,11 +22,12 @@ import pyarrow.parquet as pq
 from feature_specs.errors import DataError
 from feature_specs.names import fold_name
 from feature_specs.progress import Progress
-from feature_specs.quote import literal, quoted
+from feature_specs.quote import quoted
 from forebay.check_query import check_query
 from forebay.dbt_project.project import Project
 from forebay.training.changes import compare, keep_record
 from forebay.training.combine_parts import combine_parts, rows_in, with_part
+from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery
 from forebay.training.make_set import SetOptions, make_training_set
 from forebay.training.recorded_set import check_recorded, read_recorded
@@ -186,9 +187,7 @@ def _find_new(
             found = read_spine(connection, source.path, **given)
         _check_columns(columns, found, out)
         ((total,),) = connection.execute(f"select count(*) from ({found.sql})").fetchall()
-        connection.execute(
-            f"copy ({_new_rows(found, list(columns), there)}) to {literal(str(path))} (format parquet)"
-        )
+        copy_to_parquet(connection, _new_rows(found, list(columns), there), path)
         new = pq.read_metadata(path).num_rows
     return source.facts, new, int(total) - new
 

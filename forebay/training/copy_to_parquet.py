@@ -11,6 +11,7 @@ import duckdb
 from feature_specs.errors import DataError, first_line
 from feature_specs.library_errors import explain_text
 from feature_specs.quote import literal, quoted
+from forebay.training.exact_columns import parquet_select
 from lakehouse.data_files.find_unreadable import find_unreadable
 from lakehouse.scan import Pinned
 from lakehouse.watch_query import watch_query
@@ -40,8 +41,11 @@ def copy_to_parquet(
         pairs = ", ".join(f"{quoted(k)}: {literal(v)}" for k, v in metadata.items())
         options.append(f"kv_metadata {{{pairs}}}")
     try:
+        described = connection.execute(f"describe {sql}").fetchall()
+        kept = parquet_select({name: kind for name, kind, *_ in described})
+        chosen = f"select {kept} from ({sql})"
         with watch_query(connection, report) if report else nullcontext():
-            connection.execute(f"copy ({sql}) to {literal(str(out))} ({', '.join(options)})")
+            connection.execute(f"copy ({chosen}) to {literal(str(out))} ({', '.join(options)})")
     except duckdb.Error as error:
         lost = find_unreadable(connection, error, read)
         raise (

@@ -16,9 +16,9 @@ from feature_specs.library_errors import explain_text
 from feature_specs.progress import Share
 from feature_specs.quote import quoted
 from forebay.compilation.current_service import CompiledService
-from forebay.training.arrow_columns import arrow_select
 from forebay.training.copy_to_parquet import copy_to_parquet
 from forebay.training.engine import SpineFile, SpineQuery, SpineReading
+from forebay.training.exact_columns import arrow_select
 from forebay.training.write_statement import filled
 from lakehouse.check_spine import earliest_instant
 from lakehouse.data_files.find_unreadable import find_unreadable

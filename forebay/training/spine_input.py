@@ -12,8 +12,8 @@ import duckdb
 import pyarrow as pa
 
 from feature_specs.errors import DataError, first_line
-from forebay.training.arrow_columns import arrow_select
 from forebay.training.engine import SpineFile, SpineQuery
+from forebay.training.exact_columns import arrow_select
 from forebay.training.own_rows import SPINE, OwnRows, keep_stream, rows_of_table
 from forebay.training.pandas_rows import rows_of_pandas
 from lakehouse.training_record import file_hash
