@@ -21,7 +21,7 @@ _TO_PARQUET = _TO_ARROW | {"INTERVAL": "VARCHAR"}
 
 #: A name in quotation marks, an enum's value, or a type to cast; a field's name has its type after it.
 _WORD = re.compile(
-    r"""\"(?:[^"]|"")*\"|'(?:[^']|'')*'|\b(?:%s)(?=[,)[]|$)""" % "|".join(_TO_PARQUET)
+    r"""\"(?:[^"]|"")*\"|'(?:[^']|'')*'|\b(?:{})(?=[,)[]|$)""".format("|".join(_TO_PARQUET))
 )
 
 
@@ -43,8 +43,8 @@ def parquet_select(types: Mapping[str, str]) -> str:
     Args:
         types: DuckDB types by column.
 
-    >>> parquet_select({"k": "BIGINT", "l": 'STRUCT("HUGEINT" INTEGER, n HUGEINT[])'})
-    '"k", cast("l" as STRUCT("HUGEINT" INTEGER, n DECIMAL(38,0)[])) as "l"'
+    >>> parquet_select({"k": "BIGINT", "l": 'STRUCT(HUGEINT INTEGER, n HUGEINT[])'})
+    '"k", cast("l" as STRUCT(HUGEINT INTEGER, n DECIMAL(38,0)[])) as "l"'
     """
     return ", ".join(_item(name, kind, _TO_PARQUET) for name, kind in types.items())
 

@@ -22,7 +22,7 @@ BIG = 2**62 + 1
         (f"[{BIG}::hugeint]", "DECIMAL(38,0)[]", f"[{BIG}]"),
         (f"{{'a': {BIG}::hugeint}}", "STRUCT(a DECIMAL(38,0))", f"{{'a': {BIG}}}"),
         (f"map {{'k': {BIG}::hugeint}}", "MAP(VARCHAR, DECIMAL(38,0))", f"{{k={BIG}}}"),
-        (f"{{'HUGEINT': {BIG}::bigint}}", 'STRUCT("HUGEINT" BIGINT)', f"{{'HUGEINT': {BIG}}}"),
+        (f"{{'HUGEINT': {BIG}::bigint}}", "STRUCT(HUGEINT BIGINT)", f"{{'HUGEINT': {BIG}}}"),
         ("'INTERVAL'::enum('INTERVAL', 'BIT')", "VARCHAR", "INTERVAL"),
         ("interval '2 days 1 microsecond'", "VARCHAR", "2 days 00:00:00.000001"),
         ("'01:02:03.5+02'::timetz", "VARCHAR", "01:02:03.5+02"),
