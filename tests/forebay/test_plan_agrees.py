@@ -195,7 +195,7 @@ CASES = {
     "cut_sums": case(SPENT, (cut_short, "full")),
     "ttl": case(LATEST, (say("7 days", "1 day"), "nothing")),
     "edge": case(LATEST, (say("'ttl'", "'boundary': 'exclusive', 'ttl'"), "full")),
-    "window": case(MOST, (say("'60'", "'45'"), "full"), (say("'45'", "'60'"), "full")),
+    "window": case(MOST, (say("'60'", "'45'"), "full"), (say("'45'", "'60'"), "nothing")),
     "comment": case(MOST, (say("select ", "-- paid\nselect   "), "nothing")),
     "elsewhere": case(MOST, (alter("alias='newest'"), "full")),
     "in_full": case(MOST, (alter("full_refresh=true"), "full"), (nothing, "full")),

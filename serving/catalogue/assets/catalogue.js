@@ -297,7 +297,7 @@
   const change = (next) => {
     state = next;
     history.replaceState(null, "", `?${toQuery(state)}`);
-    run();
+    return run();
   };
   let timer = 0;
   input.addEventListener("input", () => {
@@ -314,10 +314,11 @@
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     const name = link.closest("section").dataset.facet, value = link.dataset.value;
-    change(toggled(name, value));
-    // The links are made anew: the keyboard stays where it was.
     const again = () => [...document.querySelectorAll(`[data-facet="${name}"] a`)].find((a) => a.dataset.value === value);
-    setTimeout(() => again()?.focus(), 150);
+    change(toggled(name, value)).then(() => {
+      // The links are replaced: the keyboard stays where it was, unless the reader has gone on.
+      if (document.activeElement === document.body) again()?.focus();
+    });
   });
   get("more").addEventListener("click", (event) => {
     event.preventDefault();
