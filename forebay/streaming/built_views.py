@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from feature_specs.catalog import Catalog, ViewEntry
+from feature_specs.instants import from_epoch_us
 from lakehouse.lake import find_table, open_lake, read_state
 from lakehouse.maintain.pinned import pins_of_tables
 
 
-def built_views(catalog: Catalog, views: Sequence[ViewEntry]) -> list[str]:
-    """The views that have a table; one that was never built has none to bring forward."""
+def built_views(catalog: Catalog, views: Sequence[ViewEntry]) -> dict[str, datetime]:
+    """The views that have a table, and the instants at which they stand.
+
+    One that was never built has none to bring forward.
+    """
     lake = open_lake(catalog.lake)
-    tables = {v.name: find_table(lake, v.history_table) for v in views}
-    return [name for name, table in tables.items() if read_state(table) is not None]
+    states = {v.name: read_state(find_table(lake, v.history_table)) for v in views}
+    return {name: from_epoch_us(s.at) for name, s in states.items() if s is not None}
 
 
 def kept_snapshots(catalog: Catalog, views: Sequence[ViewEntry]) -> set[int]:

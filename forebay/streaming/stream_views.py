@@ -239,7 +239,7 @@ class StreamViews:
         """Bring the tables to an instant; the views whose table stands there now."""
         done: list[str] = []
         try:
-            built = built_views(self.catalog, self.views)
+            built = list(built_views(self.catalog, self.views))
             for step in advance_project(self.project, built, at, 1) if built else ():
                 if step.error is None:
                     done.append(step.view)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.library_errors import explain_one, known_errors
@@ -55,10 +55,12 @@ class TableViews:
             built = built_views(self.catalog, self.views)
             if not built:
                 return  # of no names all views would be stepped
-            for step in advance_project(self.project, built, at, 1, compute=self.compute):
+            # Whoever stepped them last, the clock of this process may be behind theirs.
+            at = max(at, max(built.values()) + timedelta(microseconds=1))
+            for step in advance_project(self.project, list(built), at, 1, compute=self.compute):
                 if step.error is not None:
                     self._tell(step.view, step.error)
-            for report in sync(self.catalog, built):
+            for report in sync(self.catalog, list(built)):
                 if report.error:
                     self._tell(report.view, report.error)
         except known_errors() as error:
