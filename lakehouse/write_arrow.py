@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import duckdb
@@ -77,6 +77,21 @@ def write_arrow(
         return write_file(connection, table, sql)
     finally:
         connection.unregister("forebay_staged")
+
+
+def gather(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Batches as tables of about so many bytes in memory, each of which is written at once."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if batch.num_rows:
+            held.append(batch)
+            size += batch.nbytes
+        if size >= most:
+            yield pa.Table.from_batches(held)
+            held, size = [], 0
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _by_pyiceberg(table: Table, rows: pa.Table) -> list[DataFile]:

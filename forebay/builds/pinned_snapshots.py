@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
 
 from pyiceberg.table import Table
 
@@ -12,7 +11,7 @@ from forebay.training.changes import kept_records
 from lakehouse.maintain.expire_snapshots import Pins
 from lakehouse.maintain.pinned import pins_of_tables, snapshots_of
 from serving.state import load_state
-from serving.stores import NoStoreError, open_store
+from serving.stores import reading_store
 
 
 def pinned_snapshots(project: Project, tables: Iterable[Table]) -> Pins:
@@ -29,11 +28,8 @@ def pinned_snapshots(project: Project, tables: Iterable[Table]) -> Pins:
 
 def _of_store(project: Project) -> Pins:
     """What the next `sync` and a stream resume from."""
-    try:
-        with closing(open_store(project.online, readonly=True)) as store:
-            states = [load_state(raw) for raw in store.states().values()]
-    except NoStoreError:
-        return Pins()
+    with reading_store(project.online) as store:
+        states = [] if store is None else [load_state(raw) for raw in store.states().values()]
     known = [state for state in states if state is not None]
     onward = {s for state in known for s in (state.log, *(state.leaves or {}).values())}
     read = {state.snapshot for state in known}

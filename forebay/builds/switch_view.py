@@ -16,7 +16,7 @@ from lakehouse.lake import DEFINITION_PROPERTY, find_table, open_lake, read_stat
 from lakehouse.relations import connect
 from lineage.compare_definitions import compare_definitions
 from serving.state import load_state
-from serving.stores import NoStoreError, StoredView, open_store
+from serving.stores import StoredView, reading_store
 from serving.sync import SyncReport, sync
 
 
@@ -146,20 +146,16 @@ def _instant(lake: Lake, view: ViewEntry) -> int:
 
 
 def _has_store(project: Project) -> bool:
-    try:
-        open_store(project.online, readonly=True).close()
-    except NoStoreError:
-        return False
-    return True
+    with reading_store(project.online) as store:
+        return store is not None
 
 
 def _waits_online(project: Project, view: ViewEntry) -> bool:
     """Whether the store has other rows of the view as the present ones."""
-    try:
-        with closing(open_store(project.online, readonly=True)) as store:
-            known = load_state(store.get_state(StoredView.of(view)))
-    except NoStoreError:
-        return False
+    with reading_store(project.online) as store:
+        if store is None:
+            return False
+        known = load_state(store.get_state(StoredView.of(view)))
     return known is None or known.retired is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from forebay.dbt_project.project import Project
-from serving.stores import NoStoreError, open_store
+from serving.stores import open_store, reading_store
 from serving.sync.meanings import overdue
 
 
@@ -15,11 +15,8 @@ def drop_earlier(project: Project, *, dry_run: bool) -> list[str]:
     Returns:
         Their names in the store; of a dry run those that would go, and none where there is no store.
     """
-    try:
-        with closing(open_store(project.online, readonly=True)) as store:
-            found = overdue(store)
-    except NoStoreError:
-        return []
+    with reading_store(project.online) as store:
+        found = [] if store is None else overdue(store)
     if found and not dry_run:
         with closing(open_store(project.online)) as store:
             found = overdue(store)  # they may have been switched back to meanwhile

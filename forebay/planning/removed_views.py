@@ -11,7 +11,7 @@ from forebay.dbt_project.project import Project
 from forebay.planning.built_logs import built_logs
 from lakehouse.drop_table import drop_table
 from lakehouse.lake import find_table, open_lake
-from serving.stores import NoStoreError, OnlineStore, StoredView, open_store, view_of
+from serving.stores import OnlineStore, StoredView, open_store, reading_store, view_of
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,8 @@ def find_removed(project: Project, catalog: Catalog) -> list[RemovedView]:
 
 
 def _online(project: Project) -> list[str]:
-    try:
-        with closing(open_store(project.online, readonly=True)) as store:
-            return [stored.name for stored in store.states()]
-    except NoStoreError:
-        return []
+    with reading_store(project.online) as store:
+        return [] if store is None else [stored.name for stored in store.states()]
 
 
 def remove_views(project: Project, removed: list[RemovedView]) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyiceberg.manifest import DataFile
 
 from feature_specs.time_zones import SESSION_AT_UTC
-from lakehouse.write_arrow import DetachedTable, write_arrow
+from lakehouse.write_arrow import DetachedTable, gather, write_arrow
 
 #: The columns that `StageRows` gives, in Spark's words.
 STAGED = "file binary"
@@ -38,7 +38,7 @@ class StageRows:
         table = self.table.open()
         with duckdb.connect() as connection:
             connection.execute(SESSION_AT_UTC)
-            for rows in _chunks(batches):
+            for rows in gather(batches, _CHUNK_BYTES):
                 yield staged(write_arrow(connection, table, rows))
 
 
@@ -53,16 +53,3 @@ def files_of(found: pa.Table) -> list[DataFile]:
     """The files that Spark has handed on."""
     # Written by our own workers a moment ago, over Spark's own connection.
     return [pickle.loads(told) for told in found["file"].to_pylist()]
-
-
-def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    size = 0
-    for batch in batches:
-        held.append(batch)
-        size += batch.nbytes
-        if size >= _CHUNK_BYTES:
-            yield pa.Table.from_batches(held)
-            held, size = [], 0
-    if held:
-        yield pa.Table.from_batches(held)

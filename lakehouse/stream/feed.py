@@ -19,8 +19,7 @@ from lakehouse.stream.commit_batch import Batch, BatchCommit, OvertakenError
 from lakehouse.stream.dead_letters import DeadLetters
 from lakehouse.stream.fence import Fence, Place, read_fence
 from lakehouse.stream.persist import persist
-from lakehouse.stream.read_avro import AvroReader
-from lakehouse.stream.read_json import JsonReader
+from lakehouse.stream.row_reader import row_reader
 from lakehouse.stream.rows import BadRow, ReadRows, RowReader
 from lakehouse.stream.schema_registry import SchemaRegistry
 from lakehouse.stream.seen_events import SeenEvents
@@ -76,13 +75,10 @@ class Feed:
         return self._reader.read([m.value() for m in messages])
 
     def _row_reader(self, table: Table) -> RowReader:
-        if self.entry.format == "json":
-            return JsonReader(table.schema())
-        where = f"topic {self.entry.topic}"
-        if self.entry.schema:
-            return AvroReader(table.schema(), self.entry.schema, where=where)
+        if self.entry.format == "json" or self.entry.schema:
+            return row_reader(self.entry, table.schema())
         registry = SchemaRegistry(self.broker.config, self.entry.name)
-        return AvroReader(table.schema(), schema_of=registry.schema, where=where)
+        return row_reader(self.entry, table.schema(), registry.schema)
 
     def commit(self, reader: TopicReader, taken: Taken) -> tuple[Table, pa.Table] | None:
         """Commit a batch; None where another process did, and the reader starts over.

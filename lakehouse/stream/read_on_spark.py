@@ -14,17 +14,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import Table
 
 from feature_specs.stream_options import StreamEntry
 from feature_specs.time_zones import SESSION_AT_UTC
 from lakehouse.stream.fence import Place, digest_of
-from lakehouse.stream.read_json import JsonReader
+from lakehouse.stream.row_reader import row_reader
 from lakehouse.stream.rows import RowReader
-from lakehouse.write_arrow import DetachedTable, write_arrow
+from lakehouse.write_arrow import DetachedTable, gather, write_arrow
 
 #: The columns that `ReadMessages` gives, in Spark's words.
-TOLD = "told binary"
+RESULTS = "result binary"
 
 #: A task's messages are read as one file, or more where they are more than this.
 _MOST_BYTES = 64 << 20
@@ -32,30 +31,34 @@ _MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Message:
-    """A message, as confluent_kafka has it."""
+    """A message, as confluent_kafka has it.
 
-    place: tuple[int, int]
-    pair: tuple[bytes | None, bytes | None]
-    held: tuple[tuple[str, bytes | None], ...]
+    Attributes:
+        position: partition and offset.
+    """
+
+    position: tuple[int, int]
+    key_value: tuple[bytes | None, bytes | None]
+    header_pairs: tuple[tuple[str, bytes | None], ...]
 
     def partition(self) -> int:
-        return self.place[0]
+        return self.position[0]
 
     def offset(self) -> int:
-        return self.place[1]
+        return self.position[1]
 
     def key(self) -> bytes | None:
-        return self.pair[0]
+        return self.key_value[0]
 
     def value(self) -> bytes | None:
-        return self.pair[1]
+        return self.key_value[1]
 
     def headers(self) -> list[tuple[str, bytes | None]]:
-        return list(self.held)
+        return list(self.header_pairs)
 
 
 @dataclass
-class Told:
+class BatchResult:
     """What has become of some messages.
 
     Attributes:
@@ -72,7 +75,7 @@ class Told:
     bad: list[tuple[Message, str]] = field(default_factory=list)
     newest_ms: int = 0
 
-    def add(self, other: Told) -> None:
+    def add(self, other: BatchResult) -> None:
         """Take in what has become of others."""
         self.files += other.files
         self.rows += other.rows
@@ -93,40 +96,32 @@ class ReadMessages:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         table = self.table.open()
-        reader = _reader(self.entry, table)
+        # The stream does not start for a source whose messages name schemas of a registry.
+        reader = row_reader(self.entry, table.schema())
         with duckdb.connect() as connection:
             connection.execute(SESSION_AT_UTC)
-            for messages in _chunks(batches):
-                rows, told = _read(messages, reader)
-                told.files = write_arrow(connection, table, rows)
-                yield pa.RecordBatch.from_pydict({"told": pa.array([pickle.dumps(told)])})
+            for messages in gather(batches, _MOST_BYTES):
+                rows, result = _read(messages, reader)
+                result.files = write_arrow(connection, table, rows)
+                yield pa.RecordBatch.from_pydict({"result": pa.array([pickle.dumps(result)])})
 
 
-def told_of(found: pa.Table) -> Told:
-    """What Spark has handed on of a batch."""
-    told = Told()
-    for one in found["told"].to_pylist():
+def merge_results(found: pa.Table) -> BatchResult:
+    """What the workers have made of a batch, in one."""
+    merged = BatchResult()
+    for one in found["result"].to_pylist():
         # Written by our own workers a moment ago, over Spark's own connection.
-        told.add(pickle.loads(one))
-    told.bad.sort(key=lambda pair: pair[0].place)
-    return told
+        merged.add(pickle.loads(one))
+    merged.bad.sort(key=lambda pair: pair[0].position)
+    return merged
 
 
-def _reader(entry: StreamEntry, table: Table) -> RowReader:
-    if entry.format == "json":
-        return JsonReader(table.schema())
-    from lakehouse.stream.read_avro import AvroReader  # its library is not for every worker
-
-    # The stream does not start for a source whose messages name schemas of a registry.
-    return AvroReader(table.schema(), entry.schema, where=f"topic {entry.topic}")
-
-
-def _read(messages: pa.Table, reader: RowReader) -> tuple[pa.Table, Told]:
+def _read(messages: pa.Table, reader: RowReader) -> tuple[pa.Table, BatchResult]:
     values = messages["value"].to_pylist()
     read = reader.read(values)
     partitions, offsets = (messages[name].to_pylist() for name in ("partition", "offset"))
     times = pc.divide(messages["timestamp"].cast(pa.int64()), 1000).to_pylist()
-    told = Told(rows=read.rows.num_rows, newest_ms=max(times))
+    result = BatchResult(rows=read.rows.num_rows, newest_ms=max(times))
     bad = [(bad.place, bad.reason) for bad in read.bad]
     if bad:
         held = messages["headers"].take([place for place, _ in bad]).to_pylist()
@@ -134,23 +129,11 @@ def _read(messages: pa.Table, reader: RowReader) -> tuple[pa.Table, Told]:
         for (place, reason), key, headers in zip(bad, keys, held, strict=True):
             pairs = tuple((h["key"], h["value"]) for h in headers or ())
             where = (partitions[place], offsets[place])
-            told.bad.append((Message(where, (key, values[place]), pairs), reason))
+            result.bad.append((Message(where, (key, values[place]), pairs), reason))
     last = {partition: place for place, partition in enumerate(partitions)}
     for partition, place in last.items():
         # Kafka's client counts kinds of times from 1 where Spark does from 0.
         kind = messages["timestampType"][place].as_py() + 1
         digest = digest_of((kind, times[place]), messages["key"][place].as_py(), values[place])
-        told.ends[partition] = Place(offsets[place] + 1, None, digest)
-    return read.rows, told
-
-
-def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        if batch.num_rows:
-            held.append(batch)
-        if sum(b.nbytes for b in held) >= _MOST_BYTES:
-            yield pa.Table.from_batches(held)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held)
+        result.ends[partition] = Place(offsets[place] + 1, None, digest)
+    return read.rows, result

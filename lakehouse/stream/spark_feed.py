@@ -31,7 +31,7 @@ from lakehouse.stream.commit_batch import Batch, OvertakenError, StagedCommit, c
 from lakehouse.stream.feed import Feed
 from lakehouse.stream.fence import Fence
 from lakehouse.stream.persist import persist
-from lakehouse.stream.read_on_spark import TOLD, ReadMessages, Told, told_of
+from lakehouse.stream.read_on_spark import RESULTS, BatchResult, ReadMessages, merge_results
 from lakehouse.stream.rows import BadRow
 from lakehouse.stream.run import Pace
 from lakehouse.stream.topics import Partition, created_anew
@@ -180,8 +180,8 @@ class SparkFeed:
         feed, topic = self.feed, self.feed.entry.topic
         table = persist(lambda: load_table(feed.catalog, feed.entry.table))
         read = ReadMessages(DetachedTable.of(table), feed.entry)
-        told = told_of(frame.mapInArrow(read, TOLD).toArrow())
-        if not told.ends:
+        result = merge_results(frame.mapInArrow(read, RESULTS).toArrow())
+        if not result.ends:
             return
         # Asked for after they were read: before, the log might have been replaced in between.
         if persist(lambda: feed.broker.topic_ids([topic]))[topic] != self._topic_id:
@@ -189,34 +189,34 @@ class SparkFeed:
         fence = persist(feed.fence)
         if fence is not None:
             persist(lambda: check_log(feed.broker, fence))
-        bad = [BadRow(place, reason) for place, (_, reason) in enumerate(told.bad)]
+        bad = [BadRow(place, reason) for place, (_, reason) in enumerate(result.bad)]
         if bad:
-            feed.set_aside([message for message, _ in told.bad], bad)
-        self._starts |= self._land(table, told)
+            feed.set_aside([message for message, _ in result.bad], bad)
+        self._starts |= self._land(table, result)
 
-    def _land(self, table: Table, told: Told) -> dict[int, int | None]:
+    def _land(self, table: Table, result: BatchResult) -> dict[int, int | None]:
         feed, metadata = self.feed, table.metadata
-        starts = {p: self._starts.get(p) for p in told.ends}
-        batch = Batch(feed.entry.topic, self._topic_id, pa.table({}), starts, told.ends)
+        starts = {p: self._starts.get(p) for p in result.ends}
+        batch = Batch(feed.entry.topic, self._topic_id, pa.table({}), starts, result.ends)
         StagedCommit(
             feed.catalog,
             feed.entry.table,
             batch,
             kept=feed.kept,
-            staged=told.files,
+            staged=result.files,
             written_for=(metadata.current_schema_id, metadata.default_spec_id),
         ).commit()
-        feed.counts.rows += told.rows
-        feed.counts.bad += len(told.bad)
+        feed.counts.rows += result.rows
+        feed.counts.bad += len(result.bad)
         feed.counts.commits += 1
-        feed.counts.newest_ms = max(feed.counts.newest_ms, told.newest_ms)
-        return {p: place.offset for p, place in told.ends.items()}
+        feed.counts.newest_ms = max(feed.counts.newest_ms, result.newest_ms)
+        return {p: place.offset for p, place in result.ends.items()}
 
     def _note_lags(self, query: StreamingQuery) -> None:
         progress, topic = query.lastProgress, self.feed.entry.topic
         # pyspark's own objects have the offsets as texts in Python's spelling.
-        told = {} if progress is None else json.loads(progress.json)
-        for source in told.get("sources", ()):
+        said = {} if progress is None else json.loads(progress.json)
+        for source in said.get("sources", ()):
             latest = source.get("latestOffset") or {}
             for partition, end in (latest.get(topic) or {}).items():
                 done = self._starts.get(int(partition)) or 0

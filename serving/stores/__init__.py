@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 from feature_specs.errors import ForebayError, did_you_mean
@@ -27,6 +28,7 @@ __all__ = [
     "StoreDownError",
     "StoredView",
     "open_store",
+    "reading_store",
     "view_of",
 ]
 
@@ -52,3 +54,19 @@ def open_store(uri: str, *, readonly: bool = False) -> OnlineStore:
             hint=did_you_mean(scheme, SCHEMES),
         )
     return SCHEMES[scheme](uri, readonly)
+
+
+@contextmanager
+def reading_store(uri: str) -> Iterator[OnlineStore | None]:
+    """The online store at ``uri``, only to be read and closed afterwards; None if there is none yet.
+
+    Raises:
+        ForebayError: no store has that scheme, or the store cannot be opened.
+    """
+    try:
+        store = open_store(uri, readonly=True)
+    except NoStoreError:
+        yield None
+        return
+    with closing(store):
+        yield store
