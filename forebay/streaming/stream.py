@@ -15,10 +15,12 @@ from feature_specs.stream_options import StreamEntry
 from forebay.compilation.stream_sources import chosen_streams
 from forebay.dbt_project.project import Project
 from forebay.events.stream_events import stream_events
+from forebay.streaming.attach_views import attach_views
+from forebay.streaming.complaints import Complaints
 from forebay.streaming.stream_clock import stream_clock
 from forebay.streaming.stream_report import Reporter
 from forebay.streaming.stream_upkeep import StreamUpkeep
-from forebay.streaming.stream_views import StreamViews, views_over
+from forebay.streaming.stream_views import StreamViews
 from forebay.terminal import complain as complain_of
 from forebay.terminal import say
 from lakehouse.lake import find_table, open_lake
@@ -71,7 +73,16 @@ def run_stream(
     if request.dry_run:
         return _look(project, feeds, request)
     clock = stream_clock(project, request.now, request.speed)
-    views = _views(project, feeds, request, clock)
+    views = None
+    if not request.events_only:
+        complaints = Complaints(_complain)
+        views = attach_views(
+            project,
+            feeds,
+            lambda catalog, over: StreamViews(
+                project, catalog, over, clock, request.checkpoint, complaints
+            ),
+        )
     over = () if views is None else views.views
     catalog = None if views is None else views.catalog
     with catch_signals() as stop, stream_events(project, feeds, catalog, over) as events:
@@ -98,22 +109,6 @@ def run_stream(
             if views is not None:
                 views.close()
     return {f.entry.name: asdict(f.counts) for f in feeds}
-
-
-def _views(
-    project: Project, feeds: Sequence[Feed], request: StreamRequest, clock: Callable[[], datetime]
-) -> StreamViews | None:
-    """What steps the views over the streamed tables; None if there is none, or nobody asked."""
-    if request.events_only:
-        return None
-    catalog = project.catalog()
-    over = views_over(catalog, [f.entry.table for f in feeds])
-    if not over:
-        return None
-    views = StreamViews(project, catalog, over, clock, request.checkpoint, _complain)
-    for feed in feeds:
-        feed.kept = views.kept
-    return views
 
 
 def _upkeep(

@@ -15,15 +15,15 @@ from forebay.dbt_project.project import Project
 from forebay.engines.connect_engine import spark_connector
 from forebay.engines.spark_kafka import kafka_options
 from forebay.events.stream_events import stream_events
+from forebay.streaming.attach_views import attach_views
+from forebay.streaming.complaints import Complaints
 from forebay.streaming.stream import StreamRequest, catch_signals
 from forebay.streaming.stream_clock import stream_clock
 from forebay.streaming.stream_report import Reporter
-from forebay.streaming.stream_views import views_over
 from forebay.streaming.table_views import TableViews
 from forebay.terminal import complain
 from lakehouse.engines.compute_there import RowsOnEngine
 from lakehouse.engines.engine_run import EngineRun
-from lakehouse.feature_tables.compute_rows import ComputeRows
 from lakehouse.lake import open_lake
 from lakehouse.stream.broker import Broker
 from lakehouse.stream.feed import Feed
@@ -59,7 +59,20 @@ def stream_on_spark(project: Project, request: StreamRequest) -> dict[str, Any]:
     reset_feeds(feeds, request.reset)
     with closing(connect_to("stream")) as spark, EngineRun(lake, connect_to) as run:
         running = [SparkFeed(spark, feed, options, request.pace) for feed in feeds]
-        views = _views(project, feeds, request, partial(RowsOnEngine, run))
+        views = None
+        if not request.events_only:
+            clock = stream_clock(project, request.now, request.speed)
+            complaints, compute = (
+                Complaints(lambda line: complain([line])),
+                partial(RowsOnEngine, run),
+            )
+            views = attach_views(
+                project,
+                feeds,
+                lambda catalog, over: TableViews(
+                    project, catalog, over, clock, request.checkpoint, compute, complaints
+                ),
+            )
         over = () if views is None else views.views
         catalog = None if views is None else views.catalog
         with catch_signals() as stop, stream_events(project, feeds, catalog, over) as events:
@@ -98,22 +111,3 @@ def _refuse(entries: Sequence[StreamEntry]) -> None:
                 where=entry.where,
                 hint="stream it without --engine",
             )
-
-
-def _views(
-    project: Project, feeds: Sequence[Feed], request: StreamRequest, compute: ComputeRows
-) -> TableViews | None:
-    """What steps the views over the streamed tables; None if there is none, or nobody asked."""
-    if request.events_only:
-        return None
-    catalog = project.catalog()
-    over = views_over(catalog, [feed.entry.table for feed in feeds])
-    if not over:
-        return None
-    clock = stream_clock(project, request.now, request.speed)
-    views = TableViews(
-        project, catalog, over, clock, request.checkpoint, compute, lambda line: complain([line])
-    )
-    for feed in feeds:
-        feed.kept = views.kept
-    return views

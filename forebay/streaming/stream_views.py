@@ -12,12 +12,13 @@ from typing import Any
 import duckdb
 
 from feature_specs.catalog import Catalog, ViewEntry
-from feature_specs.errors import DataError, ForebayError
+from feature_specs.errors import DataError
 from feature_specs.instants import epoch_us
 from feature_specs.library_errors import explain_one, known_errors
 from forebay.builds.advance import advance_project
 from forebay.dbt_project.project import Project
 from forebay.streaming.built_views import built_views, kept_snapshots
+from forebay.streaming.complaints import Complaints
 from lakehouse.lake import catalog_errors, open_lake
 from lakehouse.plans import read_plan
 from lakehouse.relations import connect
@@ -27,15 +28,6 @@ from lakehouse.stream.live_view import CHANGES, LiveView
 from serving.stores import OnlineStore, OvertakenError, StoreDownError, open_store
 from serving.sync import sync
 from serving.sync.live import LiveWriter
-
-
-def views_over(catalog: Catalog, tables: Sequence[str]) -> list[ViewEntry]:
-    """The views that read any of some Iceberg tables."""
-    return [
-        view
-        for view in catalog.views.values()
-        if any(catalog.leaves[leaf].table in tables for leaf in view.leaves)
-    ]
 
 
 def _passing() -> tuple[type[Exception], ...]:
@@ -65,7 +57,7 @@ class StreamViews:
     Args:
         views: that read the streamed tables.
         every: seconds between checkpoints, at which the feature tables are brought forward.
-        complain: told of each view that fails; it stays as it is, and the others go on.
+        complaints: told of each view that fails; it stays as it is, and the others go on.
     """
 
     project: Project
@@ -73,13 +65,12 @@ class StreamViews:
     views: Sequence[ViewEntry]
     clock: Callable[[], datetime]
     every: float
-    complain: Callable[[str], None]
+    complaints: Complaints
     step_s: float = 0.0
     changed: int = 0
     at: datetime | None = None
     _live: _Live | None = None
     _store: OnlineStore | None = None
-    _failed: dict[str, str] = field(default_factory=dict)
     _saving: threading.Thread | None = None
     _saved_at: float = field(default_factory=time.monotonic)
 
@@ -104,9 +95,9 @@ class StreamViews:
             self._go_on(added)
         except _passing() as error:
             # What was committed meanwhile is read from the tables once they answer.
-            self._tell("features", explain_one(error))
+            self.complaints.tell("features", explain_one(error))
             return
-        self._failed.pop("features", None)
+        self.complaints.clear("features")
         self.step_s = time.monotonic() - begun
         if save and time.monotonic() - self._saved_at >= self.every:
             self._save_aside()
@@ -125,9 +116,9 @@ class StreamViews:
             try:
                 for report in sync(self.catalog, built) if built else ():
                     if report.error:
-                        self.complain(report.error)
+                        self.complaints.complain(report.error)
             except known_errors() as error:
-                self._tell("online store", explain_one(error))
+                self.complaints.tell("online store", explain_one(error))
 
     def held(self, view: str) -> LiveView | None:
         """A view's rows in memory; None where it is not stepped here."""
@@ -216,14 +207,9 @@ class StreamViews:
         except (StoreDownError, OvertakenError):
             raise  # what the store has by now is not known
         except known_errors() as error:
-            self._tell(view.name, explain_one(error))
+            self.complaints.tell(view.name, explain_one(error))
             return False
         return True
-
-    def _tell(self, name: str, error: ForebayError) -> None:
-        if self._failed.get(name) != str(error):
-            self._failed[name] = str(error)
-            self.complain(f"{name}: {error}")
 
     def _save_aside(self) -> None:
         """Bring the tables forward beside the stream, unless that is still going on."""
@@ -243,9 +229,8 @@ class StreamViews:
             for step in advance_project(self.project, built, at, 1) if built else ():
                 if step.error is None:
                     done.append(step.view)
-                elif self._failed.get(step.view) != step.error:
-                    self._failed[step.view] = step.error
-                    self.complain(f"{step.view}: {step.error}")
+                else:
+                    self.complaints.tell(step.view, step.error)
         except known_errors() as error:
-            self._tell("checkpoint", explain_one(error))
+            self.complaints.tell("checkpoint", explain_one(error))
         return done

@@ -12,6 +12,7 @@ from feature_specs.library_errors import explain_one, known_errors
 from forebay.builds.advance import advance_project
 from forebay.dbt_project.project import Project
 from forebay.streaming.built_views import built_views, kept_snapshots
+from forebay.streaming.complaints import Complaints
 from lakehouse.feature_tables.compute_rows import ComputeRows
 from serving.sync import sync
 
@@ -26,7 +27,7 @@ class TableViews:
     Args:
         views: that read the streamed tables.
         every: seconds between steps.
-        complain: told of each view that fails; it stays as it is, and the others go on.
+        complaints: told of each view that fails; it stays as it is, and the others go on.
     """
 
     project: Project
@@ -35,10 +36,9 @@ class TableViews:
     clock: Callable[[], datetime]
     every: float
     compute: ComputeRows
-    complain: Callable[[str], object]
+    complaints: Complaints
     step_s: float = 0.0
     at: datetime | None = None
-    _failed: dict[str, str] = field(default_factory=dict)
     _stepped_at: float = field(default_factory=time.monotonic)
 
     def follow(self) -> None:
@@ -59,21 +59,16 @@ class TableViews:
             at = max(at, max(built.values()) + timedelta(microseconds=1))
             for step in advance_project(self.project, list(built), at, 1, compute=self.compute):
                 if step.error is not None:
-                    self._tell(step.view, step.error)
+                    self.complaints.tell(step.view, step.error)
             for report in sync(self.catalog, list(built)):
                 if report.error:
-                    self._tell(report.view, report.error)
+                    self.complaints.tell(report.view, report.error)
         except known_errors() as error:
             # The next step reads what was committed until then.
-            self._tell("features", str(explain_one(error)))
+            self.complaints.tell("features", explain_one(error))
             return
         self.at, self.step_s = at, time.monotonic() - begun
 
     def kept(self) -> set[int]:
         """The snapshots of streamed tables from which feature tables resume."""
         return kept_snapshots(self.catalog, self.views)
-
-    def _tell(self, name: str, error: str) -> None:
-        if self._failed.get(name) != error:
-            self._failed[name] = error
-            self.complain(f"{name}: {error}")

@@ -16,6 +16,7 @@ import pytest
 
 from feature_specs.instants import from_epoch_us
 from feature_specs.retention import Retention
+from forebay.streaming.complaints import Complaints
 from forebay.streaming.stream_views import StreamViews
 from lakehouse.lake import load_table
 from lakehouse.maintain.remove_old_rows import cutoff, remove_old_rows
@@ -56,7 +57,9 @@ def live(made: Live) -> Live:
     project, complain = made.views.project, made.complaints.append
     made.complaints.clear()
     made.now += timedelta(minutes=1)
-    made.views = StreamViews(project, made.catalog, over, lambda: made.now, 1e9, complain)
+    made.views = StreamViews(
+        project, made.catalog, over, lambda: made.now, 1e9, Complaints(complain)
+    )
     return made
 
 

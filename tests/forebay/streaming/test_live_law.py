@@ -20,7 +20,9 @@ from feature_specs.catalog import Catalog, ViewEntry
 from feature_specs.instants import from_epoch_us
 from forebay.compilation.compile_project import compile_project
 from forebay.dbt_project.project import Project
-from forebay.streaming.stream_views import StreamViews, views_over
+from forebay.streaming.attach_views import views_over
+from forebay.streaming.complaints import Complaints
+from forebay.streaming.stream_views import StreamViews
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, open_lake
 from lakehouse.relations import tune
@@ -107,7 +109,7 @@ class Live:
         over = views_over(self.catalog, ["raw.orders"])
         assert len(over) == len(QUERIES)
         self.views = StreamViews(
-            project, self.catalog, over, lambda: self.now, 1e9, self.complaints.append
+            project, self.catalog, over, lambda: self.now, 1e9, Complaints(self.complaints.append)
         )
 
     def add(self, count: int) -> None:
