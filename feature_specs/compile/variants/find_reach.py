@@ -23,6 +23,7 @@ from feature_specs.compile.sql.duckdb_sql import DUCKDB
 from feature_specs.compile.sql.time_axis import interval_us
 from feature_specs.instants import DAY_US, microseconds
 from feature_specs.leaf import Leaf
+from feature_specs.names import fold_name
 from feature_specs.retention import most_days
 
 #: The longest of each unit to which a clock is truncated, in days.
@@ -50,7 +51,7 @@ def find_reach(draft: Draft) -> dict[str, int]:
 def _of_scan(draft: Draft, tree: exp.Expr, leaf: Leaf, table: exp.Table) -> int | None:
     if leaf.role == "history" and leaf.valid_to is not None and leaf.visibility != "history":
         return 0
-    times = {c.lower() for c in (leaf.event_time, leaf.loaded_at) if c is not None}
+    times = {fold_name(c) for c in (leaf.event_time, leaf.loaded_at) if c is not None}
     select = table.find_ancestor(exp.Select)
     if leaf.role not in ("event", "arrival") or select is None:
         return None
@@ -70,17 +71,19 @@ def _of_columns(
     places = [
         i for i, item in enumerate(select.selects)
         if isinstance(plain := item.unalias(), exp.Column)
-        and plain.table == alias and plain.name.lower() in columns
+        and plain.table == alias and fold_name(plain.name) in columns
     ]  # fmt: skip
     whole: exp.Expr = select
     while isinstance(whole.parent, (exp.SetOperation, exp.Paren)):
         whole = whole.parent
     if not isinstance(whole, exp.Query) or not places:
         return None
-    names = {whole.named_selects[i].lower() for i in places}
+    names = {fold_name(whole.named_selects[i]) for i in places}
     if whole is tree:
         timed, ttl = draft.view.event_time, draft.view.ttl
-        return microseconds(ttl) if ttl is not None and timed in names else None
+        if ttl is None or timed is None or fold_name(timed) not in names:
+            return None
+        return microseconds(ttl)
     found = [
         _of_columns(draft, tree, reader, called, names) for reader, called in _readers(tree, whole)
     ]
@@ -174,4 +177,4 @@ def _bare(node: exp.Expr) -> exp.Expr:
 
 
 def _is_one_of(column: exp.Column, alias: str, columns: set[str]) -> bool:
-    return column.table == alias and column.name.lower() in columns
+    return column.table == alias and fold_name(column.name) in columns

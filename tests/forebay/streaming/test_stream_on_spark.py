@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from lakehouse.stream.fence import read_fence
 from serving.state import load_state
 from serving.stores import StoredView, open_store
 from tests.forebay.engines.conftest import QUICK
-from tests.forebay.small import PROFILES, edit, lake_of, make_project
+from tests.forebay.small import edit, lake_of
+from tests.forebay.streaming.streamed_shop import make_streamed_shop, payment
 from tests.lakehouse.read_arrow import read_arrow
 from tests.servers.kafka import KafkaServer
 from tests.servers.process import find_jdk
@@ -32,23 +32,11 @@ def _forebay(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, env=env)
 
 
-def _payment(customer: str, amount: int) -> bytes:
-    row = {"customer": customer, "paid_at": "2024-01-09T00:00:00Z", "amount": amount}
-    return json.dumps(row).encode()
-
-
 @pytest.fixture
 def shop(tmp_path: Path, kafka: KafkaServer) -> tuple[Path, str]:
     """The small project, built, and the topic of its payments."""
-    topic = f"payments-{uuid.uuid4().hex[:8]}"
-    kafka.create(topic)
     spark = json.dumps({"jars": [str(jar) for jar in iceberg_jars()], "conf": QUICK})
-    more = (
-        f'            kafka: {{bootstrap.servers: "{kafka.address}"}}\n            spark: {spark}\n'
-    )
-    make_project(tmp_path, {"profiles/profiles.yml": PROFILES + more})
-    stream = f"{{event_time: paid_at, meta: {{stream: {{topic: {topic}}}}}}}"
-    edit(tmp_path, "models/sources.yml", "{event_time: paid_at}", stream)
+    topic = make_streamed_shop(tmp_path, kafka, f"            spark: {spark}\n")
     return tmp_path, topic
 
 
@@ -57,7 +45,7 @@ def test_from_topic_to_store_in_turns(shop: tuple[Path, str], kafka: KafkaServer
     built = _forebay(root, "build")
     assert built.returncode == 0, built.stdout
     for amount, engine in ((7, ["--engine", "spark"]), (5, []), (30, ["--engine", "spark"])):
-        kafka.produce(topic, [_payment("c", amount), _payment("d", 1), b"poison"])
+        kafka.produce(topic, [payment("c", amount), payment("d", 1), b"poison"])
         done = _forebay(root, "stream", "--until-caught-up", "--json", *engine)
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)["raw.payments"]

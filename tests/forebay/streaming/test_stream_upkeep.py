@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,29 +17,16 @@ from forebay.dbt_project.project import find_project
 from forebay.streaming.stream_upkeep import StreamUpkeep
 from lakehouse.lake import load_table, open_lake
 from lakehouse.scan import pin
-from tests.forebay.small import PROFILES, edit, lake_of, make_project, run_here
+from tests.forebay.small import edit, lake_of, make_project, run_here
+from tests.forebay.streaming.streamed_shop import make_streamed_shop, payment
 from tests.lakehouse.read_arrow import read_arrow
 from tests.servers.kafka import KafkaServer
 
 pytestmark = pytest.mark.slow
 
 
-def _payment(number: int) -> bytes:
-    row = {"customer": f"c{number}", "paid_at": "2024-01-09T00:00:00Z", "amount": number}
-    return json.dumps(row).encode()
-
-
 def test_small_files_are_made_large_beside_the_batches(tmp_path: Path, kafka: KafkaServer) -> None:
-    topic = f"payments-{uuid.uuid4().hex[:8]}"
-    kafka.create(topic)
-    broker = f'            kafka: {{bootstrap.servers: "{kafka.address}"}}\n'
-    make_project(tmp_path, {"profiles/profiles.yml": PROFILES + broker})
-    edit(
-        tmp_path,
-        "models/sources.yml",
-        "{event_time: paid_at}",
-        f"{{event_time: paid_at, meta: {{stream: {{topic: {topic}}}}}}}",
-    )
+    topic = make_streamed_shop(tmp_path, kafka)
     run = [sys.executable, "-m", "forebay"]
     assert subprocess.run([*run, "build"], cwd=tmp_path, check=False).returncode == 0
     lake = open_lake(lake_of(tmp_path))
@@ -55,7 +41,7 @@ def test_small_files_are_made_large_beside_the_batches(tmp_path: Path, kafka: Ka
         while not (compacted and sent >= 60):
             assert time.monotonic() < deadline, (tmp_path / "stream.log").read_text()
             assert process.poll() is None, (tmp_path / "stream.log").read_text()
-            kafka.produce(topic, [_payment(1000 + sent)])
+            kafka.produce(topic, [payment(f"c{1000 + sent}", 1000 + sent)])
             sent += 1
             time.sleep(0.1)
             table = load_table(lake, "raw.payments")

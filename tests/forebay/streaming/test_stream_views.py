@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from feature_specs.instants import from_epoch_us
 from lakehouse.lake import load_table, open_lake, read_state
 from serving.state import load_state
 from serving.stores import StoredView, open_store
-from tests.forebay.small import PROFILES, edit, lake_of, make_project
+from tests.forebay.small import lake_of
+from tests.forebay.streaming.streamed_shop import make_streamed_shop, payment
 from tests.servers.kafka import KafkaServer
 
 pytestmark = pytest.mark.slow
@@ -30,26 +30,12 @@ def _forebay(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _payment(customer: str, amount: int) -> bytes:
-    row = {"customer": customer, "paid_at": "2024-01-09T00:00:00Z", "amount": amount}
-    return json.dumps(row).encode()
-
-
 def test_from_topic_to_store_and_tables_with_a_kill_in_between(
     tmp_path: Path, kafka: KafkaServer
 ) -> None:
-    topic = f"payments-{uuid.uuid4().hex[:8]}"
-    kafka.create(topic)
-    broker = f'            kafka: {{bootstrap.servers: "{kafka.address}"}}\n'
-    make_project(tmp_path, {"profiles/profiles.yml": PROFILES + broker})
-    edit(
-        tmp_path,
-        "models/sources.yml",
-        "{event_time: paid_at}",
-        f"{{event_time: paid_at, meta: {{stream: {{topic: {topic}}}}}}}",
-    )
+    topic = make_streamed_shop(tmp_path, kafka)
     assert _forebay(tmp_path, "build").returncode == 0
-    kafka.produce(topic, [_payment("c", 7)])
+    kafka.produce(topic, [payment("c", 7)])
     command = [sys.executable, "-m", "forebay", "stream", "--every", "0.2", "--checkpoint", "3"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:
@@ -57,7 +43,7 @@ def test_from_topic_to_store_and_tables_with_a_kill_in_between(
     finally:
         process.kill()
         process.wait()
-    kafka.produce(topic, [_payment("c", 5), _payment("d", 1)])
+    kafka.produce(topic, [payment("c", 5), payment("d", 1)])
     done = _forebay(tmp_path, "stream", "--until-caught-up", "--every", "0.2")
     assert done.returncode == 0, done.stderr
     catalog = load_catalog(tmp_path / "target/forebay/catalog.json")

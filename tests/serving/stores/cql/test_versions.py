@@ -35,6 +35,15 @@ class Write:
     killed_after: int | None
 
 
+known = st.builds(
+    Versions,
+    state=st.none() | st.just(b"state"),
+    committed=st.integers(0, 6),
+    base=st.integers(0, 6),
+    colour=st.integers(0, 1),
+    aborted=st.sampled_from([(), ((2, 3),), ((1, 1), (4, 5))]),
+)
+
 writes = st.lists(
     st.builds(
         Write,
@@ -137,14 +146,7 @@ def test_timestamps_are_never_in_the_future() -> None:
 
 
 @given(
-    st.builds(
-        Versions,
-        state=st.none() | st.just(b"state"),
-        committed=st.integers(0, 6),
-        base=st.integers(0, 6),
-        colour=st.integers(0, 1),
-        aborted=st.sampled_from([(), ((2, 3),), ((1, 1), (4, 5))]),
-    ),
+    known,
     st.integers(0, 3),
     st.integers(0, 9),
     st.booleans(),
@@ -164,14 +166,7 @@ def test_views_of_one_slot_are_told_as_any(
 
 
 @given(
-    st.builds(
-        Versions,
-        state=st.none() | st.just(b"state"),
-        committed=st.integers(0, 6),
-        base=st.integers(0, 6),
-        colour=st.integers(0, 1),
-        aborted=st.sampled_from([(), ((2, 3),), ((1, 1), (4, 5))]),
-    ),
+    known,
     st.dictionaries(
         st.integers(0, 3), st.tuples(st.integers(0, 7), st.booleans(), st.booleans()), max_size=4
     ),
