@@ -16,7 +16,7 @@ from forebay.terminal import complain, emit_json, say, table
 
 if TYPE_CHECKING:
     from feature_specs.catalog import Catalog
-    from forebay.explain_differences import Explained
+    from forebay.why.explain_differences import Explained
     from serving.verify import VerifyReport
 
 
@@ -96,7 +96,7 @@ def _explain(
     if not any(r.examples for r in reports):
         return []
     from feature_specs.library_errors import explain_one, known_errors
-    from forebay.explain_differences import explain_differences
+    from forebay.why.explain_differences import explain_differences
 
     try:
         return explain_differences(project, catalog, reports)

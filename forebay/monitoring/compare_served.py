@@ -27,9 +27,9 @@ from forebay.compilation.compile_parts import service_template
 from forebay.compilation.compile_project import Compiled, compile_project
 from forebay.compilation.current_service import CompiledService
 from forebay.dbt_project.project import Project
-from forebay.explain_differences import Explained, Served, explain_served
 from forebay.own_team import refusals
 from forebay.training.make_set import SetOptions, make_training_set
+from forebay.why.explain_differences import Explained, Served, explain_served
 from lakehouse.lake import open_lake
 from serving.columns import RowEncoder
 from serving.key_sql import key_value_sql

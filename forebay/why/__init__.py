@@ -1,1 +1,1 @@
-"""Where a feature's value comes from."""
+"""Where a feature's value comes from, and why the online one differs."""

@@ -19,7 +19,7 @@ from feature_specs.instants import epoch_us, from_epoch_us
 from feature_specs.names import fold_name
 from feature_specs.sql_types import parse_type
 from forebay.client.request import vector_requests
-from forebay.source_rows import dicts
+from forebay.why.source_rows import dicts
 from lakehouse.lake import find_table, load_table, open_lake
 from lakehouse.past_states import leaves_at
 from lakehouse.relations import tune

@@ -24,7 +24,7 @@ from serving.access.errors import ForbiddenError
 from serving.sync import sync
 from tests.forebay.conftest import Shell
 from tests.forebay.small import VIEWS, edit, make_project, run_here
-from tests.forebay.test_explain_differences import change_store
+from tests.forebay.why.test_explain_differences import change_store
 from tests.serving.stored_rows import encode_row
 
 pytestmark = pytest.mark.slow

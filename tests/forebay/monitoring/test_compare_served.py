@@ -19,7 +19,7 @@ from serving.served.commit_spool import commit_spool
 from serving.settings import ServeSettings
 from serving.sync import sync
 from tests.forebay.small import make_project, run_here
-from tests.forebay.test_explain_differences import change_store, day, pay
+from tests.forebay.why.test_explain_differences import change_store, day, pay
 from tests.serving.server_process import server_of
 from tests.serving.stored_rows import encode_row
 

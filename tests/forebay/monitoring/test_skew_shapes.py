@@ -31,7 +31,7 @@ from tests.forebay.conftest import Shell
 from tests.forebay.monitoring.receiver import receiver
 from tests.forebay.monitoring.test_monitor import metrics
 from tests.forebay.small import VIEWS, edit, make_project
-from tests.forebay.test_explain_differences import day, pay
+from tests.forebay.why.test_explain_differences import day, pay
 from tests.serving.server_process import server_of
 from tests.serving.stored_rows import encode_row
 

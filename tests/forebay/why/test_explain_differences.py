@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from feature_specs.instants import epoch_us
-from forebay import source_rows
 from forebay.commands.build import build
 from forebay.dbt_project.project import Project, find_project
-from forebay.explain_differences import Explained, explain_differences
+from forebay.why import source_rows
+from forebay.why.explain_differences import Explained, explain_differences
 from lakehouse.commit import commit_rows
 from lakehouse.lake import load_table, open_lake
 from serving.state import load_state

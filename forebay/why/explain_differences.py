@@ -22,7 +22,7 @@ from feature_specs.instants import from_epoch_us
 from feature_specs.names import fold_name
 from forebay.compilation.compile_project import compile_project
 from forebay.dbt_project.project import Project
-from forebay.source_rows import (
+from forebay.why.source_rows import (
     LOOKED_AT,
     ExpiredLeafError,
     Leaves,
